@@ -1,0 +1,32 @@
+/** Every error code of the gateway, documented in docs/errors.md. Callers look at `code`, never at the message. */
+export type ErrorCode =
+  | 'ERR_CONFIG'
+  | 'ERR_PORT_IN_USE'
+  | 'ERR_NO_PORT'
+  | 'ERR_INVALID_STATE'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_OVERLOADED'
+  | 'ERR_NO_COMMON_CODEC'
+  | 'ERR_BAD_OFFER'
+  | 'ERR_TIMEOUT'
+  | 'ERR_NODE_UNREACHABLE'
+  | 'ERR_MEDIA_FAILED'
+  | 'ERR_CANCELLED'
+  | 'ERR_INTERNAL';
+
+/** The one error type of the gateway: a code to act on, a message for people, and what caused it. */
+export class GatewayError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'GatewayError';
+    this.code = code;
+  }
+
+  /** Wraps anything thrown; a GatewayError passes through as it is. */
+  static from(thrown: unknown, code: ErrorCode = 'ERR_INTERNAL'): GatewayError {
+    if (thrown instanceof GatewayError) return thrown;
+    return new GatewayError(code, thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+  }
+}

@@ -1,0 +1,31 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+
+export type { Logger };
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+/** Names of log fields that hold secrets: their values never reach a log. */
+const SECRET_FIELDS = ['authorization', 'password', 'secret', 'token', 'key', 'icePwd', 'apiKey'];
+
+/** A log of JSON lines. Messages are constant phrases; what varies goes into fields. */
+export function createLog(level: LogLevel, destination?: DestinationStream): Logger {
+  const options = {
+    level,
+    base: null,
+    redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
+  };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+/** Keeps the last four digits of a phone number: enough to find a call, not enough to name a person. */
+export function maskNumber(user: string): string {
+  return user.replace(/\d(?=(?:[-. ()]*\d){4})/g, '*');
+}
+
+/** Masks the number in the user part of a SIP or tel URI, and drops its password and parameters. */
+export function maskUri(uri: string): string {
+  const match = /^([a-z][a-z0-9+.-]*):(?:([^@;?]*)@)?([^;?]*)/i.exec(uri);
+  if (!match) return maskNumber(uri);
+  const [, scheme, user, rest] = match;
+  const name = user === undefined ? '' : `${maskNumber(user.split(':')[0] ?? '')}@`;
+  return `${scheme}:${name}${user === undefined ? maskNumber(rest ?? '') : rest}`;
+}

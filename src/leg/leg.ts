@@ -1,0 +1,82 @@
+/**
+ * A leg attaches a session to the world: a phone call, a browser, a WebSocket. The side that holds the leg (for a phone:
+ * the bridge, with the SIP dialog) and the owner of the session may be one process or two; these are the only words
+ * between them. In one process they are direct calls, else messages over the node door (ownership/node-door.ts).
+ */
+
+/** Who is at the other end, as far as the leg knows. Everything here is claimed by the peer, nothing is proven. */
+export interface LegOrigin {
+  readonly kind: 'phone' | 'browser' | 'websocket';
+  /** For phones: the URI in From. */
+  readonly from?: string;
+  /** For phones: the Request-URI that was dialled. */
+  readonly to?: string;
+  /** For phones: Call-ID of the SIP dialog. */
+  readonly sipCallId?: string;
+}
+
+/** Why a pending leg is refused. Turned into a SIP status by sip/sip-status.ts. */
+export type RejectCause =
+  | 'busy'
+  | 'declined'
+  | 'not_found'
+  | 'overloaded'
+  | 'no_common_codec'
+  | 'media_failed'
+  | 'unavailable'
+  | 'internal_error';
+
+/** Why a leg ended. One word for CDR, log and event. */
+export type EndCause =
+  | 'remote_hangup'
+  | 'agent_hangup'
+  | 'cancelled'
+  | 'rejected'
+  | 'media_timeout'
+  | 'media_failed'
+  | 'signalling_failed'
+  | 'owner_lost'
+  | 'duration_cap'
+  | 'shutdown'
+  | 'internal_error';
+
+/** What the owner of the session asks of the leg. Commands after the end are ignored. */
+export interface Leg {
+  /** Take the call: 200 OK to a phone. */
+  answer(): void;
+  /** Refuse a pending call. */
+  reject(cause: RejectCause): void;
+  /** End an answered call; a pending one is refused as unavailable. */
+  hangup(cause: EndCause): void;
+}
+
+/** What the leg tells the owner. After `ended` nothing follows. */
+export type LegEvent =
+  | { readonly type: 'answered' }
+  | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
+  | { readonly type: 'ended'; readonly cause: EndCause };
+
+/** What a leg brings when it arrives. */
+export interface LegOpening {
+  readonly origin: LegOrigin;
+  /** SDP offer of the WebRTC peer that carries the leg's media. */
+  readonly offer: string;
+}
+
+/** A leg that has an owner: its session is pending until the owner says `answer` or `reject`. */
+export interface OpenedLeg {
+  /** `rtc_<node>_<random>`: names the owner as a hint. */
+  readonly sessionId: string;
+  /** SDP answer with the relays' addresses as candidates. */
+  readonly answer: string;
+  tell(event: LegEvent): void;
+}
+
+/** Where sessions live: the transceiver in this process, or the door to another one. */
+export interface LegHost {
+  /**
+   * Makes a pending session for an arriving leg. The host may call `leg` before the promise resolves.
+   * @throws GatewayError ERR_OVERLOADED, ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_NODE_UNREACHABLE, ERR_TIMEOUT
+   */
+  open(opening: LegOpening, leg: Leg): Promise<OpenedLeg>;
+}

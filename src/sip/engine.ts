@@ -1,0 +1,97 @@
+import type { Endpoint } from '../base/addresses.ts';
+
+/**
+ * What the bridge needs of a SIP stack, whichever it is: the embedded one (sip/embedded) or drachtio. An engine answers
+ * by itself whatever needs no decision: OPTIONS, retransmissions, CANCEL, malformed and unsupported requests.
+ */
+export interface SipEngine {
+  /** Called for each INVITE outside a dialog that is well-formed and admitted. 100 Trying has been sent. */
+  onInvite: ((invite: InboundCall) => void) | undefined;
+  /** Opens the listening sockets. @throws GatewayError ERR_PORT_IN_USE */
+  start(): Promise<readonly SipListener[]>;
+  /** From now on new calls and OPTIONS get 503 with Retry-After; established dialogs go on. */
+  drain(): void;
+  /** Closes the sockets. Dialogs that still live are dropped without a word: hang up first. */
+  stop(): Promise<void>;
+}
+
+export interface SipListener extends Endpoint {
+  readonly transport: 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
+}
+
+/** Where a message really came from (not what it says of itself). */
+export interface SipSource extends Endpoint {
+  readonly transport: SipListener['transport'];
+}
+
+/** A call that has arrived and is neither answered nor refused. */
+export interface InboundCall {
+  readonly sipCallId: string;
+  readonly source: SipSource;
+  /** URI in From, without display name and parameters. */
+  readonly from: string;
+  /** URI in To. */
+  readonly to: string;
+  readonly requestUri: string;
+  /** SDP of the INVITE; undefined when the caller wants us to offer. */
+  readonly offer: string | undefined;
+  /** The local address this caller can reach us at: for Contact and for the SDP's c= line. */
+  readonly localAddress: string;
+  /** First value of a header by its full name, any case. */
+  header(name: string): string | undefined;
+  /** 180 Ringing. Does nothing after a final response. */
+  ring(): void;
+  /**
+   * 200 OK with our SDP, repeated until the ACK arrives.
+   * @throws GatewayError ERR_INVALID_STATE when the caller has cancelled or a final response was sent
+   */
+  answer(sdp: string): Call;
+  /** A final refusal. Does nothing after another final response. */
+  reject(refusal: Refusal): void;
+  /** The caller gave up (CANCEL; 487 has been sent) or its transaction died. Called at most once, never after answer or reject. */
+  onCancel: (() => void) | undefined;
+}
+
+export interface Refusal {
+  readonly status: number;
+  /** Reason phrase; the standard one when absent. */
+  readonly reason?: string;
+  /** Seconds for Retry-After. */
+  readonly retryAfterS?: number;
+  /** Text of a 399 Warning (RFC 3261 §20.43). */
+  readonly warning?: string;
+}
+
+export type CallEnd =
+  /** The peer sent BYE. */
+  | 'bye'
+  /** hangup() was called and is done with: answered, refused or timed out. */
+  | 'hangup'
+  /** Our 2xx was never acknowledged (64·T1); a BYE has been sent. */
+  | 'no_ack'
+  /** The dialog is gone at the peer: 408 or 481 to a request of ours. */
+  | 'dialog_lost';
+
+/** An answered call: one SIP dialog. */
+export interface Call {
+  readonly sipCallId: string;
+  /** Has the ACK arrived? No media goes to an unacknowledged peer. */
+  readonly acknowledged: boolean;
+  onAck: (() => void) | undefined;
+  /**
+   * A re-INVITE (or UPDATE) carries an offer: return our answer, or a refusal that leaves the session as it was.
+   * Without a handler the engine refuses with 488.
+   */
+  onOffer: ((offer: string) => string | Refusal) | undefined;
+  /** The call is over. Called exactly once. */
+  onEnd: ((end: CallEnd) => void) | undefined;
+  /** Sends BYE, at once or as soon as the ACK is in (RFC 3261 §15). Repeated calls do nothing. */
+  hangup(reason?: HangupReason): void;
+}
+
+/** RFC 3326 Reason header. */
+export interface HangupReason {
+  /** Q.850 cause, 16 for normal clearing. */
+  readonly q850: number;
+  readonly text: string;
+}
