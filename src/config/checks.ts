@@ -1,0 +1,99 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import type { Fault } from './faults.ts';
+import type { Key, Role, Values } from './schema.ts';
+
+/** The settings that could be read, and where each came from. A setting with a fault of its own is missing. */
+export interface Readable {
+  readonly values: Partial<Values>;
+  source(key: Key): string;
+}
+
+/** What is wrong between settings that are each right by themselves. */
+export function checkTogether(settings: Readable): Fault[] {
+  return [...checkPorts(settings), ...checkRtpPorts(settings), ...checkNode(settings), ...checkKeyFile(settings)];
+}
+
+/** The roles that carry calls: a process without one of them needs others. */
+const CALL_ROLES: readonly Role[] = ['sip', 'relay', 'transceiver'];
+
+function has(values: Partial<Values>, role: Role): boolean {
+  return values.roles?.includes(role) ?? true;
+}
+
+/** The fixed ports this process opens. UDP and TCP count as one: SIP, relay and nodes speak both. */
+function openPorts({ values }: Readable): [Key, number | undefined][] {
+  const ports: [Key, number | undefined][] = [['http.port', values['http.port']]];
+  if (has(values, 'sip')) ports.push(['sip.port', values['sip.port']]);
+  if (has(values, 'relay')) ports.push(['relay.port', values['relay.port']]);
+  if (values['node.id'] !== undefined) ports.push(['node.inner-port', values['node.inner-port']]);
+  return ports.filter(([, port]) => port !== undefined && port !== 0);
+}
+
+function checkPorts(settings: Readable): Fault[] {
+  const faults: Fault[] = [];
+  const taken = new Map<number, Key>();
+  for (const [key, port] of openPorts(settings)) {
+    if (port === undefined) continue;
+    const other = taken.get(port);
+    if (other) faults.push(fault(settings, key, `the same port as ${other} (${settings.source(other)}); give each its own`, port));
+    taken.set(port, key);
+  }
+  return faults;
+}
+
+function checkRtpPorts(settings: Readable): Fault[] {
+  const { values } = settings;
+  const range = values['rtp.ports'];
+  if (range === undefined || range === 'any' || !has(values, 'sip')) return [];
+  const faults: Fault[] = [];
+  const shown = `${range.first}-${range.last}`;
+  const calls = Math.floor((range.last - range.first + 1) / 2);
+  const maxCalls = values['max-calls'];
+  if (maxCalls !== undefined && calls < maxCalls) {
+    const message = `room for ${calls} calls (two ports each), and max-calls is ${maxCalls} (${settings.source('max-calls')})`;
+    faults.push(fault(settings, 'rtp.ports', message, shown));
+  }
+  for (const [key, port] of openPorts(settings)) {
+    if (port === undefined || key === 'http.port' || port < range.first || port > range.last) continue;
+    faults.push(fault(settings, key, `lies within rtp.ports ${shown} (${settings.source('rtp.ports')})`, port));
+  }
+  return faults;
+}
+
+const NODE_KEYS = ['node.id', 'node.cluster-key-file', 'node.nodes'] as const;
+
+function checkNode(settings: Readable): Fault[] {
+  const { values } = settings;
+  const missing = NODE_KEYS.filter((key) => settings.source(key) === 'default');
+  if (missing.length === 0) return [];
+  const absent = CALL_ROLES.filter((role) => !has(values, role));
+  if (absent.length > 0) {
+    return missing.map((key) =>
+      fault(settings, key, `must be set when a process runs without ${absent.join(' and ')} (roles from ${settings.source('roles')})`),
+    );
+  }
+  const set = [...NODE_KEYS, 'node.inner-port' as const].find((key) => settings.source(key) !== 'default');
+  if (!set) return [];
+  return missing.map((key) => fault(settings, key, `must be set too, since ${set} is (${settings.source(set)})`));
+}
+
+/** A cluster key has 32 random bytes: the strength of the HMAC-SHA-256 keys derived from it. */
+const MIN_KEY_FILE_BYTES = 32;
+
+function checkKeyFile(settings: Readable): Fault[] {
+  const path = settings.values['node.cluster-key-file'];
+  if (path === undefined) return [];
+  try {
+    accessSync(path, constants.R_OK);
+    const stat = statSync(path);
+    if (!stat.isFile()) return [fault(settings, 'node.cluster-key-file', 'is not a file', path)];
+    if (stat.size >= MIN_KEY_FILE_BYTES) return [];
+    return [fault(settings, 'node.cluster-key-file', `holds ${stat.size} bytes; a key has at least ${MIN_KEY_FILE_BYTES}`, path)];
+  } catch (error) {
+    return [fault(settings, 'node.cluster-key-file', `cannot be read (${(error as NodeJS.ErrnoException).code})`, path)];
+  }
+}
+
+function fault(settings: Readable, key: Key, message: string, value?: string | number): Fault {
+  return { source: settings.source(key), key, message, ...(value === undefined ? {} : { value: String(value) }) };
+}

@@ -1,0 +1,186 @@
+import type { Key } from './schema.ts';
+
+/** One setting: the three names it goes by and what to say about it. Its default and the reason for it are in schema.ts. */
+export interface Option {
+  readonly key: Key;
+  readonly flag: string;
+  /** What stands after the flag. */
+  readonly takes: string;
+  readonly group: Group;
+  readonly help: string;
+  /** What may be given, as a fault says it. */
+  readonly allowed: string;
+}
+
+export type Group = 'Doors' | 'Calls' | 'Process' | 'Roles apart';
+
+const PORT = '0 to 65535; 0 takes any free port';
+
+export const options: readonly Option[] = [
+  { key: 'sip.port', flag: 'sip-port', takes: 'PORT', group: 'Doors', help: 'SIP over UDP', allowed: PORT },
+  {
+    key: 'http.port',
+    flag: 'http-port',
+    takes: 'PORT',
+    group: 'Doors',
+    help: 'health and metrics over HTTP, in every process',
+    allowed: PORT,
+  },
+  {
+    key: 'relay.port',
+    flag: 'relay-port',
+    takes: 'PORT',
+    group: 'Doors',
+    help: 'the relay: WebRTC media of all sessions over UDP',
+    allowed: PORT,
+  },
+  {
+    key: 'rtp.ports',
+    flag: 'rtp-ports',
+    takes: 'A-B',
+    group: 'Doors',
+    help: 'RTP of phones: two ports a call; with 0 the kernel chooses',
+    allowed: 'A-B with A even and both in 1024-65535, or 0 for any free ports',
+  },
+  {
+    key: 'bind',
+    flag: 'bind',
+    takes: 'ADDR',
+    group: 'Doors',
+    help: 'the local address of every door',
+    allowed: 'an IPv4 address; 0.0.0.0 is every interface',
+  },
+  {
+    key: 'public-address',
+    flag: 'public-address',
+    takes: 'ADDR',
+    group: 'Doors',
+    help: 'the address others reach the gateway by, when a NAT stands before it',
+    allowed: 'an IPv4 address',
+  },
+  {
+    key: 'max-calls',
+    flag: 'max-calls',
+    takes: 'N',
+    group: 'Calls',
+    help: 'calls at once; one more is refused with 503',
+    allowed: '1 to 100000',
+  },
+  {
+    key: 'sip.rate',
+    flag: 'sip-rate',
+    takes: 'N',
+    group: 'Calls',
+    help: 'SIP requests a second from one address; 0 is no limit',
+    allowed: '0 to 1000000',
+  },
+  {
+    key: 'media-timeout',
+    flag: 'media-timeout',
+    takes: 'SECONDS',
+    group: 'Calls',
+    help: 'a call that sends no media for so long is ended',
+    allowed: '1 to 3600',
+  },
+  {
+    key: 'drain',
+    flag: 'drain',
+    takes: 'SECONDS',
+    group: 'Calls',
+    help: 'how long calls may go on after SIGTERM',
+    allowed: '0 to 86400',
+  },
+  {
+    key: 'data',
+    flag: 'data',
+    takes: 'DIR',
+    group: 'Process',
+    help: 'call records, certificates and journals',
+    allowed: 'the path of a directory',
+  },
+  {
+    key: 'log-level',
+    flag: 'log-level',
+    takes: 'LEVEL',
+    group: 'Process',
+    help: 'how much is logged (JSON lines on standard error)',
+    allowed: 'trace, debug, info, warn, error or silent',
+  },
+  {
+    key: 'roles',
+    flag: 'roles',
+    takes: 'LIST',
+    group: 'Roles apart',
+    help: 'the parts of the gateway this process runs',
+    allowed: 'some of sip, relay, transceiver, control, with commas between',
+  },
+  {
+    key: 'node.id',
+    flag: 'node-id',
+    takes: 'N',
+    group: 'Roles apart',
+    help: "this process's number in the cluster",
+    allowed: '1 to 65535',
+  },
+  {
+    key: 'node.cluster-key-file',
+    flag: 'cluster-key-file',
+    takes: 'FILE',
+    group: 'Roles apart',
+    help: 'the secret all processes share: a line `keyId:base64` for each key, the current one first',
+    allowed: 'the path of a readable file of at least 32 bytes',
+  },
+  {
+    key: 'node.nodes',
+    flag: 'nodes',
+    takes: 'ID=HOST:PORT,…',
+    group: 'Roles apart',
+    help: 'the inner addresses of the processes of the cluster',
+    allowed: 'id=address:port with commas between; ids 1 to 65535, literal IPv4 addresses',
+  },
+  {
+    key: 'node.inner-port',
+    flag: 'inner-port',
+    takes: 'PORT',
+    group: 'Roles apart',
+    help: "this process's port for the other processes",
+    allowed: PORT,
+  },
+];
+
+/** Flags that ask for something and take no value; `config` names the file and so cannot stand in it. */
+export const QUESTIONS = ['help', 'version', 'print-config'] as const;
+export type Question = (typeof QUESTIONS)[number];
+export const CONFIG_FLAG = 'config';
+
+/**
+ * Names this product will have and does not have yet. They are refused by name: a flag that is silently ignored is a
+ * certificate nobody serves or a password nobody asks for.
+ */
+export const notBuilt: readonly { readonly flag?: string; readonly key?: string; readonly what: string }[] = [
+  { flag: 'workers', key: 'workers', what: 'worker processes' },
+  { flag: 'sip-tls-port', key: 'sip.tls-port', what: 'SIP over TLS' },
+  { flag: 'tls-cert', key: 'tls', what: 'TLS' },
+  { flag: 'tls-key', what: 'TLS' },
+  { flag: 'redis', key: 'redis', what: 'the Redis directory' },
+  { flag: 'region', key: 'region', what: 'regions' },
+  { flag: 'drachtio', key: 'drachtio', what: 'the drachtio engine' },
+  { flag: 'drachtio-host', key: 'drachtio.host', what: 'the drachtio engine' },
+  { flag: 'drachtio-secret', key: 'drachtio.secret', what: 'the drachtio engine' },
+  { flag: 'trunks', key: 'trunks', what: 'trunks' },
+  { flag: 'users', key: 'users', what: 'SIP users' },
+  { flag: 'routes', key: 'routes', what: 'routes' },
+  { flag: 'model', key: 'model', what: 'realtime models other than the embedded agent' },
+  { flag: 'models', key: 'models', what: 'realtime models other than the embedded agent' },
+  { flag: 'api-key', key: 'keys', what: 'API keys' },
+  { flag: 'projects', key: 'projects', what: 'projects' },
+  { flag: 'webhook', key: 'webhooks', what: 'webhooks' },
+  { flag: 'recordings', key: 'recordings', what: 'recordings' },
+];
+
+/** `sip-port` → `RINGDOWN_SIP_PORT`. */
+export function environmentName(flag: string): string {
+  return `${ENVIRONMENT_PREFIX}${flag.toUpperCase().replaceAll('-', '_')}`;
+}
+
+export const ENVIRONMENT_PREFIX = 'RINGDOWN_';

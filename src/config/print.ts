@@ -1,0 +1,44 @@
+import { stringify } from 'yaml';
+import { options } from './flags.ts';
+import type { Settings } from './load.ts';
+import type { Key, Values } from './schema.ts';
+
+/**
+ * The effective configuration as YAML that can be used as ringdown.yaml, each line with the source of its value. Of secrets
+ * it has only the names of the files they are in.
+ */
+export function printConfig({ values, source }: Settings): string {
+  const lines: string[] = [];
+  let section = '';
+  // The keys of one section together, in the order of the table.
+  const sections = [...new Set(options.map((option) => sectionOf(option.key)))];
+  for (const option of sections.flatMap((name) => options.filter((each) => sectionOf(each.key) === name))) {
+    const name = sectionOf(option.key);
+    if (name !== section && name !== '') lines.push(`${name}:`);
+    section = name;
+    const indent = name === '' ? '' : '  ';
+    const word = name === '' ? option.key : option.key.slice(name.length + 1);
+    const value = values[option.key];
+    lines.push(value === undefined ? `${indent}# ${word}: not set` : `${indent}${word}: ${yamlText(value)} # ${source(option.key)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function sectionOf(key: Key): string {
+  return key.includes('.') ? (key.split('.')[0] ?? '') : '';
+}
+
+/** Quoted where YAML would take a path for a number or a comment. */
+function yamlText(value: NonNullable<Values[Key]>): string {
+  if (typeof value === 'number' || value === 'any') return valueText(value);
+  return stringify(valueText(value), { lineWidth: 0 }).trimEnd();
+}
+
+/** A value as one writes it after a flag. */
+export function valueText(value: NonNullable<Values[Key]>): string {
+  if (value === 'any') return '0';
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'string') return value;
+  if ('first' in value) return `${value.first}-${value.last}`;
+  return value.map((item) => (typeof item === 'string' ? item : `${item.id}=${item.address}:${item.port}`)).join(',');
+}

@@ -1,0 +1,116 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
+import { parseEndpoint } from '../base/addresses.ts';
+
+/**
+ * What every setting may be, its default, and why that default. A value arrives as text (flag, environment) or as what YAML
+ * makes of it; each schema takes both. `describe` holds the reason for the default: --help and docs/configuration.md print it.
+ */
+
+export const ROLES = ['sip', 'relay', 'transceiver', 'control'] as const;
+export type Role = (typeof ROLES)[number];
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+
+/** A whole number, also as decimal text. */
+function wholeNumber(min: number, max: number) {
+  return z
+    .union([
+      z.number(),
+      z
+        .string()
+        .regex(/^\d{1,9}$/)
+        .transform(Number),
+    ])
+    .pipe(z.number().int().min(min).max(max));
+}
+
+const port = wholeNumber(0, 65535);
+
+const nonEmptyText = z.string().trim().min(1).max(4096);
+
+/** IPv6 is refused by name until the gateway speaks it: a bound but silent door would be worse. */
+const address = z
+  .string()
+  .trim()
+  .superRefine((text, context) => {
+    if (isIPv6(text)) context.addIssue({ code: 'custom', message: 'IPv6 is not built yet' });
+    else if (!isIPv4(text)) context.addIssue('not an address');
+  });
+
+/** First and last UDP port, both used; or any the kernel gives. */
+const rtpPorts = z.union([z.number(), z.string().trim()]).transform((value, context): { first: number; last: number } | 'any' => {
+  if (value === 0 || value === '0') return 'any';
+  const match = /^(\d{1,5})\s*-\s*(\d{1,5})$/.exec(String(value));
+  const [first, last] = [Number(match?.[1]), Number(match?.[2])];
+  if (!match) context.addIssue('not a range');
+  else if (first < 1024 || last > 65535) context.addIssue('outside 1024-65535');
+  else if (first % 2 === 1) context.addIssue('the first port must be even: RTP takes an even port and RTCP the odd one after it');
+  else if (last <= first) context.addIssue('no room: a call takes two ports');
+  return { first, last };
+});
+
+/** `a, b` or a YAML list. */
+function wordList<Item extends z.ZodType>(item: Item) {
+  return z
+    .union([z.string().transform((text) => text.split(',').map((word) => word.trim())), z.array(z.unknown())])
+    .pipe(z.array(item).min(1).max(1000));
+}
+
+const roles = wordList(z.enum(ROLES)).transform((given) => ROLES.filter((role) => given.includes(role)));
+
+/** The node id of an ICE ufrag has 16 bits; 0 stands for "alone". */
+const nodeId = wholeNumber(1, 65535);
+
+/** `1=192.0.2.1:3479, 2=…`, or a YAML map of id to address. */
+const nodes = z.union([z.string(), z.record(z.string(), z.unknown())]).transform((value, context) => {
+  const pairs = typeof value === 'string' ? value.split(',').map((pair) => pair.trim().split('=')) : Object.entries(value);
+  const found: { readonly id: number; readonly address: string; readonly port: number }[] = [];
+  for (const [idText, at, ...rest] of pairs) {
+    const id = nodeId.safeParse(idText);
+    const endpoint = typeof at === 'string' && rest.length === 0 ? parseEndpoint(at.trim()) : undefined;
+    if (!id.success) context.addIssue(`"${idText}" is not a node id`);
+    else if (!endpoint || endpoint.port === 0) context.addIssue(`node ${id.data} needs a literal address and a port`);
+    else if (isIPv6(endpoint.address)) context.addIssue({ code: 'custom', message: 'IPv6 is not built yet' });
+    else if (found.some((node) => node.id === id.data)) context.addIssue(`node ${id.data} stands there twice`);
+    else found.push({ id: id.data, ...endpoint });
+  }
+  return found;
+});
+
+export const schema = {
+  'sip.port': port.default(5060).describe('the port RFC 3261 gives to SIP'),
+  'sip.rate': wholeNumber(0, 1_000_000)
+    .default(200)
+    .describe(
+      'a call is some five requests: 40 calls a second from one address, more than one phone or small PBX sends and too few to starve others',
+    ),
+  'http.port': port.default(8080).describe('the usual port of HTTP services that are not root'),
+  'relay.port': port.default(3478).describe('the port of STUN and TURN, which firewalls that let WebRTC out leave open'),
+  'rtp.ports': rtpPorts
+    .default({ first: 16384, last: 32767 })
+    .describe('8192 calls; below the ports Linux gives to outgoing connections (32768 and up), so that the two never fight over one'),
+  bind: address
+    .default('0.0.0.0')
+    .describe('every interface: a phone must reach the gateway. What HTTP serves to strangers is another matter: see SECURITY.md'),
+  'public-address': address.optional().describe('not set: each answer names the address by which that peer is reached'),
+  data: nonEmptyText.default('./data').describe('beside where the gateway was started: found without knowing the system'),
+  roles: roles.default([...ROLES]).describe('the whole product in one process'),
+  'max-calls': wholeNumber(1, 100_000)
+    .default(100)
+    .describe('a call may cost 0.9 % of a core and one process has one core for calls: 100 calls leave a tenth of it free'),
+  drain: wholeNumber(0, 86_400).default(3600).describe('the longest conversation a realtime model allows is an hour'),
+  'log-level': z.enum(LOG_LEVELS).default('info').describe("a call's life in a few lines; debug adds each decision"),
+  'media-timeout': wholeNumber(1, 3600)
+    .default(30)
+    .describe(
+      'long enough for a phone that changes from one radio network to another, short enough that a dead call is not billed for minutes',
+    ),
+  'node.id': nodeId.optional().describe('not set: one process needs no name'),
+  'node.cluster-key-file': nonEmptyText.optional().describe('not set: one process makes a random key at each start'),
+  'node.nodes': nodes.optional().describe('not set: one process has nobody to find'),
+  'node.inner-port': port.default(3479).describe('next to the relay port'),
+} as const;
+
+export type Key = keyof typeof schema;
+export type Values = { readonly [K in Key]: z.output<(typeof schema)[K]> };
