@@ -1,0 +1,173 @@
+import type { Path } from '../path.ts';
+import { parseStun } from '../stun/parse-stun.ts';
+import type { StunMessage } from '../stun/stun-message.ts';
+import { judgeRequest, writeRoleConflict, writeSuccess, writeUnknownAttributes } from './answer-check.ts';
+import { type IceAgent, type IceCredentials, type IceOutput, type IceSnapshot, noDrops } from './ice-agent.ts';
+import { SeenTransactions } from './seen-transactions.ts';
+
+/** RFC 7675 §5.1: consent ends 30 s after the last verified check. */
+export const CONSENT_MS = 30_000;
+
+/** A browser with Wi-Fi, cellular and VPN over two relays makes fewer; one more evicts the quietest. */
+const MAX_PATHS = 8;
+
+interface VerifiedPath {
+  path: Path;
+  lastCheckAt: number;
+}
+
+export interface IceLiteOptions {
+  readonly local: IceCredentials;
+  /** The far side's ufrag, when its description is known; checks by another name are then ignored. */
+  readonly remoteUfrag?: string;
+  readonly consentMs?: number;
+}
+
+/**
+ * The server side of ICE (RFC 8445 §2.5, "lite"): it never checks, it answers. A datagram without our credentials causes no reply and no
+ * state. Media goes to the first verified path until a verified check nominates one, and moves only by another such check.
+ */
+export class IceLiteAgent implements IceAgent {
+  readonly #local: IceCredentials;
+  readonly #remoteUfrag: string | undefined;
+  readonly #consentMs: number;
+  readonly #paths = new Map<string, VerifiedPath>();
+  readonly #seen = new SeenTransactions();
+  readonly #dropped = noDrops();
+  #outputs: IceOutput[] = [];
+  #selected: VerifiedPath | undefined;
+  #lost = false;
+  #checks = 0;
+  #lastCheckAt: number | undefined;
+  #wakeAt: number | undefined;
+
+  constructor(options: IceLiteOptions) {
+    this.#local = options.local;
+    this.#remoteUfrag = options.remoteUfrag;
+    this.#consentMs = options.consentMs ?? CONSENT_MS;
+  }
+
+  get selected(): Path | undefined {
+    return this.#selected?.path;
+  }
+
+  start(): void {
+    // Nothing to do: the other side checks.
+  }
+
+  isVerified(path: Path): boolean {
+    return this.#paths.has(path.key);
+  }
+
+  handleStun(datagram: Buffer, path: Path, now: number): void {
+    if (this.#lost) return;
+    const message = parseStun(datagram);
+    const drop = message ? judgeRequest(datagram, message, this.#local, this.#remoteUfrag) : 'malformed';
+    if (!message || drop) {
+      this.#dropped[drop ?? 'malformed'] += 1;
+      return;
+    }
+    if (!this.#seen.accept(message.transactionId, path.key)) {
+      this.#dropped.replayed += 1;
+      return;
+    }
+    const refusal = this.#refusal(message);
+    this.#outputs.push({ type: 'send', datagram: refusal ?? writeSuccess(message, path, this.#local), path });
+    if (!refusal) this.#accept(path, message.useCandidate, now);
+  }
+
+  pollOutput(): IceOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  nextTimeout(): number | undefined {
+    return this.#wakeAt;
+  }
+
+  handleTimeout(now: number): void {
+    if (this.#wakeAt === undefined || now < this.#wakeAt) return;
+    this.#wakeAt = undefined;
+    for (const [key, entry] of this.#paths) {
+      if (now - entry.lastCheckAt >= this.#consentMs) this.#forget(key, entry);
+    }
+    if (this.#paths.size === 0) {
+      this.#lost = true;
+      this.#selected = undefined;
+      this.#outputs.push({ type: 'lost' });
+      return;
+    }
+    // Consent for the selected path ended while another is alive: that one is where the far side can still be reached.
+    if (!this.#selected) this.#select(this.#latest());
+    this.#arm();
+  }
+
+  snapshot(): IceSnapshot {
+    return {
+      state: this.#lost ? 'lost' : this.#selected ? 'connected' : 'new',
+      checks: this.#checks,
+      lastCheckAt: this.#lastCheckAt,
+      rttMs: undefined,
+      paths: this.#paths.size,
+      selected: this.#selected?.path.key,
+      dropped: { ...this.#dropped },
+    };
+  }
+
+  /** The error response to a check that is authentic but cannot succeed. */
+  #refusal(message: StunMessage): Buffer | undefined {
+    if (message.unknownRequired.length > 0) return writeUnknownAttributes(message, this.#local);
+    // A lite agent is always controlled: whoever claims that role too has to change (RFC 8445 §6.1.1).
+    if (message.iceControlled !== undefined) return writeRoleConflict(message, this.#local);
+    return undefined;
+  }
+
+  #accept(path: Path, nominates: boolean, now: number): void {
+    this.#checks += 1;
+    this.#lastCheckAt = now;
+    let entry = this.#paths.get(path.key);
+    if (entry) {
+      entry.path = path; // a restarted relay may bring another object for the same way
+      entry.lastCheckAt = now;
+    } else {
+      entry = { path, lastCheckAt: now };
+      this.#makeRoom();
+      this.#paths.set(path.key, entry);
+      this.#outputs.push({ type: 'verified', path });
+    }
+    if (nominates ? entry !== this.#selected : !this.#selected) this.#select(entry);
+    if (this.#wakeAt === undefined) this.#arm();
+  }
+
+  #select(entry: VerifiedPath | undefined): void {
+    this.#selected = entry;
+    if (entry) this.#outputs.push({ type: 'selected', path: entry.path });
+  }
+
+  #latest(): VerifiedPath | undefined {
+    let latest: VerifiedPath | undefined;
+    for (const entry of this.#paths.values()) if (!latest || entry.lastCheckAt > latest.lastCheckAt) latest = entry;
+    return latest;
+  }
+
+  #makeRoom(): void {
+    if (this.#paths.size < MAX_PATHS) return;
+    let quietest: [string, VerifiedPath] | undefined;
+    for (const each of this.#paths) {
+      if (each[1] !== this.#selected && (!quietest || each[1].lastCheckAt < quietest[1].lastCheckAt)) quietest = each;
+    }
+    if (quietest) this.#forget(...quietest);
+  }
+
+  #forget(key: string, entry: VerifiedPath): void {
+    this.#paths.delete(key);
+    if (this.#selected === entry) this.#selected = undefined;
+    this.#outputs.push({ type: 'dropped', path: entry.path });
+  }
+
+  // Re-armed when it fires, not at each check: a check must cost no timer.
+  #arm(): void {
+    let oldest: number | undefined;
+    for (const { lastCheckAt } of this.#paths.values()) oldest = Math.min(oldest ?? lastCheckAt, lastCheckAt);
+    this.#wakeAt = oldest === undefined ? undefined : oldest + this.#consentMs;
+  }
+}
