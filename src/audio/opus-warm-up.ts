@@ -10,10 +10,10 @@ const FRAMES = 500;
  */
 export async function warmUpOpus(): Promise<void> {
   await loadOpus();
-  const uplinkEncoder = await createOpusEncoder({ rateHz: 8000, profile: 'interior' });
-  const uplinkDecoder = await createOpusDecoder(24_000);
-  const downlinkEncoder = await createOpusEncoder({ rateHz: 24_000, profile: 'interior', narrowband: true });
-  const downlinkDecoder = await createOpusDecoder(8000);
+  const uplinkEncoder = await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' });
+  const uplinkDecoder = await createOpusDecoder({ sampleRateHz: 24_000 });
+  const downlinkEncoder = await createOpusEncoder({ sampleRateHz: 24_000, profile: 'interior', narrowband: true });
+  const downlinkDecoder = await createOpusDecoder({ sampleRateHz: 8000 });
   const narrow = new Int16Array(160);
   const wide = new Int16Array(480);
   const narrowTone = new Tone({ rateHz: 8000, frequencyHz: 313, secondFrequencyHz: 1170 });

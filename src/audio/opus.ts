@@ -11,7 +11,7 @@ export type OpusRateHz = 8000 | 16_000 | 24_000 | 48_000;
 export type OpusProfile = 'interior' | 'edge';
 
 export interface OpusEncoderOptions {
-  readonly rateHz: OpusRateHz;
+  readonly sampleRateHz: OpusRateHz;
   readonly profile: OpusProfile;
   /** The far end is a G.711 phone: nothing above 4 kHz is worth a bit (+8 dB SNR at the same bitrate). */
   readonly narrowband?: boolean;
@@ -136,6 +136,10 @@ export class OpusDecoder {
     live += 1;
   }
 
+  get sampleRateHz(): number {
+    return this.#codec.sampleRate;
+  }
+
   /** The packet's audio (2.5 to 120 ms of it), in a buffer of the caller's own; undefined when it is not an Opus packet. */
   decode(packet: Uint8Array): Int16Array | undefined {
     if (packet.length === 0) return undefined;
@@ -145,10 +149,10 @@ export class OpusDecoder {
     return pcm;
   }
 
-  /** Twenty milliseconds in place of a lost packet, made from what came before; fades to nothing by itself after some. */
-  conceal(): Int16Array {
+  /** Audio in place of a lost packet (2.5 to 60 ms), made from what came before; sinks into the background noise after some. */
+  conceal(durationMs = 20): Int16Array {
     this.#silentPackets = 0;
-    return this.#codec.decodePacketLoss(this.#frameSamples);
+    return this.#codec.decodePacketLoss((this.#codec.sampleRate * durationMs) / 1000);
   }
 
   /** The lost frame before this packet, from its in-band FEC where there is one, else concealed. Decode the packet after it. */
@@ -202,9 +206,9 @@ function loaded(): Library {
 }
 
 /** @throws GatewayError ERR_INVALID_STATE before loadOpus is done */
-export async function createOpusEncoder({ rateHz, profile, narrowband }: OpusEncoderOptions): Promise<OpusEncoder> {
+export async function createOpusEncoder({ sampleRateHz, profile, narrowband }: OpusEncoderOptions): Promise<OpusEncoder> {
   const opus = loaded();
-  const common = { channels: 1, sampleRate: rateHz, ...(narrowband ? { maxBandwidth: opus.Bandwidth.Narrowband } : {}) } as const;
+  const common = { channels: 1, sampleRate: sampleRateHz, ...(narrowband ? { maxBandwidth: opus.Bandwidth.Narrowband } : {}) } as const;
   const codec =
     profile === 'interior'
       ? await opus.createEncoder({
@@ -226,7 +230,7 @@ export async function createOpusEncoder({ rateHz, profile, narrowband }: OpusEnc
 }
 
 /** @throws GatewayError ERR_INVALID_STATE before loadOpus is done */
-export async function createOpusDecoder(rateHz: OpusRateHz): Promise<OpusDecoder> {
+export async function createOpusDecoder({ sampleRateHz }: { readonly sampleRateHz: OpusRateHz }): Promise<OpusDecoder> {
   const opus = loaded();
-  return new OpusDecoder(opus, await opus.createDecoder({ channels: 1, sampleRate: rateHz }));
+  return new OpusDecoder(opus, await opus.createDecoder({ channels: 1, sampleRate: sampleRateHz }));
 }

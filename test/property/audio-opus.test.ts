@@ -6,8 +6,8 @@ beforeAll(loadOpus);
 
 describe('an Opus decoder', () => {
   it('survives any bytes and still decodes what follows', async () => {
-    const decoder = await createOpusDecoder(24_000);
-    const encoder = await createOpusEncoder({ rateHz: 8000, profile: 'interior' });
+    const decoder = await createOpusDecoder({ sampleRateHz: 24_000 });
+    const encoder = await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' });
     const frame = new Int16Array(160);
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 1400 }), fc.integer({ min: -32768, max: 32767 }), (bytes, sample) => {
@@ -24,8 +24,8 @@ describe('an Opus decoder', () => {
   });
 
   it('survives packets with a bit turned', async () => {
-    const decoder = await createOpusDecoder(8000);
-    const encoder = await createOpusEncoder({ rateHz: 24_000, profile: 'edge' });
+    const decoder = await createOpusDecoder({ sampleRateHz: 8000 });
+    const encoder = await createOpusEncoder({ sampleRateHz: 24_000, profile: 'edge' });
     fc.assert(
       fc.property(fc.int16Array({ minLength: 480, maxLength: 480 }), fc.nat(), fc.nat({ max: 7 }), (pcm, at, bit) => {
         const packet = encoder.encode(pcm).slice();

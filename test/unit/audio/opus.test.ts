@@ -36,8 +36,8 @@ describe('interior profile', () => {
     [24_000, 8000, true],
     [24_000, 24_000, false],
   ] as const)('carries a tone from %i Hz to %i Hz without a resampler', async (from, to, narrowband) => {
-    const encoder = kept(await createOpusEncoder({ rateHz: from, profile: 'interior', narrowband }));
-    const decoder = kept(await createOpusDecoder(to));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: from, profile: 'interior', narrowband }));
+    const decoder = kept(await createOpusDecoder({ sampleRateHz: to }));
     const tone = new Tone({ rateHz: from, frequencyHz: 440 });
     const frame = new Int16Array(encoder.frameSamples);
     let heard = new Int16Array(0);
@@ -51,7 +51,7 @@ describe('interior profile', () => {
   });
 
   it('costs about 48 kb/s', async () => {
-    const encoder = kept(await createOpusEncoder({ rateHz: 8000, profile: 'interior' }));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' }));
     const bytes = speechLike(50, 160).reduce((sum, frame) => sum + encoder.encode(frame).length, 0);
     expect(bytes * 8).toBeGreaterThan(40_000);
     expect(bytes * 8).toBeLessThan(52_000);
@@ -60,9 +60,9 @@ describe('interior profile', () => {
 
 describe('edge profile', () => {
   it('recovers a lost frame from the packet after it', async () => {
-    const encoder = kept(await createOpusEncoder({ rateHz: 24_000, profile: 'edge' }));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 24_000, profile: 'edge' }));
     encoder.setPacketLossPercent(20);
-    const decoder = kept(await createOpusDecoder(24_000));
+    const decoder = kept(await createOpusDecoder({ sampleRateHz: 24_000 }));
     const tone = new Tone({ rateHz: 24_000, frequencyHz: 440 });
     const packets = Array.from({ length: 30 }, () => {
       const frame = new Int16Array(480);
@@ -78,8 +78,8 @@ describe('edge profile', () => {
 
 describe('loss and garbage', () => {
   it('conceals with something like what came before', async () => {
-    const encoder = kept(await createOpusEncoder({ rateHz: 8000, profile: 'interior' }));
-    const decoder = kept(await createOpusDecoder(8000));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' }));
+    const decoder = kept(await createOpusDecoder({ sampleRateHz: 8000 }));
     const tone = new Tone({ rateHz: 8000, frequencyHz: 440 });
     const frame = new Int16Array(160);
     for (let i = 0; i < 20; i += 1) {
@@ -94,12 +94,12 @@ describe('loss and garbage', () => {
   });
 
   it('takes no harm from packets that are none', async () => {
-    const decoder = kept(await createOpusDecoder(24_000));
+    const decoder = kept(await createOpusDecoder({ sampleRateHz: 24_000 }));
     expect(decoder.decode(new Uint8Array(0))).toBeUndefined();
     expect(decoder.decode(Uint8Array.of(0xff))).toBeUndefined();
     expect(decoder.recover(new Uint8Array(0)).length).toBe(480);
     expect(decoder.recover(Uint8Array.of(0xff)).length).toBe(480);
-    const encoder = kept(await createOpusEncoder({ rateHz: 8000, profile: 'interior' }));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' }));
     let last: Int16Array | undefined;
     for (const frame of speechLike(5, 160)) last = decoder.decode(encoder.encode(frame));
     expect(levelDbov(last!)).toBeGreaterThan(-20);
@@ -113,7 +113,7 @@ describe('digital silence', () => {
   // 0 is muted µ-law, ±8 muted A-law; the others are what a broken phone may send.
   it.each([0, 8, -8, 1000, -30_000])('of the value %i is coded once and resumes exactly like a shorter silence', async (value) => {
     const silence = new Int16Array(160).fill(value);
-    const encoder = kept(await createOpusEncoder({ rateHz: 8000, profile: 'interior' }));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' }));
     const plain = await createEncoder({
       channels: 1,
       sampleRate: 8000,
@@ -132,8 +132,8 @@ describe('digital silence', () => {
   });
 
   it('is decoded once and resumes bit for bit as if it had been decoded all along', async () => {
-    const encoder = kept(await createOpusEncoder({ rateHz: 8000, profile: 'interior' }));
-    const decoder = kept(await createOpusDecoder(24_000));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' }));
+    const decoder = kept(await createOpusDecoder({ sampleRateHz: 24_000 }));
     const plain = await createDecoder({ channels: 1, sampleRate: 24_000 });
     const silence = new Int16Array(160);
     const frames = [...voice, ...Array.from({ length: 300 }, () => silence), ...more];
@@ -155,8 +155,8 @@ describe('digital silence', () => {
   });
 
   it('gives each caller a buffer of its own', async () => {
-    const encoder = kept(await createOpusEncoder({ rateHz: 8000, profile: 'interior' }));
-    const decoder = kept(await createOpusDecoder(8000));
+    const encoder = kept(await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' }));
+    const decoder = kept(await createOpusDecoder({ sampleRateHz: 8000 }));
     const silence = new Int16Array(160);
     let pcm = new Int16Array(0);
     for (let i = 0; i < 200; i += 1) pcm = decoder.decode(encoder.encode(silence)) as Int16Array<ArrayBuffer>;
@@ -172,8 +172,8 @@ describe('life', () => {
   });
 
   it('counts a codec once, however often it is freed', async () => {
-    const encoder = await createOpusEncoder({ rateHz: 8000, profile: 'interior' });
-    const decoder = await createOpusDecoder(8000);
+    const encoder = await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior' });
+    const decoder = await createOpusDecoder({ sampleRateHz: 8000 });
     expect(liveOpusCodecs()).toBe(2);
     encoder.free();
     encoder.free();
