@@ -1,0 +1,43 @@
+#!/bin/sh
+# Installs the outside programs that the tests talk to, with apt. Asks for nothing and does nothing when all are there.
+set -eu
+
+# program:package
+peers='
+sipp:sip-tester
+baresip:baresip-core
+chromium:chromium
+openssl:openssl
+strace:strace
+espeak-ng:espeak-ng
+sox:sox
+'
+
+missing=''
+for peer in $peers; do
+  command -v "${peer%%:*}" >/dev/null 2>&1 || missing="$missing ${peer#*:}"
+done
+if [ -z "$missing" ]; then
+  echo 'All outside programs of the tests are here.'
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  echo "This script knows apt (Debian, Ubuntu) only. Install these yourself:$missing" >&2
+  echo 'Tests whose programs are absent are skipped and say so.' >&2
+  exit 1
+fi
+
+as_root=''
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null 2>&1; then
+    echo "Run this as root, or install sudo; to be installed:$missing" >&2
+    exit 1
+  fi
+  as_root='sudo'
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -q
+# shellcheck disable=SC2086 # a list of words
+$as_root apt-get install -y -q --no-install-recommends $missing
