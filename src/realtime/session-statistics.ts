@@ -1,0 +1,71 @@
+import type { SessionMetrics } from './session-metrics.ts';
+
+/** Enough for the longest call; the oldest go first. */
+const KEPT_LATENCIES = 1000;
+
+/** The counted part of a session's snapshot. */
+export interface TurnStatistics {
+  /** Turns given to the model. */
+  readonly turns: number;
+  /** Turns that a key, or the end of turn detection, took the place of. */
+  readonly discardedTurns: number;
+  /** Commits that were taken back because the caller went on. */
+  readonly continuations: number;
+  /** Times the caller took the floor from the agent. */
+  readonly bargeIns: number;
+  /** Times the agent fell silent for what was no interruption. */
+  readonly rejectedBargeIns: number;
+  readonly responseLatencyMs: { readonly median: number | undefined; readonly all: readonly number[] };
+}
+
+/** Counts one session's turns, here and in the metrics of the process. */
+export class SessionStatistics {
+  readonly #metrics: SessionMetrics | undefined;
+  readonly #latenciesMs: number[] = [];
+  #turns = 0;
+  #discardedTurns = 0;
+  #continuations = 0;
+  #bargeIns = 0;
+  #rejectedBargeIns = 0;
+
+  constructor(metrics: SessionMetrics | undefined) {
+    this.#metrics = metrics;
+  }
+
+  countTurn(continued: boolean): void {
+    if (continued) {
+      this.#continuations += 1;
+      return;
+    }
+    this.#turns += 1;
+    this.#metrics?.turns.inc();
+  }
+
+  countDiscardedTurn(): void {
+    this.#discardedTurns += 1;
+  }
+
+  countBargeIn(verdict: 'interrupted' | 'rejected'): void {
+    if (verdict === 'interrupted') this.#bargeIns += 1;
+    else this.#rejectedBargeIns += 1;
+    this.#metrics?.bargeIns.inc({ verdict });
+  }
+
+  addLatency(ms: number): void {
+    this.#latenciesMs.push(ms);
+    if (this.#latenciesMs.length > KEPT_LATENCIES) this.#latenciesMs.shift();
+    this.#metrics?.responseLatencyMs.observe(ms);
+  }
+
+  snapshot(): TurnStatistics {
+    const sorted = this.#latenciesMs.toSorted((a, b) => a - b);
+    return {
+      turns: this.#turns,
+      discardedTurns: this.#discardedTurns,
+      continuations: this.#continuations,
+      bargeIns: this.#bargeIns,
+      rejectedBargeIns: this.#rejectedBargeIns,
+      responseLatencyMs: { median: sorted[Math.floor((sorted.length - 1) / 2)], all: [...this.#latenciesMs] },
+    };
+  }
+}

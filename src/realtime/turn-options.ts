@@ -1,0 +1,67 @@
+/** When a caller's silence ends the turn: after a fixed time, or after what this caller's own pauses predict. */
+export type EndOfTurn =
+  | { readonly type: 'fixed'; readonly waitMs: number }
+  /** `z`: how patient; 0.7 eager, 1 normal, 1.6 patient. */
+  | { readonly type: 'pause_adaptive'; readonly z: number };
+
+export interface TurnOptions {
+  readonly endOfTurn: EndOfTurn;
+  /** Evidence of a near-end voice that counts as an onset. */
+  readonly onsetEvidenceMs: number;
+  /** The same while the call's first agent speech begins: the line is not known yet. */
+  readonly coldEvidenceMs: number;
+  readonly coldMs: number;
+  /** Audio before the onset that belongs to the turn: soft first consonants, and the evidence itself. */
+  readonly prefixMs: number;
+  /** Audio after the last voiced frame that belongs to the turn. */
+  readonly suffixMs: number;
+  /** Silence that makes a gap of a turn; shorter ones are plosives. */
+  readonly gapMs: number;
+  /** An onset this soon after a commit takes the commit back. */
+  readonly continuationMs: number;
+  /** A turn is committed after this long, whatever is heard. */
+  readonly longestTurnMs: number;
+  /** A hold becomes an interruption when the burst lasts this long … */
+  readonly interruptSpanMs: number;
+  /** … and this much of it is voiced. */
+  readonly interruptVoicedMs: number;
+  /** Silence that ends the burst of a hold. */
+  readonly resumeSilenceMs: number;
+  /** A hold without a verdict ends after this. */
+  readonly verdictMs: number;
+  /** With less than this left to say, a hold does not resume. */
+  readonly worthResumingMs: number;
+  /** A burst that began this soon after our first packet is a collision, and the caller wins it … */
+  readonly collisionMs: number;
+  /** … unless it is shorter than this; then we begin again. */
+  readonly collisionBurstMs: number;
+  /** A second burst this soon after a rejected one is meant. */
+  readonly secondBurstMs: number;
+  /** Our own sound may come back this long after we ended. */
+  readonly echoTailMs: number;
+  /** What stops this soon after we went silent was probably our own echo. */
+  readonly echoStopsMs: number;
+}
+
+/** Measured choices, docs/turns.md; what is not measured yet says so there. */
+export const DEFAULT_TURN_OPTIONS: TurnOptions = {
+  endOfTurn: { type: 'pause_adaptive', z: 1 },
+  onsetEvidenceMs: 60,
+  coldEvidenceMs: 150,
+  coldMs: 600,
+  prefixMs: 300,
+  suffixMs: 100,
+  gapMs: 160,
+  continuationMs: 700,
+  longestTurnMs: 60_000,
+  interruptSpanMs: 800,
+  interruptVoicedMs: 350,
+  resumeSilenceMs: 350,
+  verdictMs: 2000,
+  worthResumingMs: 600,
+  collisionMs: 200,
+  collisionBurstMs: 300,
+  secondBurstMs: 3000,
+  echoTailMs: 300,
+  echoStopsMs: 300,
+};

@@ -1,0 +1,110 @@
+/**
+ * Who has the floor. `off`: turns are not looked at (before the answer, in echo mode, while the call is being ended);
+ * `idle`: nobody; `user`: the caller speaks; `gap`: silence in the caller's turn; `waiting`: the turn is with the model,
+ * no audio yet; `agent`: our audio leaves; `held`: our audio is faded to silence, its place kept, the model not told;
+ * `lost`: the model is gone, what is queued is still played.
+ */
+export type TurnState = 'off' | 'idle' | 'user' | 'gap' | 'waiting' | 'agent' | 'held' | 'lost';
+
+/** What can happen, in the words of the conversation; the machine makes them of frames and time. */
+export type TurnEvent =
+  | 'turns_on'
+  | 'turns_off'
+  | 'model_lost'
+  /** Enough evidence of a near-end voice. */
+  | 'onset'
+  /** An onset so soon after a commit that the commit was too early. */
+  | 'continuation'
+  /** 160 ms of silence in a turn. */
+  | 'paused'
+  /** The silence outlasted what this caller's pauses predict. */
+  | 'wait_over'
+  | 'turn_too_long'
+  | 'audio_started'
+  /** The model owes audio and none has come for a while. */
+  | 'audio_stalled'
+  | 'audio_ended'
+  /** The response is done and had no audio. */
+  | 'nothing_to_say'
+  /** Verdicts on a hold: it was an interruption, still spoken; it was one, and is over; it was none; it was a click over our first syllable. */
+  | 'hold_interrupted'
+  | 'hold_answered'
+  | 'hold_rejected'
+  | 'hold_restarted'
+  /** A key was pressed, and keys interrupt. */
+  | 'key';
+
+/** What is done on the way into the next state, in this order. */
+export type TurnAction =
+  | 'begin_turn'
+  | 'resume_turn'
+  | 'learn_pause'
+  | 'commit'
+  | 'discard_turn'
+  | 'cancel'
+  | 'open_speech'
+  | 'close_speech'
+  | 'hold'
+  | 'resume'
+  | 'restart'
+  | 'interrupt';
+
+export interface TurnRow {
+  readonly to: TurnState;
+  readonly do: readonly TurnAction[];
+}
+
+/** Every transition there is. An event without a row in a state changes nothing there. */
+export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent]?: TurnRow } } = {
+  off: {
+    turns_on: { to: 'idle', do: [] },
+    model_lost: { to: 'lost', do: [] },
+  },
+  idle: {
+    onset: { to: 'user', do: ['begin_turn'] },
+    audio_started: { to: 'agent', do: ['open_speech'] },
+    turns_off: { to: 'off', do: [] },
+    model_lost: { to: 'lost', do: [] },
+  },
+  user: {
+    paused: { to: 'gap', do: [] },
+    turn_too_long: { to: 'waiting', do: ['commit'] },
+    key: { to: 'idle', do: ['discard_turn'] },
+    turns_off: { to: 'off', do: ['discard_turn'] },
+    model_lost: { to: 'lost', do: ['discard_turn'] },
+  },
+  gap: {
+    onset: { to: 'user', do: ['learn_pause'] },
+    wait_over: { to: 'waiting', do: ['commit'] },
+    key: { to: 'idle', do: ['discard_turn'] },
+    turns_off: { to: 'off', do: ['discard_turn'] },
+    model_lost: { to: 'lost', do: ['discard_turn'] },
+  },
+  waiting: {
+    continuation: { to: 'user', do: ['learn_pause', 'cancel', 'resume_turn'] },
+    onset: { to: 'user', do: ['cancel', 'begin_turn'] },
+    audio_started: { to: 'agent', do: ['open_speech'] },
+    nothing_to_say: { to: 'idle', do: [] },
+    key: { to: 'idle', do: ['cancel'] },
+    turns_off: { to: 'off', do: [] },
+    model_lost: { to: 'lost', do: [] },
+  },
+  agent: {
+    onset: { to: 'held', do: ['hold'] },
+    audio_stalled: { to: 'waiting', do: ['close_speech'] },
+    audio_ended: { to: 'idle', do: ['close_speech'] },
+    key: { to: 'idle', do: ['interrupt', 'close_speech'] },
+    turns_off: { to: 'off', do: ['close_speech'] },
+    model_lost: { to: 'lost', do: ['close_speech'] },
+  },
+  held: {
+    hold_interrupted: { to: 'user', do: ['interrupt', 'close_speech', 'begin_turn'] },
+    hold_answered: { to: 'gap', do: ['interrupt', 'close_speech', 'begin_turn'] },
+    hold_rejected: { to: 'agent', do: ['resume'] },
+    hold_restarted: { to: 'agent', do: ['restart'] },
+    key: { to: 'idle', do: ['interrupt', 'close_speech'] },
+    turns_off: { to: 'off', do: ['resume', 'close_speech'] },
+    model_lost: { to: 'lost', do: ['resume', 'close_speech'] },
+  },
+  lost: {},
+};
