@@ -48,6 +48,17 @@ export interface Leg {
   reject(cause: RejectCause): void;
   /** End an answered call; a pending one is refused as unavailable. */
   hangup(cause: EndCause): void;
+  /** The session is over and this is what it was: for the call record. The last word of the owner. */
+  report(summary: SessionSummary): void;
+}
+
+/** What a session was, for call record and closing log line. Latencies are from the end of the caller's turn to the first packet of the answer. */
+export interface SessionSummary {
+  readonly turns: number;
+  readonly bargeIns: number;
+  readonly responseLatencyMs: { readonly p50: number; readonly p95: number } | undefined;
+  readonly concealedFrames: number;
+  readonly uplinkFrames: number;
 }
 
 /** What the leg tells the owner. After `ended` nothing follows. */

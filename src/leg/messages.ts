@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import type { ErrorCode } from '../base/errors.ts';
+import type { EndCause, RejectCause } from './leg.ts';
+
+/** The node door's words about legs: from the bridge to the owner of the session, and back. Types and codecs, no I/O. */
+
+/** SDP with every codec and candidate a browser knows stays below 16 kB. */
+const MAX_SDP = 65_536;
+/** SIP refuses longer header fields anyway. */
+const MAX_URI = 2048;
+
+const legId = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+
+/** Checked against the union of the contract: a word missing here does not compile. */
+function words<Word extends string>(list: Record<Word, true>) {
+  return z.enum(Object.keys(list) as [Word, ...Word[]]);
+}
+
+const endCause = words<EndCause>({
+  remote_hangup: true,
+  agent_hangup: true,
+  cancelled: true,
+  rejected: true,
+  media_timeout: true,
+  media_failed: true,
+  signalling_failed: true,
+  owner_lost: true,
+  duration_cap: true,
+  shutdown: true,
+  internal_error: true,
+});
+
+const rejectCause = words<RejectCause>({
+  busy: true,
+  declined: true,
+  not_found: true,
+  overloaded: true,
+  no_common_codec: true,
+  media_failed: true,
+  unavailable: true,
+  internal_error: true,
+});
+
+const errorCode = words<ErrorCode>({
+  ERR_CONFIG: true,
+  ERR_PORT_IN_USE: true,
+  ERR_NO_PORT: true,
+  ERR_INVALID_STATE: true,
+  ERR_NOT_FOUND: true,
+  ERR_OVERLOADED: true,
+  ERR_NO_COMMON_CODEC: true,
+  ERR_BAD_OFFER: true,
+  ERR_TIMEOUT: true,
+  ERR_NODE_UNREACHABLE: true,
+  ERR_MEDIA_FAILED: true,
+  ERR_CANCELLED: true,
+  ERR_INTERNAL: true,
+});
+
+const origin = z.strictObject({
+  kind: z.enum(['phone', 'browser', 'websocket']),
+  from: z.string().max(MAX_URI).optional(),
+  to: z.string().max(MAX_URI).optional(),
+  sipCallId: z.string().max(MAX_URI).optional(),
+});
+
+const legEvent = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('answered') }),
+  // A key held for a minute is a stuck key.
+  z.strictObject({ type: z.literal('dtmf'), digit: z.string().regex(/^[0-9A-D*#]$/), durationMs: z.number().min(0).max(60_000) }),
+]);
+
+const legCommand = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('answer') }),
+  z.strictObject({ type: z.literal('reject'), cause: rejectCause }),
+  z.strictObject({ type: z.literal('hangup'), cause: endCause }),
+]);
+
+/** What a bridge says to the host of sessions. `leg` is the bridge's number for it, new for each leg of a connection. */
+export const bridgeMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('open'), leg: legId, origin, offer: z.string().max(MAX_SDP) }),
+  z.strictObject({ type: z.literal('event'), leg: legId, event: legEvent }),
+  z.strictObject({ type: z.literal('ended'), leg: legId, cause: endCause }),
+]);
+
+/** What the host says to the bridge. */
+export const hostMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('opened'), leg: legId, sessionId: z.string().max(64), answer: z.string().max(MAX_SDP) }),
+  z.strictObject({ type: z.literal('refused'), leg: legId, code: errorCode, message: z.string().max(512) }),
+  z.strictObject({ type: z.literal('command'), leg: legId, command: legCommand }),
+]);
+
+export type BridgeMessage = z.output<typeof bridgeMessage>;
+export type HostMessage = z.output<typeof hostMessage>;
+export type LegCommand = z.output<typeof legCommand>;
+
+/** Longest message of a refusal on the wire; what is longer is cut by the sender. */
+export const MAX_REFUSAL_TEXT = 512;
