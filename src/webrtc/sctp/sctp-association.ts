@@ -1,0 +1,35 @@
+export type SctpCloseReason =
+  /** Closed by us. */
+  | 'closed'
+  /** Aborted or shut down by the far side, or it did not answer. */
+  | 'ended'
+  /** The far side sent more than it may keep us waiting with: an unfinished message beyond the limit, too many streams or gaps. */
+  | 'overflow';
+
+export interface SctpHandlers {
+  /** A packet for the far side, to go into one DTLS record. */
+  send(packet: Buffer): void;
+  onConnected(): void;
+  onMessage(streamId: number, payloadId: number, data: Buffer): void;
+  /** The far side closed its direction of these streams, or confirmed that ours are closed. */
+  onReset(streamIds: readonly number[]): void;
+  onClosed(reason: SctpCloseReason): void;
+  /** Something threw inside. The association goes on. */
+  onFault(error: unknown): void;
+}
+
+/** One SCTP association over DTLS (RFC 8261). Nothing here throws or rejects. */
+export interface SctpAssociation {
+  readonly connected: boolean;
+  /** Bytes that wait to be sent for the first time. */
+  readonly bufferedBytes: number;
+  /** Packets that were not well-formed and went no further. */
+  readonly droppedPackets: number;
+  /** Sends INIT; without it the association waits for the far side's. Both may happen at once. */
+  connect(): void;
+  handlePacket(packet: Buffer): void;
+  send(streamId: number, payloadId: number, data: Buffer, ordered: boolean): void;
+  resetStream(streamId: number): void;
+  /** Tells the far side and frees timers. Idempotent. */
+  close(): void;
+}
