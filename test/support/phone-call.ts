@@ -59,6 +59,7 @@ export class PhoneCall {
   readonly #fromTag = randomBytes(6).toString('hex');
   readonly #inviteBranch = `z9hG4bK${randomBytes(8).toString('hex')}`;
   #over = false;
+  #decided = false;
   #localCseq = 1;
   #remoteTag: string | undefined;
   #remoteTarget: string;
@@ -288,7 +289,9 @@ export class PhoneCall {
   }
 
   #replyToInvite(status: number, reason: string, body = '', more: readonly HeaderLine[] = []): void {
-    if (this.#beginning.role !== 'callee') return;
+    // After a final response nothing changes any more (RFC 3261 §9.2).
+    if (this.#beginning.role !== 'callee' || this.#decided) return;
+    this.#decided = status >= 200;
     const { invite, from } = this.#beginning;
     const headers: HeaderLine[] = [
       ['Contact', `<${this.#line.uri}>`],

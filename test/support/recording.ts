@@ -87,7 +87,8 @@ export function streamFigures(arrivals: readonly RtpArrival[]): StreamFigures {
   let before: RtpArrival | undefined;
   for (const packet of arrivals) {
     if (before) longestGapMs = Math.max(longestGapMs, packet.at - before.at);
-    if (before && before.ssrc === packet.ssrc) {
+    // A key press keeps its timestamp while it lasts: no measure of jitter.
+    if (before && before.ssrc === packet.ssrc && LAWS[packet.payloadType] && LAWS[before.payloadType]) {
       const late = packet.at - before.at - ((packet.timestamp - before.timestamp) | 0) / 8;
       jitterMs += (Math.abs(late) - jitterMs) / 16;
     }
