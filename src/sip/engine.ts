@@ -5,7 +5,10 @@ import type { Endpoint } from '../base/addresses.ts';
  * by itself whatever needs no decision: OPTIONS, retransmissions, CANCEL, malformed and unsupported requests.
  */
 export interface SipEngine {
-  /** Called for each INVITE outside a dialog that is well-formed and admitted. 100 Trying has been sent. */
+  /**
+   * Called for each INVITE outside a dialog that is well-formed and admitted. 100 Trying is sent when the handler returns
+   * without having responded.
+   */
   onInvite: ((invite: InboundCall) => void) | undefined;
   /** Opens the listening sockets. @throws GatewayError ERR_PORT_IN_USE */
   start(): Promise<readonly SipListener[]>;
@@ -83,10 +86,19 @@ export interface Call {
    * Without a handler the engine refuses with 488.
    */
   onOffer: ((offer: string) => string | Refusal) | undefined;
+  /** An INFO of the peer with a body: DTMF of phones that send no RTP events. It has been answered with 200. */
+  onInfo?: ((info: CallInfo) => void) | undefined;
   /** The call is over. Called exactly once. */
   onEnd: ((end: CallEnd) => void) | undefined;
   /** Sends BYE, at once or as soon as the ACK is in (RFC 3261 §15). Repeated calls do nothing. */
   hangup(reason?: HangupReason): void;
+}
+
+/** The body of an INFO request (RFC 6086). */
+export interface CallInfo {
+  /** As written: application/dtmf-relay, application/dtmf … */
+  readonly contentType: string;
+  readonly body: string;
 }
 
 /** RFC 3326 Reason header. */

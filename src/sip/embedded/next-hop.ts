@@ -1,0 +1,63 @@
+import { BlockList, isIPv4 } from 'node:net';
+import { type Endpoint, isLoopback, plainAddress } from '../../base/addresses.ts';
+import { literalEndpoint, parseUri } from './uri.ts';
+
+/** What the peer's last INVITE or UPDATE showed of where it stands. */
+export interface PeerPlace {
+  /** Where the packet really came from. */
+  readonly source: Endpoint;
+  /** sent-by host of its top Via. */
+  readonly viaHost: string;
+  /** Whether the sender is the agent itself: a single Via. */
+  readonly direct: boolean;
+}
+
+const privateNet = new BlockList();
+privateNet.addSubnet('10.0.0.0', 8, 'ipv4');
+privateNet.addSubnet('172.16.0.0', 12, 'ipv4');
+privateNet.addSubnet('192.168.0.0', 16, 'ipv4');
+privateNet.addSubnet('100.64.0.0', 10, 'ipv4'); // carrier-grade NAT, RFC 6598
+privateNet.addSubnet('fc00::', 7, 'ipv6');
+
+const linkLocal = new BlockList();
+linkLocal.addSubnet('169.254.0.0', 16, 'ipv4');
+linkLocal.addSubnet('fe80::', 10, 'ipv6');
+
+const nobody = new BlockList();
+nobody.addSubnet('0.0.0.0', 8, 'ipv4');
+nobody.addSubnet('224.0.0.0', 3, 'ipv4'); // multicast, reserved, broadcast
+nobody.addAddress('::', 'ipv6');
+nobody.addSubnet('ff00::', 8, 'ipv6');
+
+/** How far an address reaches: a peer that came from further away than its Contact reaches is behind a NAT. */
+function reach(address: string): number {
+  const plain = plainAddress(address);
+  const family = isIPv4(plain) ? 'ipv4' : 'ipv6';
+  if (nobody.check(plain, family)) return -1;
+  if (isLoopback(plain)) return 0;
+  if (linkLocal.check(plain, family)) return 1;
+  return privateNet.check(plain, family) ? 2 : 3;
+}
+
+/**
+ * Where a request inside a dialog goes. The URI of the first route or of the Contact decides when it is a literal address that
+ * can be meant; the source of the INVITE otherwise:
+ * - for a name: nothing is resolved here, and the source is known to work;
+ * - for an address of narrower scope than the source's (a private Contact that came from a public address), and for
+ *   multicast, broadcast and 0.0.0.0;
+ * - for a peer behind a NAT that keeps its scope: it sent directly, its Via names another address than the packet's source,
+ *   and the Contact repeats that address.
+ * @param uri of the first route, or the remote target
+ */
+export function nextHop(uri: string, place: PeerPlace): Endpoint {
+  const parsed = parseUri(uri);
+  const named = parsed && literalEndpoint(parsed);
+  const { source } = place;
+  if (!named) return source;
+  const address = plainAddress(named.address);
+  if (address === source.address) return { address, port: named.port };
+  if (reach(address) < reach(source.address)) return source;
+  const viaHost = place.viaHost.startsWith('[') ? place.viaHost.slice(1, -1) : place.viaHost;
+  if (place.direct && viaHost !== source.address && viaHost === named.address) return source;
+  return { address, port: named.port };
+}

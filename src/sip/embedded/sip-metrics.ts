@@ -1,0 +1,56 @@
+import type { Metrics } from '../../base/metrics.ts';
+import { KNOWN_METHODS } from './capabilities.ts';
+
+/** Why a message was dropped without an answer. */
+export type DropReason =
+  | 'rate_limited'
+  | 'too_large'
+  | 'unparsable'
+  | 'no_via'
+  | 'malformed_ack'
+  | 'stray_ack'
+  | 'malformed_response'
+  | 'stray_response';
+
+/** The counters of the SIP engine. Labels come from closed sets, so that no peer can make them grow. */
+export class SipMetrics {
+  readonly #received: { inc(): void };
+  readonly #sent: { inc(): void };
+  readonly #dropped: (reason: DropReason) => void;
+  readonly #request: (method: string) => void;
+  readonly #response: (status: number) => void;
+
+  constructor(metrics: Metrics) {
+    const messages = metrics.counter('sip_messages_total', 'SIP messages on the wire', ['direction']);
+    this.#received = messages.labels('in');
+    this.#sent = messages.labels('out');
+    const dropped = metrics.counter('sip_dropped_total', 'SIP messages dropped without an answer', ['reason']);
+    this.#dropped = (reason) => dropped.inc({ reason });
+    const requests = metrics.counter('sip_requests_total', 'SIP requests received, repeats included', ['method']);
+    const byMethod = new Map(KNOWN_METHODS.map((method) => [method, requests.labels(method)]));
+    const other = requests.labels('other');
+    this.#request = (method) => (byMethod.get(method) ?? other).inc();
+    const responses = metrics.counter('sip_responses_total', 'SIP responses given, repeats not included', ['status']);
+    this.#response = (status) => responses.inc({ status });
+  }
+
+  received(): void {
+    this.#received.inc();
+  }
+
+  sent(): void {
+    this.#sent.inc();
+  }
+
+  dropped(reason: DropReason): void {
+    this.#dropped(reason);
+  }
+
+  request(method: string): void {
+    this.#request(method);
+  }
+
+  response(status: number): void {
+    this.#response(status);
+  }
+}

@@ -1,0 +1,259 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import type { Clock } from '../../base/clock.ts';
+import { randomText } from '../../base/ids.ts';
+import type { Logger } from '../../base/log.ts';
+import type { InboundCall, SipSource } from '../engine.ts';
+import { type Refused, refuse } from './admission.ts';
+import type { CallServices, DialogHolder } from './call-services.ts';
+import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
+import { type Dialog, dialogKey } from './dialog.ts';
+import type { Transport } from './flow.ts';
+import { InboundInvite } from './inbound-invite.ts';
+import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
+import type { SipRequest, SipResponse } from './message.ts';
+import type { SipMetrics } from './sip-metrics.ts';
+import { splitElements } from './text.ts';
+import { type ClientEvents, type ServerTransaction, Transactions } from './transactions.ts';
+import { uriHost } from './uri.ts';
+import { BRANCH_COOKIE, parseVia } from './via.ts';
+import { type HeaderLine, type ResponseParts, writeResponse } from './write-response.ts';
+
+export interface UserAgentDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: SipMetrics;
+}
+
+export interface UserAgentOptions {
+  readonly userAgent: string;
+  readonly maxTransactions: number;
+  /** The address a peer at `remote` reaches us at. */
+  readonly localAddressFor: (remote: string) => string;
+}
+
+/** 128 bits: nobody guesses a tag or a branch. */
+const ID_CHARACTERS = 22;
+
+/**
+ * The core of the embedded engine (RFC 3261 §8.2, §12.2.2): takes whole messages, finds the transaction, dialog or call
+ * they belong to, and answers by itself whatever needs no decision. What it refuses without a call is answered statelessly
+ * (§8.2.7): one response a request, and nothing remembered.
+ */
+export class UserAgent implements CallServices {
+  readonly clock: Clock;
+  readonly log: Logger;
+  onInvite: ((invite: InboundCall) => void) | undefined;
+  readonly #metrics: SipMetrics;
+  readonly #options: UserAgentOptions;
+  readonly #transport: Transport;
+  readonly #transactions: Transactions;
+  readonly #dialogs = new Map<string, DialogHolder>();
+  /** INVITEs of calls that have no final response yet, by the key of their transaction. */
+  readonly #pending = new Map<string, InboundInvite>();
+  /** INVITE transactions by what identifies the request however it came. */
+  readonly #merges = new Set<string>();
+  readonly #tagSecret = randomBytes(16);
+  #draining = false;
+
+  constructor({ clock, log, metrics }: UserAgentDeps, transport: Transport, options: UserAgentOptions) {
+    this.clock = clock;
+    this.log = log;
+    this.#metrics = metrics;
+    this.#transport = transport;
+    this.#options = options;
+    this.#transactions = new Transactions({ clock }, { limit: options.maxTransactions });
+  }
+
+  get transactionCount(): number {
+    return this.#transactions.size;
+  }
+
+  get dialogCount(): number {
+    return this.#dialogs.size;
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  stop(): void {
+    this.#transactions.stop();
+    this.#dialogs.clear();
+    this.#pending.clear();
+    this.#merges.clear();
+  }
+
+  handleResponse(response: SipResponse): void {
+    const via = splitElements(response.headers.first('via') ?? '')?.[0];
+    const branch = via === undefined ? undefined : parseVia(via)?.branch;
+    const method = /[ \t](\S+)$/.exec(response.headers.first('cseq') ?? '')?.[1];
+    if (response.fault || branch === undefined || method === undefined) {
+      this.#metrics.dropped('malformed_response');
+      return;
+    }
+    if (!this.#transactions.takeResponse(branch, method, response)) this.#metrics.dropped('stray_response');
+  }
+
+  handleRequest(message: SipRequest, source: SipSource): void {
+    this.#metrics.request(message.method);
+    const read = readRequest(message, source, this.#transport);
+    if (read.type === 'unanswerable') {
+      this.#metrics.dropped('no_via');
+      return;
+    }
+    if (read.type === 'fault') {
+      if (message.method === 'ACK') {
+        this.#metrics.dropped('malformed_ack');
+        return;
+      }
+      this.#refuse(read.head, read.fault, `${read.head.callId} ${read.head.from}`);
+      return;
+    }
+    const { request } = read;
+    if (request.method === 'ACK') {
+      this.#handleAck(request);
+      return;
+    }
+    const key = serverTransactionKey(request);
+    if (this.#transactions.takeRepeat(key, request.method)) return;
+    if (request.method === 'CANCEL') {
+      this.#handleCancel(request, key);
+      return;
+    }
+    const refused = refuse(request);
+    if (refused) {
+      this.#refuseRequest(request, refused);
+      return;
+    }
+    if (request.toTag !== undefined) {
+      this.#handleInDialog(request, key);
+      return;
+    }
+    if (request.method === 'OPTIONS') {
+      this.#handleOptions(request);
+      return;
+    }
+    if (request.method === 'INVITE') {
+      this.#handleInvite(request, key);
+      return;
+    }
+    this.#refuseRequest(request, NO_DIALOG); // BYE, UPDATE and INFO live in dialogs only
+  }
+
+  #handleAck(request: IncomingRequest): void {
+    if (this.#transactions.takeAck(serverTransactionKey(request, 'INVITE'))) return;
+    const holder = this.#dialogs.get(dialogKey(request.callId, request.toTag ?? '', request.fromTag));
+    if (holder) holder.handleAck(request);
+    else this.#metrics.dropped('stray_ack');
+  }
+
+  /** RFC 3261 §9.2. After a 2xx it is answered and changes nothing. */
+  #handleCancel(request: IncomingRequest, key: string): void {
+    const inviteKey = serverTransactionKey(request, 'INVITE');
+    if (!this.#transactions.hasInvite(inviteKey)) {
+      this.#refuseRequest(request, NO_DIALOG);
+      return;
+    }
+    const transaction = this.#transactions.openRequest(key, request.head.flow);
+    this.respond(transaction, request, 200, { toTag: this.#statelessTag(request.callId) });
+    this.#pending.get(inviteKey)?.cancel();
+  }
+
+  #handleInDialog(request: IncomingRequest, key: string): void {
+    const holder = this.#dialogs.get(dialogKey(request.callId, request.toTag ?? '', request.fromTag));
+    if (!holder) {
+      this.#refuseRequest(request, NO_DIALOG);
+      return;
+    }
+    const { flow } = request.head;
+    if (request.method === 'INVITE' && this.#transactions.full) {
+      this.#refuseRequest(request, OVERLOADED);
+      return;
+    }
+    const transaction = request.method === 'INVITE' ? this.#transactions.openInvite(key, flow) : this.#transactions.openRequest(key, flow);
+    holder.handleRequest(request, transaction);
+  }
+
+  #handleOptions(request: IncomingRequest): void {
+    if (this.#draining) {
+      this.#refuseRequest(request, OVERLOADED);
+      return;
+    }
+    this.#answerStateless(request.head, 200, { headers: [ALLOW, ACCEPT, SUPPORTED] }, request.callId);
+  }
+
+  #handleInvite(request: IncomingRequest, key: string): void {
+    if (this.#draining || this.#transactions.full) {
+      this.#refuseRequest(request, OVERLOADED);
+      return;
+    }
+    const merge = mergeKey(request);
+    if (this.#merges.has(merge)) {
+      this.#refuseRequest(request, { status: 482, reason: 'Loop Detected' });
+      return;
+    }
+    this.#merges.add(merge);
+    const transaction = this.#transactions.openInvite(key, request.head.flow, () => {
+      this.#merges.delete(merge);
+      this.#pending.delete(key);
+    });
+    const localAddress = this.#options.localAddressFor(request.source.address);
+    const invite = new InboundInvite(this, { request, transaction, localTag: randomText(ID_CHARACTERS), localAddress });
+    this.#pending.set(key, invite);
+    try {
+      if (this.onInvite) this.onInvite(invite);
+      else invite.reject({ status: 480 });
+    } catch (error) {
+      this.log.error({ err: error }, 'the handler of an invite failed');
+      invite.reject({ status: 500 });
+    }
+    invite.trying();
+  }
+
+  respond(transaction: ServerTransaction, request: IncomingRequest, status: number, parts: ResponseParts, repeats?: boolean): Uint8Array {
+    const message = writeResponse(request.head, status, parts);
+    this.#metrics.response(status);
+    transaction.respond(status, message, repeats);
+    return message;
+  }
+
+  request(dialog: Dialog, localAddress: string, method: string, headers: readonly HeaderLine[], events: ClientEvents): void {
+    const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
+    const message = dialog.writeRequest({
+      method,
+      via: `SIP/2.0/UDP ${uriHost(localAddress)}:${this.#transport.listener.port};branch=${branch};rport`,
+      headers: [...headers, ['User-Agent', this.#options.userAgent]],
+    });
+    this.#transactions.send({ method, branch, message, flow: this.#transport.flowTo(dialog.nextHop()) }, events);
+  }
+
+  contact(localAddress: string): string {
+    return `<sip:${uriHost(localAddress)}:${this.#transport.listener.port}>`;
+  }
+
+  assign(key: string, holder: DialogHolder | undefined): void {
+    if (holder) this.#dialogs.set(key, holder);
+    else this.#dialogs.delete(key);
+  }
+
+  #refuseRequest(request: IncomingRequest, refused: Refused): void {
+    this.#refuse(request.head, refused, request.callId);
+  }
+
+  #refuse(head: ReplyHead, { status, reason, headers }: Refused, tagSeed: string): void {
+    this.#answerStateless(head, status, { reason, headers }, tagSeed);
+  }
+
+  #answerStateless(head: ReplyHead, status: number, parts: ResponseParts, tagSeed: string): void {
+    this.#metrics.response(status);
+    head.flow.send(writeResponse(head, status, { ...parts, toTag: this.#statelessTag(tagSeed) }));
+  }
+
+  /** The same tag for every repeat of a request, without remembering it (RFC 3261 §8.2.7). */
+  #statelessTag(seed: string): string {
+    return createHmac('sha1', this.#tagSecret).update(seed).digest('hex').slice(0, 16);
+  }
+}
+
+const NO_DIALOG: Refused = { status: 481, reason: 'Call/Transaction Does Not Exist' };
+const OVERLOADED: Refused = { status: 503, reason: 'Service Unavailable', headers: [['Retry-After', String(RETRY_AFTER_S)]] };
