@@ -1,0 +1,53 @@
+// Writes docs/configuration.md from the table of options; with --print to standard output instead. Run by `npm run docs`.
+import { writeFileSync } from 'node:fs';
+import { environmentName, notBuilt, options } from '../src/config/flags.ts';
+import { defaultOf } from '../src/config/help.ts';
+import { schema } from '../src/config/schema.ts';
+
+const lines = [
+  '# Configuration',
+  '',
+  '<!-- Written by `npm run docs` from src/config/flags.ts and src/config/schema.ts; a test keeps it current. -->',
+  '',
+  'Nothing has to be configured. Each setting goes by three names: a flag, an environment variable and a key in a YAML file. A flag wins over the',
+  'variable, the variable over the file, the file over the default. `--print-config` shows the outcome, where each value comes from, and can be used as the file.',
+  '',
+  'The file is `./ringdown.yaml` if it is there, or what `--config FILE` (`RINGDOWN_CONFIG`) names. A key with a point is a key in a section:',
+  '',
+  '```yaml',
+  'sip:',
+  '  port: 5070',
+  'rtp:',
+  '  ports: 20000-20999',
+  'max-calls: 50',
+  '```',
+  '',
+  'Paths are relative to the directory the gateway is started in. An empty variable counts as not set; of a flag given twice the last one counts.',
+  '',
+  'All faults are told at once, with the file and line, the variable or the flag, the value and what is allowed; the exit code is then 2. Unknown flags, keys and',
+  'variables `RINGDOWN_*` are faults too. (Variables that Kubernetes makes for a Service whose name begins with `ringdown` are not; where one takes the name of a',
+  'setting, set `enableServiceLinks: false` in the pod.)',
+];
+for (const group of new Set(options.map((option) => option.group))) {
+  lines.push('', `## ${group}`);
+  for (const option of options.filter((each) => each.group === group)) {
+    const fallback = defaultOf(option);
+    lines.push('', `### \`--${option.flag} ${option.takes}\``, '');
+    lines.push(`${sentence(option.help)}`, '');
+    lines.push(`* variable \`${environmentName(option.flag)}\`, key \`${option.key}\``);
+    lines.push(`* allowed: ${option.allowed}`);
+    const reason = schema[option.key].description;
+    lines.push(fallback === undefined ? `* default: ${reason}` : `* default: \`${fallback}\` – ${reason}`);
+  }
+}
+lines.push('', '## Not built yet', '', 'These names are refused, never ignored:', '');
+for (const { flag, key, what } of notBuilt)
+  lines.push(`* ${[flag && `\`--${flag}\``, key && `\`${key}:\``].filter(Boolean).join(', ')}: ${what}`);
+
+const page = `${lines.join('\n')}\n`;
+if (process.argv.includes('--print')) process.stdout.write(page);
+else writeFileSync(new URL('../docs/configuration.md', import.meta.url), page);
+
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
