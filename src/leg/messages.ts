@@ -70,10 +70,22 @@ const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('dtmf'), digit: z.string().regex(/^[0-9A-D*#]$/), durationMs: z.number().min(0).max(60_000) }),
 ]);
 
+const count = z.int().min(0);
+const latencyMs = z.number().min(0);
+
+const summary = z.strictObject({
+  turns: count,
+  bargeIns: count,
+  responseLatencyMs: z.strictObject({ p50: latencyMs, p95: latencyMs }).optional(),
+  concealedFrames: count,
+  uplinkFrames: count,
+});
+
 const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer') }),
   z.strictObject({ type: z.literal('reject'), cause: rejectCause }),
   z.strictObject({ type: z.literal('hangup'), cause: endCause }),
+  z.strictObject({ type: z.literal('report'), summary }),
 ]);
 
 /** What a bridge says to the host of sessions. `leg` is the bridge's number for it, new for each leg of a connection. */

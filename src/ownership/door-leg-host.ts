@@ -1,0 +1,110 @@
+import type { Timer } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Metrics } from '../base/metrics.ts';
+import type { Leg, LegHost, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Directory } from './directory.ts';
+import { NodeDial, type NodeDialDeps, type NodeDialOptions } from './node-dial.ts';
+import type { NodeId } from './node-id.ts';
+import { type PlacementCandidate, placementOrder } from './placement.ts';
+
+export interface DoorLegHostDeps extends NodeDialDeps {
+  readonly directory: Directory;
+  readonly metrics: Metrics;
+}
+
+export interface DoorLegHostOptions extends Omit<NodeDialOptions, 'maxLegs'> {
+  /** Legs of this process at any one node. */
+  readonly maxLegs?: number;
+}
+
+/** The owner has this long to answer an offer, other nodes included: a caller hears nothing meanwhile. */
+const OPEN_WITHIN_MS = 2000;
+
+/** After one node that was full or gone, one other is asked; then the caller is told. */
+const TRIES = 2;
+
+/** The directory may learn of nodes while we run. */
+const LOOK_EVERY_MS = 1000;
+
+const MAX_LEGS = 10_000;
+
+/** Sessions at other nodes: holds a connection to each of them and opens every leg at the one with the most room. */
+export class DoorLegHost implements LegHost {
+  readonly #deps: DoorLegHostDeps;
+  readonly #options: NodeDialOptions;
+  readonly #dials = new Map<NodeId, NodeDial>();
+  #timer: Timer | undefined;
+
+  /** Begins to dial at once. */
+  constructor(deps: DoorLegHostDeps, options: DoorLegHostOptions) {
+    this.#deps = deps;
+    this.#options = { ...options, maxLegs: options.maxLegs ?? MAX_LEGS };
+    deps.metrics.observe('door_nodes_reached', 'Nodes that answer at their door', () => this.#reached);
+    this.#look();
+  }
+
+  /** Is there a node that would take a leg now? */
+  get ready(): boolean {
+    return placementOrder(this.nodes()).length > 0;
+  }
+
+  /** What the nodes say of themselves. */
+  nodes(): readonly PlacementCandidate[] {
+    return [...this.#dials.values()].flatMap((dial) => dial.candidate ?? []);
+  }
+
+  async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+    const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
+    const order = placementOrder(this.nodes()).slice(0, TRIES);
+    let failure = this.#nobody();
+    for (const nodeId of order) {
+      try {
+        return await this.openAt(nodeId, opening, leg, until - this.#deps.clock.now());
+      } catch (thrown) {
+        failure = GatewayError.from(thrown);
+        if (failure.code !== 'ERR_NODE_UNREACHABLE' && failure.code !== 'ERR_OVERLOADED') throw failure;
+      }
+    }
+    throw failure;
+  }
+
+  /**
+   * Opens a leg at one node.
+   * @throws GatewayError as open()
+   */
+  openAt(nodeId: NodeId, opening: LegOpening, leg: Leg, timeoutMs = OPEN_WITHIN_MS): Promise<OpenedLeg> {
+    const dial = this.#dials.get(nodeId);
+    if (!dial) return Promise.reject(new GatewayError('ERR_NODE_UNREACHABLE', 'no such node'));
+    return dial.open(opening, leg, timeoutMs);
+  }
+
+  /** Our own status is another one now: say so without waiting for the next beat. */
+  statusChanged(): void {
+    for (const dial of this.#dials.values()) dial.statusChanged();
+  }
+
+  /** Cuts all connections. Legs that still live are hung up as `owner_lost`. */
+  stop(): void {
+    this.#timer?.cancel();
+    for (const dial of this.#dials.values()) dial.stop();
+    this.#dials.clear();
+  }
+
+  get #reached(): number {
+    return [...this.#dials.values()].filter((dial) => dial.up).length;
+  }
+
+  #nobody(): GatewayError {
+    const some = this.nodes().some((each) => each.healthy && each.roles.includes('transceiver'));
+    if (some) return new GatewayError('ERR_OVERLOADED', 'every transceiver is full or draining');
+    return new GatewayError('ERR_NODE_UNREACHABLE', 'no transceiver answers');
+  }
+
+  #look(): void {
+    for (const record of this.#deps.directory.all()) {
+      if (record.nodeId === this.#options.self.nodeId || this.#dials.has(record.nodeId)) continue;
+      this.#dials.set(record.nodeId, new NodeDial(this.#deps, this.#options, record));
+    }
+    this.#timer = this.#deps.clock.setTimer(LOOK_EVERY_MS, () => this.#look());
+  }
+}

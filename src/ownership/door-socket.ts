@@ -1,0 +1,109 @@
+import WebSocket from 'ws';
+import { formatEndpoint } from '../base/addresses.ts';
+import type { Clock } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { DoorKeys } from './cluster-keys.ts';
+import type { NodeRecord } from './directory.ts';
+import { type Admitted, DialHandshake, type DoorIdentity, ListenHandshake } from './door-handshake.ts';
+
+export const DOOR_PATH = '/node-door';
+
+/** An offer of 64 kB that JSON has to escape in full, and then some. */
+export const MAX_DOOR_MESSAGE_BYTES = 256 * 1024;
+
+/** Both sides are on one inner network: whoever needs longer to say three short messages is not there. */
+const HANDSHAKE_MS = 2000;
+
+/** What the kernel does not take off us any more. The link would give up at about the same amount. */
+const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+
+/** An authenticated WebSocket between two nodes. */
+export class DoorSocket {
+  readonly peer: DoorIdentity;
+  /** A message, or undefined when what came is none: the connection is then of no more use. */
+  onText: ((text: string | undefined) => void) | undefined;
+  /** Called once, also after close(). */
+  onClose: (() => void) | undefined;
+  readonly #socket: WebSocket;
+  readonly #channel: Admitted['channel'];
+
+  constructor(socket: WebSocket, { peer, channel }: Admitted) {
+    this.#socket = socket;
+    this.#channel = channel;
+    this.peer = peer;
+    socket.on('message', (data: Buffer, isBinary) => this.onText?.(isBinary ? channel.open(data) : undefined));
+    socket.on('close', () => {
+      this.onClose?.();
+      this.onClose = this.onText = undefined;
+    });
+  }
+
+  send(text: string): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) this.#socket.terminate();
+    else this.#socket.send(this.#channel.seal(text));
+  }
+
+  /** At once and without a word: the link above knows what to do about it. */
+  close(): void {
+    this.#socket.terminate();
+  }
+}
+
+export interface DoorSocketDeps {
+  readonly keys: DoorKeys;
+  readonly clock: Clock;
+}
+
+/**
+ * Told once. Not a promise: the first message may stand right behind the proof, in the same read of the socket, and must find a listener.
+ */
+export type DoorOutcome = (outcome: DoorSocket | GatewayError) => void;
+
+/** Opens and authenticates a connection to one node. ERR_NODE_UNREACHABLE when nobody answers, or another node, or one without the key. */
+export function dialDoor(deps: DoorSocketDeps, self: DoorIdentity, wanted: NodeRecord, outcome: DoorOutcome): void {
+  const socket = new WebSocket(`ws://${formatEndpoint(wanted.inner)}${DOOR_PATH}`, {
+    maxPayload: MAX_DOOR_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    handshakeTimeout: HANDSHAKE_MS,
+  });
+  const handshake = new DialHandshake(self, wanted.nodeId, deps.keys);
+  socket.on('open', () => socket.send(handshake.hello()));
+  authenticate(deps.clock, socket, (text) => handshake.handle(text), outcome);
+}
+
+/** Authenticates a connection that was opened to us. ERR_NODE_UNREACHABLE when it does not prove itself in time. */
+export function acceptDoor(deps: DoorSocketDeps, self: DoorIdentity, socket: WebSocket, outcome: DoorOutcome): void {
+  const handshake = new ListenHandshake(self, deps.keys);
+  authenticate(deps.clock, socket, (text) => handshake.handle(text), outcome);
+}
+
+type Step = { readonly reply?: string } & Partial<Admitted>;
+
+function authenticate(clock: Clock, socket: WebSocket, handle: (text: string) => Step | undefined, outcome: DoorOutcome): void {
+  let settled = false;
+  const settle = (result: DoorSocket | GatewayError): void => {
+    if (settled) return;
+    settled = true;
+    timer.cancel();
+    socket.off('message', onMessage);
+    outcome(result);
+  };
+  const fail = (message: string, cause?: unknown): void => {
+    socket.terminate();
+    settle(new GatewayError('ERR_NODE_UNREACHABLE', message, { cause }));
+  };
+  const timer = clock.setTimer(HANDSHAKE_MS, () => fail('the other node did not prove itself in time'));
+  const onMessage = (data: Buffer, isBinary: boolean): void => {
+    const step = isBinary ? undefined : handle(data.toString('utf8'));
+    if (!step) {
+      fail('the other node is not the one we want, or does not hold the cluster key');
+      return;
+    }
+    if (step.reply !== undefined) socket.send(step.reply);
+    if (step.peer && step.channel) settle(new DoorSocket(socket, { peer: step.peer, channel: step.channel }));
+  };
+  socket.on('message', onMessage);
+  socket.on('error', (error) => fail('the connection to the other node failed', error));
+  socket.on('close', () => fail('the other node closed the connection'));
+}

@@ -1,0 +1,233 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { Endpoint } from '../base/addresses.ts';
+import type { Clock } from '../base/clock.ts';
+import { Driver } from '../base/driver.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Counter, Metrics } from '../base/metrics.ts';
+import { portError } from '../base/udp.ts';
+import { decode, envelopeFromBridge } from '../leg/door-envelope.ts';
+import type { LegHost } from '../leg/leg.ts';
+import type { BridgeMessage, HostMessage } from '../leg/messages.ts';
+import type { DoorKeys } from './cluster-keys.ts';
+import type { DoorIdentity } from './door-handshake.ts';
+import { DoorLink, type LinkOutput } from './door-link.ts';
+import { acceptDoor, DOOR_PATH, type DoorSocket, MAX_DOOR_MESSAGE_BYTES } from './door-socket.ts';
+import { makeLinkId } from './node-dial.ts';
+import { formatNodeId, type NodeId } from './node-id.ts';
+import type { NodeStatus } from './placement.ts';
+import { ServedLegs } from './served-legs.ts';
+
+export interface NodeDoorDeps {
+  readonly keys: DoorKeys;
+  /** Where the sessions live. */
+  readonly host: LegHost;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface NodeDoorOptions {
+  readonly self: DoorIdentity;
+  /** What bridges are told of this node. */
+  readonly status: () => NodeStatus;
+  /** Legs from any one bridge node. */
+  readonly maxLegs?: number;
+}
+
+const MAX_LEGS = 10_000;
+/** Nodes of one deployment, twice over. */
+const MAX_SOCKETS = 512;
+/** Connections that have not proven themselves: enough for all bridges to come back at once after a restart. */
+const MAX_STRANGERS = 64;
+/** A peer on the inner network sends its request at once. */
+const REQUEST_MS = 5000;
+
+type Refusal = 'path' | 'strangers' | 'unproven';
+
+interface Bridge {
+  readonly link: DoorLink<HostMessage, BridgeMessage>;
+  readonly driver: Driver<LinkOutput<HostMessage, BridgeMessage>>;
+  readonly legs: ServedLegs;
+  socket: DoorSocket | undefined;
+}
+
+/**
+ * The door of a node that has sessions: a WebSocket for each bridge node, on the TCP side of the inner port. Whoever does not hold the
+ * cluster key learns nothing but that something listens.
+ */
+export class NodeDoor {
+  readonly #deps: NodeDoorDeps;
+  readonly #options: NodeDoorOptions;
+  readonly #server: Server;
+  readonly #sockets: WebSocketServer;
+  readonly #refused: Counter<'reason'>;
+  /** By node; bounded by the sockets and, for those without one, by the links' gap. */
+  readonly #bridges = new Map<NodeId, Bridge>();
+  readonly #strangers = new Set<WebSocket>();
+  #closed = false;
+
+  constructor(deps: NodeDoorDeps, options: NodeDoorOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#refused = deps.metrics.counter('door_refused_total', 'Connections to the node door that were refused', ['reason']);
+    deps.metrics.observe('door_bridges', 'Bridge nodes that are connected', () => this.#connected);
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      maxPayload: MAX_DOOR_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      clientTracking: false,
+    });
+    const timeouts = { headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: 1000 };
+    this.#server = createServer({ ...timeouts, maxHeaderSize: 8192 }, (_request, response) => {
+      response.writeHead(404, { connection: 'close' }).end();
+    });
+    this.#server.maxConnections = MAX_SOCKETS;
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  /**
+   * Opens the door.
+   * @returns where it is (port 0 takes any free one)
+   * @throws GatewayError ERR_PORT_IN_USE
+   */
+  listen(at: Endpoint): Promise<Endpoint> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.once('error', (error) => reject(portError(error, at, 'TCP', '--inner-port')));
+      server.listen({ host: at.address, port: at.port, exclusive: true }, () => {
+        server.removeAllListeners('error');
+        const bound = server.address();
+        resolve(typeof bound === 'object' && bound ? { address: bound.address, port: bound.port } : at);
+      });
+    });
+  }
+
+  /** Our status is another one now (draining): bridges are told without waiting for the next beat. */
+  statusChanged(): void {
+    for (const { driver, link } of this.#bridges.values()) driver.run((now) => link.statusChanged(now));
+  }
+
+  /** Shuts the door and ends every leg that came through it. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const bridge of this.#bridges.values()) {
+      bridge.driver.stop();
+      bridge.socket?.close();
+      bridge.legs.lost();
+    }
+    this.#bridges.clear();
+    for (const stranger of this.#strangers) stranger.terminate();
+    this.#sockets.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  get #connected(): number {
+    return [...this.#bridges.values()].filter(({ link }) => link.up).length;
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    const fault: Refusal | undefined = request.url !== DOOR_PATH ? 'path' : this.#strangers.size >= MAX_STRANGERS ? 'strangers' : undefined;
+    if (fault || this.#closed) {
+      this.#refuse(fault ?? 'strangers');
+      socket.end(
+        `HTTP/1.1 ${fault === 'path' ? '404 Not Found' : '503 Service Unavailable'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`,
+      );
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#admit(webSocket));
+  }
+
+  #admit(webSocket: WebSocket): void {
+    this.#strangers.add(webSocket);
+    acceptDoor(this.#deps, this.#options.self, webSocket, (outcome) => {
+      this.#strangers.delete(webSocket);
+      if (outcome instanceof GatewayError) this.#refuse('unproven');
+      else if (this.#closed) outcome.close();
+      else this.#connect(outcome);
+    });
+  }
+
+  #refuse(reason: Refusal): void {
+    this.#refused.inc({ reason });
+  }
+
+  #connect(socket: DoorSocket): void {
+    const { nodeId, incarnation } = socket.peer;
+    const bridge = this.#bridges.get(nodeId) ?? this.#makeBridge(nodeId);
+    const old = bridge.socket;
+    bridge.socket = socket;
+    // The bridge dials again when its connection is dead, which it may know before we do.
+    if (old) {
+      old.close();
+      bridge.driver.run((now) => bridge.link.handleDisconnected(now));
+    }
+    socket.onClose = () => {
+      if (bridge.socket !== socket) return;
+      bridge.socket = undefined;
+      bridge.driver.run((now) => bridge.link.handleDisconnected(now));
+      this.#forgetIfOver(nodeId, bridge);
+    };
+    socket.onText = (text) => {
+      if (bridge.socket !== socket) return;
+      const envelope = text === undefined ? undefined : decode(envelopeFromBridge, text);
+      bridge.driver.run((now) => (envelope ? bridge.link.handleEnvelope(now, envelope) : bridge.link.handleGarbage(now)));
+    };
+    bridge.driver.run((now) => bridge.link.handleConnected(now, incarnation));
+  }
+
+  #makeBridge(nodeId: NodeId): Bridge {
+    const { clock, host } = this.#deps;
+    const status = () => ({ ...this.#options.status(), roles: [...this.#options.status().roles] });
+    const link = new DoorLink<HostMessage, BridgeMessage>({ side: 'listener', makeLinkId, status });
+    const bridge: Bridge = {
+      link,
+      driver: new Driver(clock, link, (output) => this.#carryOut(nodeId, bridge, output)),
+      legs: new ServedLegs(host, (message) => bridge.driver.run((now) => void link.send(now, message)), {
+        maxLegs: this.#options.maxLegs ?? MAX_LEGS,
+      }),
+      socket: undefined,
+    };
+    this.#bridges.set(nodeId, bridge);
+    return bridge;
+  }
+
+  #carryOut(nodeId: NodeId, bridge: Bridge, output: LinkOutput<HostMessage, BridgeMessage>): void {
+    const { log } = this.#deps;
+    const node = formatNodeId(nodeId);
+    switch (output.type) {
+      case 'transmit':
+        bridge.socket?.send(JSON.stringify(output.envelope));
+        break;
+      case 'deliver':
+        bridge.legs.handle(output.message);
+        break;
+      case 'status':
+        break; // nothing is placed at a bridge
+      case 'up':
+        log.info({ node }, 'bridge node connected');
+        break;
+      case 'disconnect':
+        log.warn({ node, reason: output.reason }, 'connection of bridge node given up');
+        bridge.socket?.close();
+        break;
+      case 'lost':
+        log.warn({ node, reason: output.reason, legs: bridge.legs.size }, 'bridge node lost');
+        bridge.legs.lost();
+        this.#forgetIfOver(nodeId, bridge);
+        break;
+    }
+  }
+
+  #forgetIfOver(nodeId: NodeId, bridge: Bridge): void {
+    if (bridge.socket || bridge.link.alive || this.#bridges.get(nodeId) !== bridge) return;
+    this.#bridges.delete(nodeId);
+    bridge.driver.stop();
+  }
+}

@@ -1,0 +1,139 @@
+import type { Clock } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Leg, LegEvent, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import { type BridgeMessage, bridgeMessage, type HostMessage, type LegCommand } from '../leg/messages.ts';
+
+export interface RemoteLegsOptions {
+  readonly maxLegs: number;
+}
+
+/** Hands a message to the link; false when there is none. */
+export type SendToHost = (message: BridgeMessage) => boolean;
+
+/** SIP URIs of this length have been cut nowhere else; the host only shows them. */
+const MAX_ORIGIN_CHARACTERS = 2048;
+
+interface RemoteLeg {
+  readonly leg: Leg;
+  readonly opened: (message: Extract<HostMessage, { type: 'opened' }>) => void;
+  readonly failed: (error: GatewayError) => void;
+  pending: boolean;
+}
+
+/** The bridge's legs whose sessions live at one other node. */
+export class RemoteLegs {
+  readonly #clock: Clock;
+  readonly #send: SendToHost;
+  readonly #maxLegs: number;
+  readonly #legs = new Map<number, RemoteLeg>();
+  /** Ended here, and not yet reported on by the owner. At most as many as may live; the oldest gives way. */
+  readonly #ended = new Map<number, Leg>();
+  #lastId = 0;
+
+  constructor(clock: Clock, send: SendToHost, { maxLegs }: RemoteLegsOptions) {
+    this.#clock = clock;
+    this.#send = send;
+    this.#maxLegs = maxLegs;
+  }
+
+  get size(): number {
+    return this.#legs.size;
+  }
+
+  /**
+   * @param timeoutMs how long the host may take
+   * @throws GatewayError what the host says; ERR_NODE_UNREACHABLE, ERR_TIMEOUT, ERR_OVERLOADED, ERR_BAD_OFFER (too long)
+   */
+  open(opening: LegOpening, leg: Leg, timeoutMs: number): Promise<OpenedLeg> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const message = openMessage(id, opening);
+    if (!message) return Promise.reject(new GatewayError('ERR_BAD_OFFER', 'the offer is too long for the node door'));
+    if (this.#legs.size >= this.#maxLegs) return Promise.reject(new GatewayError('ERR_OVERLOADED', 'too many legs at one node'));
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.setTimer(timeoutMs, () => {
+        if (!this.#legs.delete(id)) return;
+        this.#send({ type: 'ended', leg: id, cause: 'signalling_failed' });
+        reject(new GatewayError('ERR_TIMEOUT', `the owner did not answer within ${Math.round(timeoutMs)} ms`));
+      });
+      const entry: RemoteLeg = {
+        leg,
+        pending: true,
+        opened: ({ sessionId, answer }) => {
+          timer.cancel();
+          entry.pending = false;
+          resolve({ sessionId, answer, tell: (event) => this.#tell(id, event) });
+        },
+        failed: (error) => {
+          timer.cancel();
+          reject(error);
+        },
+      };
+      this.#legs.set(id, entry);
+      if (this.#send(message)) return;
+      this.#legs.delete(id);
+      entry.failed(new GatewayError('ERR_NODE_UNREACHABLE', 'no connection to the node'));
+    });
+  }
+
+  handle(message: HostMessage): void {
+    const { leg: id } = message;
+    if (message.type === 'command' && message.command.type === 'report') {
+      const leg = this.#legs.get(id)?.leg ?? this.#ended.get(id);
+      this.#ended.delete(id);
+      leg?.report({ ...message.command.summary, responseLatencyMs: message.command.summary.responseLatencyMs });
+      return;
+    }
+    const entry = this.#legs.get(id);
+    if (!entry) return; // it has ended here, and the host is being told
+    if (message.type === 'opened') {
+      if (entry.pending) entry.opened(message);
+    } else if (message.type === 'refused') {
+      if (!entry.pending) return;
+      this.#legs.delete(id);
+      entry.failed(new GatewayError(message.code, message.message));
+    } else carryOut(entry.leg, message.command);
+  }
+
+  /** The node is gone: nobody owns these calls any more. */
+  lost(): void {
+    const entries = [...this.#legs.values()];
+    this.#legs.clear();
+    this.#ended.clear();
+    for (const entry of entries) {
+      if (entry.pending) entry.failed(new GatewayError('ERR_NODE_UNREACHABLE', 'the connection to the node was lost'));
+      else entry.leg.hangup('owner_lost');
+    }
+  }
+
+  #tell(id: number, event: LegEvent): void {
+    const entry = this.#legs.get(id);
+    if (!entry) return;
+    if (event.type === 'ended') {
+      this.#legs.delete(id);
+      if (this.#ended.size >= this.#maxLegs) this.#ended.delete(this.#ended.keys().next().value ?? 0);
+      this.#ended.set(id, entry.leg);
+      this.#send({ type: 'ended', leg: id, cause: event.cause });
+      return;
+    }
+    const message = bridgeMessage.safeParse({ type: 'event', leg: id, event });
+    if (message.success) this.#send(message.data); // a key no phone has is dropped here, not at the other end of the wire
+  }
+}
+
+function openMessage(id: number, { origin, offer }: LegOpening): BridgeMessage | undefined {
+  const cut = (text: string | undefined) => text?.slice(0, MAX_ORIGIN_CHARACTERS);
+  const message = bridgeMessage.safeParse({
+    type: 'open',
+    leg: id,
+    origin: { kind: origin.kind, from: cut(origin.from), to: cut(origin.to), sipCallId: cut(origin.sipCallId) },
+    offer,
+  });
+  return message.success ? message.data : undefined;
+}
+
+function carryOut(leg: Leg, command: LegCommand): void {
+  if (command.type === 'answer') leg.answer();
+  else if (command.type === 'reject') leg.reject(command.cause);
+  else if (command.type === 'hangup') leg.hangup(command.cause);
+}

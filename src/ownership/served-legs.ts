@@ -1,0 +1,105 @@
+import { GatewayError } from '../base/errors.ts';
+import type { EndCause, Leg, LegHost, LegOrigin, OpenedLeg } from '../leg/leg.ts';
+import { type BridgeMessage, type HostMessage, hostMessage, type LegCommand, MAX_REFUSAL_TEXT } from '../leg/messages.ts';
+
+interface ServedLeg {
+  opened: OpenedLeg | undefined;
+}
+
+/** Legs of one bridge node whose sessions live here. */
+export class ServedLegs {
+  readonly #host: LegHost;
+  readonly #send: (message: HostMessage) => void;
+  readonly #maxLegs: number;
+  readonly #legs = new Map<number, ServedLeg>();
+  /** Grows when the bridge is lost: what comes late for an old leg must not reach a new one of the same number. */
+  #era = 0;
+
+  constructor(host: LegHost, send: (message: HostMessage) => void, { maxLegs }: { readonly maxLegs: number }) {
+    this.#host = host;
+    this.#send = send;
+    this.#maxLegs = maxLegs;
+  }
+
+  get size(): number {
+    return this.#legs.size;
+  }
+
+  handle(message: BridgeMessage): void {
+    const entry = this.#legs.get(message.leg);
+    if (message.type === 'open') {
+      if (!entry) void this.#open(message);
+    } else if (message.type === 'event') entry?.opened?.tell(message.event);
+    else this.#end(message.leg, message.cause);
+  }
+
+  /** The bridge is gone, and with it the calls' signalling. */
+  lost(): void {
+    this.#era += 1;
+    for (const id of [...this.#legs.keys()]) this.#end(id, 'signalling_failed');
+  }
+
+  #end(id: number, cause: EndCause): void {
+    const entry = this.#legs.get(id);
+    this.#legs.delete(id);
+    entry?.opened?.tell({ type: 'ended', cause });
+  }
+
+  async #open({ leg: id, origin, offer }: Extract<BridgeMessage, { type: 'open' }>): Promise<void> {
+    if (this.#legs.size >= this.#maxLegs) {
+      this.#refuse(id, new GatewayError('ERR_OVERLOADED', 'too many legs from one node'));
+      return;
+    }
+    const entry: ServedLeg = { opened: undefined };
+    this.#legs.set(id, entry);
+    try {
+      const opened = await this.#host.open({ origin: toOrigin(origin), offer }, this.#remote(id));
+      if (this.#legs.get(id) !== entry) {
+        opened.tell({ type: 'ended', cause: 'signalling_failed' }); // the bridge has given up meanwhile
+        return;
+      }
+      const message = hostMessage.safeParse({ type: 'opened', leg: id, sessionId: opened.sessionId, answer: opened.answer });
+      if (message.success) {
+        entry.opened = opened;
+        this.#send(message.data);
+      } else {
+        opened.tell({ type: 'ended', cause: 'internal_error' });
+        throw new GatewayError('ERR_INTERNAL', 'the answer does not fit the node door');
+      }
+    } catch (thrown) {
+      if (this.#legs.get(id) !== entry) return;
+      this.#legs.delete(id);
+      this.#refuse(id, GatewayError.from(thrown));
+    }
+  }
+
+  #refuse(id: number, error: GatewayError): void {
+    this.#send({ type: 'refused', leg: id, code: error.code, message: error.message.slice(0, MAX_REFUSAL_TEXT) });
+  }
+
+  /** The leg as our session sees it: commands travel to the bridge until the leg has ended, the report even after that. */
+  #remote(id: number): Leg {
+    const era = this.#era;
+    const command = (each: LegCommand): void => {
+      if (this.#era !== era || !(this.#legs.has(id) || each.type === 'report')) return;
+      const message = hostMessage.safeParse({ type: 'command', leg: id, command: each });
+      if (message.success) this.#send(message.data);
+    };
+    return {
+      answer: () => command({ type: 'answer' }),
+      reject: (cause) => command({ type: 'reject', cause }),
+      hangup: (cause) => command({ type: 'hangup', cause }),
+      report: (summary) => command({ type: 'report', summary }),
+    };
+  }
+}
+
+/** Absent fields stay absent. */
+function toOrigin({ kind, from, to, sipCallId }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
+  return {
+    kind,
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    ...(sipCallId === undefined ? {} : { sipCallId }),
+  };
+}
