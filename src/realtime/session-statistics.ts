@@ -15,7 +15,8 @@ export interface TurnStatistics {
   readonly bargeIns: number;
   /** Times the agent fell silent for what was no interruption. */
   readonly rejectedBargeIns: number;
-  readonly responseLatencyMs: { readonly median: number | undefined; readonly all: readonly number[] };
+  /** From the caller's last voiced frame to the first frame of the answer; undefined before the first answer. */
+  readonly responseLatencyMs: { readonly median: number | undefined; readonly p95: number | undefined; readonly all: readonly number[] };
 }
 
 /** Counts one session's turns, here and in the metrics of the process. */
@@ -65,7 +66,12 @@ export class SessionStatistics {
       continuations: this.#continuations,
       bargeIns: this.#bargeIns,
       rejectedBargeIns: this.#rejectedBargeIns,
-      responseLatencyMs: { median: sorted[Math.floor((sorted.length - 1) / 2)], all: [...this.#latenciesMs] },
+      responseLatencyMs: { median: quantile(sorted, 0.5), p95: quantile(sorted, 0.95), all: [...this.#latenciesMs] },
     };
   }
+}
+
+/** The smallest value that at least this share of them do not exceed. */
+function quantile(sorted: readonly number[], share: number): number | undefined {
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
 }

@@ -39,6 +39,9 @@ export type TurnOutput =
 /** How much the agent still has to say, in milliseconds; Infinity while the model has not finished. */
 export type RemainingMs = () => number;
 
+/** The agent begins or ends in the middle of a caller's first syllable: the syllable counts all the same. */
+const KEEPS_EVIDENCE: ReadonlySet<TurnEvent> = new Set(['audio_started', 'audio_ended', 'audio_stalled', 'nothing_to_say']);
+
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /**
@@ -110,7 +113,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     if (!row) return;
     for (const action of row.do) this.#act(action, event, now);
     this.#state = row.to;
-    this.#gate.clearEvidence();
+    if (!KEEPS_EVIDENCE.has(event)) this.#gate.clearEvidence();
   }
 
   /** Every 20 ms of the caller's audio, in order. */

@@ -63,6 +63,7 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   idle: {
     onset: { to: 'user', do: ['begin_turn'] },
     audio_started: { to: 'agent', do: ['open_speech'] },
+    key: { to: 'idle', do: ['cancel'] },
     turns_off: { to: 'off', do: [] },
     model_lost: { to: 'lost', do: [] },
   },

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { speech } from '../../support/speech.ts';
-import { concat, findTone, isSilent, rms, silence, soundOnset, toneRuns } from '../../support/tones.ts';
+import { createLog } from '../../../src/base/log.ts';
+import type { EndCause } from '../../../src/leg/leg.ts';
 import { EmbeddedAgent } from '../../../src/realtime/embedded/agent.ts';
 import { loadPrompts } from '../../../src/realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from '../../../src/realtime/fvad-detector.ts';
 import { Session } from '../../../src/realtime/session.ts';
-import { createLog } from '../../../src/base/log.ts';
-import type { EndCause } from '../../../src/leg/leg.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { speech } from '../../support/speech.ts';
+import { concat, findTone, isSilent, rms, silence, soundOnset, toneRuns } from '../../support/tones.ts';
 
 const RATE = 24_000;
 const SAMPLES_PER_MS = 24;
@@ -29,6 +29,7 @@ class Call {
       answer: () => this.commands.push(['answer']),
       reject: (cause) => this.commands.push(['reject', cause]),
       hangup: (cause) => this.commands.push(['hangup', cause]),
+      report: () => this.commands.push(['report']),
     });
     this.session.start();
     this.session.handleLegEvent({ type: 'answered' });
@@ -63,23 +64,30 @@ class Call {
     this.say(silence(ms, RATE));
   }
 
-  waitUntilSilent(): void {
+  waitUntilIdle(): void {
     this.wait(20);
-    for (let n = 0; n < 100 && !isSilent(this.heard, { rateHz: RATE, fromMs: this.nowMs - 600 }); n++) this.wait(100);
+    for (let n = 0; n < 200 && this.session.snapshot().state !== 'idle'; n++) this.wait(100);
+    this.wait(400);
   }
 }
 
 const phrase = speech(1500, { rateHz: RATE, seed: 7, peak: 9000 });
 
-/** Where `part` lies in `whole`, in milliseconds, and how alike they are there (normalised correlation). */
+/** Where `part` lies in `whole`, in milliseconds, and how alike they are there (normalised correlation of every 29th sample). */
 function find(whole: Int16Array, part: Int16Array, fromMs: number): { atMs: number; likeness: number } {
+  const picked: number[] = [];
+  for (let n = 0; n < part.length; n += 29) picked.push(n);
+  const partEnergy = picked.reduce((sum, n) => sum + (part[n] as number) ** 2, 0);
   let best = { atMs: 0, likeness: 0 };
-  const energyOf = (pcm: Int16Array) => rms(pcm) ** 2 * pcm.length;
-  const partEnergy = energyOf(part);
   for (let at = fromMs * SAMPLES_PER_MS; at + part.length <= whole.length; at += 6) {
     let dot = 0;
-    for (let n = 0; n < part.length; n += 7) dot += (part[n] as number) * (whole[at + n] as number);
-    const likeness = (dot * 7) / Math.sqrt(partEnergy * energyOf(whole.subarray(at, at + part.length)) + 1);
+    let energy = 1;
+    for (const n of picked) {
+      const sample = whole[at + n] as number;
+      dot += (part[n] as number) * sample;
+      energy += sample * sample;
+    }
+    const likeness = dot / Math.sqrt(partEnergy * energy);
     if (likeness > best.likeness) best = { atMs: at / SAMPLES_PER_MS, likeness };
   }
   return best;
@@ -91,7 +99,6 @@ describe('a call with the embedded agent', () => {
     expect(call.commands).toEqual([['answer']]);
     call.wait(20);
     expect(rms(call.heard)).toBeGreaterThan(0);
-    expect(soundOnset(call.heard, { rateHz: RATE })).toBeUndefined(); // one frame is too short to look in
     call.wait(7000);
     expect(soundOnset(call.heard, { rateHz: RATE })).toBeLessThan(60);
     expect(find(call.heard, prompts.hello.subarray(0, RATE), 0)).toMatchObject({ atMs: 0 });
@@ -99,7 +106,7 @@ describe('a call with the embedded agent', () => {
 
   it('hears the caller and says it back', () => {
     const call = new Call();
-    call.waitUntilSilent();
+    call.waitUntilIdle();
     const saidAt = call.nowMs;
     call.say(phrase);
     call.wait(4000);
@@ -171,7 +178,7 @@ describe('a call with the embedded agent', () => {
     expect(atMs - saidAt).toBeLessThanOrEqual(60);
     expect(call.session.snapshot()).toMatchObject({ turns: 0, bargeIns: 0 });
     call.press('1');
-    call.waitUntilSilent();
+    call.waitUntilIdle();
     call.say(phrase);
     call.wait(3000);
     expect(call.session.snapshot().turns).toBe(1);

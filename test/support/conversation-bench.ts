@@ -1,0 +1,146 @@
+import { createLog } from '../../src/base/log.ts';
+import { Metrics } from '../../src/base/metrics.ts';
+import type { EndCause } from '../../src/leg/leg.ts';
+import type { ModelConnection, ModelEvent, RealtimeModel } from '../../src/realtime/model.ts';
+import { Session, type SessionOptions } from '../../src/realtime/session.ts';
+import { createSessionMetrics } from '../../src/realtime/session-metrics.ts';
+import { FakeClock } from './fake-clock.ts';
+
+/** A model that does as it is told, and notes what it is told. */
+export class ScriptedModel implements RealtimeModel, ModelConnection {
+  readonly name = 'scripted';
+  readonly told: unknown[][] = [];
+  onCommit: (() => void) | undefined;
+  appendedSamples = 0;
+  emit: (event: ModelEvent) => void = () => {};
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  connect(onEvent: (event: ModelEvent) => void): ModelConnection {
+    this.emit = onEvent;
+    return this;
+  }
+
+  /** A response of so much audio, complete or not. */
+  say(responseId: string, ms: number, done = true): void {
+    this.emit({ type: 'response_started', responseId });
+    if (ms > 0) this.emit({ type: 'audio', responseId, itemId: `${responseId}_item`, pcm: new Int16Array(ms * 24).fill(1000) });
+    if (done) this.emit({ type: 'response_done', responseId, status: 'completed' });
+  }
+
+  appendAudio(pcm: Int16Array): void {
+    this.appendedSamples += pcm.length;
+  }
+  start(): void {
+    this.#note('start');
+  }
+  speechStarted(startMs: number): void {
+    this.#note('speechStarted', startMs);
+  }
+  commitTurn(turn: { startMs: number; endMs: number }): void {
+    this.#note('commitTurn', turn.startMs, turn.endMs);
+    this.onCommit?.();
+  }
+  dtmf(digit: string): void {
+    this.#note('dtmf', digit);
+  }
+  cancelResponse(responseId: string | undefined): void {
+    this.#note('cancelResponse', responseId);
+  }
+  truncate(itemId: string, sentMs: number): void {
+    this.#note('truncate', itemId, sentMs);
+  }
+  played(responseId: string): void {
+    this.#note('played', responseId);
+  }
+  close(): void {
+    this.#note('close');
+  }
+
+  #note(...what: unknown[]): void {
+    this.told.push([this.#now(), ...what]);
+  }
+}
+
+/** One session, a scripted model and a scripted voice, on a clock that moves with the frames. */
+export class ConversationBench {
+  readonly clock = new FakeClock();
+  readonly model = new ScriptedModel(() => this.clock.now());
+  readonly metrics = new Metrics();
+  readonly commands: string[] = [];
+  readonly ends: EndCause[] = [];
+  /** For each frame that was pulled: did it sound? */
+  readonly sounded: boolean[] = [];
+  readonly session: Session;
+  detectorsFreed = 0;
+  onFrame: ((sounded: boolean) => void) | undefined;
+  #voice = { voiced: false, levelDb: -70 };
+  readonly #out = new Int16Array(480);
+  readonly #in = new Int16Array(480);
+
+  constructor(options: SessionOptions = {}) {
+    this.session = new Session(
+      {
+        clock: this.clock,
+        log: createLog('silent'),
+        model: this.model,
+        metrics: createSessionMetrics(this.metrics),
+        createVoiceDetector: () => ({
+          process: () => this.#voice,
+          free: () => {
+            this.detectorsFreed += 1;
+          },
+        }),
+      },
+      options,
+    );
+    this.session.onEnded = (cause) => this.ends.push(cause);
+    this.session.attach({
+      answer: () => void this.commands.push('answer'),
+      reject: (cause) => void this.commands.push(`reject ${cause}`),
+      hangup: (cause) => void this.commands.push(`hangup ${cause}`),
+      report: () => void this.commands.push('report'),
+    });
+    this.session.start();
+  }
+
+  answered(): this {
+    this.session.handleLegEvent({ type: 'answered' });
+    return this;
+  }
+
+  key(digit: string): void {
+    this.session.handleLegEvent({ type: 'dtmf', digit, durationMs: 80 });
+  }
+
+  voice(ms: number, levelDb = -22): this {
+    this.#voice = { voiced: true, levelDb };
+    return this.run(ms);
+  }
+
+  silence(ms: number): this {
+    this.#voice = { voiced: false, levelDb: -70 };
+    return this.run(ms);
+  }
+
+  /** Time goes by with a frame each way every 20 ms; or only down. */
+  run(ms: number, uplink = true): this {
+    if (!uplink) this.#voice = { voiced: false, levelDb: -127 };
+    for (let at = 0; at < ms; at += 20) {
+      this.clock.advance(20);
+      if (uplink) this.session.handleUplink(this.#in, { concealed: false }, this.clock.now());
+      this.pull();
+    }
+    return this;
+  }
+
+  pull(): boolean {
+    const sounded = this.session.pullDownlink(this.#out, this.clock.now());
+    this.sounded.push(sounded);
+    this.onFrame?.(sounded);
+    return sounded;
+  }
+}
