@@ -23,6 +23,7 @@ export class ConfigError extends GatewayError {
 }
 
 export function formatFault({ source, key, value, message }: Fault): string {
-  const given = value === undefined ? '' : ` = ${JSON.stringify(value)}`;
-  return `${source}: ${key}${given}: ${message}`;
+  // An unknown flag or variable is its own key: it is named once.
+  const where = source.endsWith(key) ? source : `${source}: ${key}`;
+  return `${where}${value === undefined ? '' : ` = ${JSON.stringify(value)}`}: ${message}`;
 }

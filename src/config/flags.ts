@@ -119,8 +119,8 @@ export const options: readonly Option[] = [
     flag: 'node-id',
     takes: 'N',
     group: 'Roles apart',
-    help: "this process's number in the cluster",
-    allowed: '1 to 65535',
+    help: "this process's number",
+    allowed: '1 to 65535, or CLUSTER.N with a cluster up to 255 (in quotes in YAML)',
   },
   {
     key: 'node.cluster-key-file',
@@ -136,7 +136,7 @@ export const options: readonly Option[] = [
     takes: 'ID=HOST:PORT,…',
     group: 'Roles apart',
     help: 'the inner addresses of the processes of the cluster',
-    allowed: 'id=address:port with commas between; ids 1 to 65535, literal IPv4 addresses',
+    allowed: 'id=address:port with commas between; ids as for --node-id, literal IPv4 addresses',
   },
   {
     key: 'node.inner-port',

@@ -42,5 +42,5 @@ function defaultNote(option: Option): string {
 /** The default of a setting as one would write it; undefined when it has none. */
 export function defaultOf({ key }: Option): string | undefined {
   const value = schema[key].parse(undefined) as Values[typeof key];
-  return value === undefined ? undefined : valueText(value);
+  return value === undefined ? undefined : valueText(key, value);
 }

@@ -19,7 +19,10 @@ export function printConfig({ values, source }: Settings): string {
     const indent = name === '' ? '' : '  ';
     const word = name === '' ? option.key : option.key.slice(name.length + 1);
     const value = values[option.key];
-    lines.push(value === undefined ? `${indent}# ${word}: not set` : `${indent}${word}: ${yamlText(value)} # ${source(option.key)}`);
+    if (value === undefined) lines.push(`${indent}# ${word}: not set`);
+    else if (name === 'node' && values['node.id'] === undefined)
+      lines.push(`${indent}# ${word}: ${valueText(option.key, value)}, not opened`);
+    else lines.push(`${indent}${word}: ${yamlText(option.key, value)} # ${source(option.key)}`);
   }
   return `${lines.join('\n')}\n`;
 }
@@ -29,16 +32,20 @@ function sectionOf(key: Key): string {
 }
 
 /** Quoted where YAML would take a path for a number or a comment. */
-function yamlText(value: NonNullable<Values[Key]>): string {
-  if (typeof value === 'number' || value === 'any') return valueText(value);
-  return stringify(valueText(value), { lineWidth: 0 }).trimEnd();
+function yamlText(key: Key, value: NonNullable<Values[Key]>): string {
+  const text = valueText(key, value);
+  return (typeof value === 'number' && key !== 'node.id') || value === 'any' ? text : stringify(text, { lineWidth: 0 }).trimEnd();
 }
 
 /** A value as one writes it after a flag. */
-export function valueText(value: NonNullable<Values[Key]>): string {
+export function valueText(key: Key, value: NonNullable<Values[Key]>): string {
   if (value === 'any') return '0';
-  if (typeof value === 'number') return String(value);
+  if (typeof value === 'number') return key === 'node.id' ? nodeIdText(value) : String(value);
   if (typeof value === 'string') return value;
   if ('first' in value) return `${value.first}-${value.last}`;
-  return value.map((item) => (typeof item === 'string' ? item : `${item.id}=${item.address}:${item.port}`)).join(',');
+  return value.map((item) => (typeof item === 'string' ? item : `${nodeIdText(item.id)}=${item.address}:${item.port}`)).join(',');
+}
+
+function nodeIdText(id: number): string {
+  return id < 65536 ? String(id) : `${id >>> 16}.${id & 0xffff}`;
 }

@@ -59,8 +59,16 @@ function wordList<Item extends z.ZodType>(item: Item) {
 
 const roles = wordList(z.enum(ROLES)).transform((given) => ROLES.filter((role) => given.includes(role)));
 
-/** The node id of an ICE ufrag has 16 bits; 0 stands for "alone". */
-const nodeId = wholeNumber(1, 65535);
+/**
+ * A node's number: `N`, or `C.N` for one of another cluster than 0, as one number (cluster 8 bit, node 16 bit). Node 0 stands for
+ * "alone". A YAML number with a point is refused: 1.10 would be node 1 of cluster 1.
+ */
+const nodeId = z.union([z.number(), z.string()]).transform((value, context) => {
+  const match = /^(?:(\d{1,3})\.)?(\d{1,5})$/.exec(typeof value === 'number' && !Number.isInteger(value) ? '' : String(value).trim());
+  const [cluster, node] = [Number(match?.[1] ?? 0), Number(match?.[2])];
+  if (!match || cluster > 255 || node < 1 || node > 65535) context.addIssue('not a node id');
+  return cluster * 65536 + node;
+});
 
 /** `1=192.0.2.1:3479, 2=…`, or a YAML map of id to address. */
 const nodes = z.union([z.string(), z.record(z.string(), z.unknown())]).transform((value, context) => {

@@ -109,6 +109,12 @@ describe('values', () => {
     ]);
   });
 
+  test('a node of another cluster is CLUSTER.N', () => {
+    const { config } = load(['--node-id', '2.10', '--cluster-key-file', keyFile(), '--nodes', '1.1=127.0.0.1:4001']);
+    expect([config.node?.id, config.node?.nodes[0]?.id]).toEqual([2 * 65536 + 10, 65537]);
+    expect(faults([], {}, 'node: {id: 2.10}')[0]).toContain('in quotes in YAML');
+  });
+
   test('a process of several is described by flags too', () => {
     const key = keyFile();
     const { config } = load([
@@ -140,12 +146,12 @@ describe('faults', () => {
     const yaml = 'sip:\n  port: 70000\n  prot: 5060\nbind: localhost\n';
     expect(faults(['--max-calls', 'many', '--drian', '5'], { RINGDOWN_HTTP_PORT: '-1', RINGDOWN_DRIAN: '1' }, yaml)).toEqual([
       'ringdown.yaml:3: sip.prot: no such key; did you mean sip.port?',
-      'env RINGDOWN_DRIAN: RINGDOWN_DRIAN: no such variable; did you mean RINGDOWN_DRAIN?',
-      'flag --drian: drian: no such flag; did you mean --drain?',
+      'env RINGDOWN_DRIAN: no such variable; did you mean RINGDOWN_DRAIN?',
+      'flag --drian: no such flag; did you mean --drain?',
       'ringdown.yaml:2: sip.port = "70000": allowed: 0 to 65535; 0 takes any free port',
       'env RINGDOWN_HTTP_PORT: http.port = "-1": allowed: 0 to 65535; 0 takes any free port',
       'ringdown.yaml:4: bind = "localhost": not an address; allowed: an IPv4 address; 0.0.0.0 is every interface',
-      'flag --max-calls: max-calls = "many": allowed: 1 to 100000',
+      'flag --max-calls = "many": allowed: 1 to 100000',
     ]);
   });
 
@@ -170,6 +176,9 @@ describe('faults', () => {
     ['--drain', '-1'],
     ['--log-level', 'loud'],
     ['--node-id', '0'],
+    ['--node-id', '256.1'],
+    ['--node-id', '1.0'],
+    ['--node-id', '70000'],
     ['--nodes', 'a=127.0.0.1:1'],
     ['--nodes', '1=localhost:1'],
     ['--nodes', '1=127.0.0.1'],
@@ -198,7 +207,7 @@ describe('faults', () => {
     expect(faults(['--sip-port', '--http-port', '0', 'hello', '--help=yes'])).toEqual([
       'flag --sip-port: sip.port: needs a value: 0 to 65535; 0 takes any free port',
       'argument 4: command line: every argument is a flag, --name VALUE; see --help',
-      'flag --help: help = "yes": takes no value',
+      'flag --help = "yes": takes no value',
     ]);
   });
 
@@ -219,7 +228,7 @@ describe('faults', () => {
   test('what is not built yet is refused by name, as flag, variable and key', () => {
     for (const { flag, key } of notBuilt) {
       if (flag) {
-        expect(faults([`--${flag}`, '1'])).toEqual([expect.stringContaining(`flag --${flag}: ${flag}: not built yet`)]);
+        expect(faults([`--${flag}`, '1'])).toEqual([expect.stringContaining(`flag --${flag}: not built yet`)]);
         expect(faults([], { [environmentName(flag)]: '1' })).toEqual([expect.stringContaining('not built yet')]);
       }
       if (key && !key.includes('.'))

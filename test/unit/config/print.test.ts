@@ -1,11 +1,18 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { readArguments } from '../../../src/config/arguments.ts';
-import { parseConfig } from '../../../src/config/file.ts';
 import { environmentName, options } from '../../../src/config/flags.ts';
 import { helpText } from '../../../src/config/help.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { printConfig } from '../../../src/config/print.ts';
 import { schema } from '../../../src/config/schema.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'ringdown-print-'));
+const keyFile = join(directory, 'cluster.key');
+writeFileSync(keyFile, '1:'.padEnd(48, 'A'));
+afterAll(() => rmSync(directory, { recursive: true }));
 
 const nowhere = { env: {}, directory: '/nonexistent' };
 
@@ -21,14 +28,17 @@ describe('--print-config', () => {
     for (const { key } of options) expect(text).toContain(`${key.split('.').at(-1)}:`);
   });
 
-  test('can be used as the file it describes', () => {
-    const { settings } = loadConfig(
-      ['--rtp-ports=0', '--roles', 'sip,relay,transceiver', '--public-address=192.0.2.1', '--data', 'a #b: c'],
-      nowhere,
-    );
-    const { given, faults } = parseConfig(printConfig(settings), 'x');
-    expect(faults).toEqual([]);
-    for (const { key } of options) expect(schema[key].parse(given.get(key)?.value), key).toEqual(settings.values[key]);
+  test.each([
+    ['defaults', []],
+    ['one process', ['--rtp-ports=0', '--roles', 'sip,relay,transceiver', '--public-address=192.0.2.1', '--data', 'a #b: c']],
+    [
+      'one of several',
+      ['--node-id=3.2', '--cluster-key-file', keyFile, '--nodes', '1=127.0.0.1:4001,3.1=127.0.0.1:4002', '--inner-port=0'],
+    ],
+  ])('can be used as the file it describes: %s', (_, argv) => {
+    const { config, settings } = loadConfig(argv, { env: {}, directory });
+    writeFileSync(join(directory, 'printed.yaml'), printConfig(settings));
+    expect(loadConfig(['--config', 'printed.yaml'], { env: {}, directory }).config).toEqual(config);
   });
 });
 
