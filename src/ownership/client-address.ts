@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { formatEndpoint } from '../base/addresses.ts';
 
 /** A client's address as a map key: a number for IPv4 (address · 65536 + port, 48 bit), text for IPv6. */
@@ -33,7 +33,7 @@ export class ClientAddress implements ClientRef {
 
   /** Undefined for what is no literal address, or one with a zone (fe80::1%eth0), which means nothing on another machine. */
   static of(address: string, port: number): ClientAddress | undefined {
-    const key = clientKey(address, port);
+    const key = isIP(address) ? clientKey(address, port) : undefined;
     const bytes = key === undefined ? undefined : toBytes(address, port);
     return key === undefined || !bytes ? undefined : new ClientAddress(address, port, key, bytes);
   }
@@ -59,8 +59,8 @@ export function clientKey(address: string, port: number): ClientKey | undefined 
       octet = 0;
       dots += 1;
     } else if (code >= 0x30 && code <= 0x39) octet = octet * 10 + code - 0x30;
-    else return isIPv6(address) && !address.includes('%') ? formatEndpoint({ address: canonicalIpv6(address), port }) : undefined;
-    if (octet > 255) return undefined;
+    else return ipv6Key(address, port);
+    if (octet > 255) return ipv6Key(address, port);
   }
   return dots === 3 ? (value * 256 + octet) * 65536 + port : undefined;
 }
@@ -107,8 +107,9 @@ function groupsOf(text: string): number[] {
   });
 }
 
-function canonicalIpv6(address: string): string {
-  return groupsText(ipv6Groups(address));
+function ipv6Key(address: string, port: number): ClientKey | undefined {
+  if (!isIPv6(address) || address.includes('%')) return undefined;
+  return formatEndpoint({ address: groupsText(ipv6Groups(address)), port });
 }
 
 function ipv6Text(buffer: Buffer, offset: number): string {

@@ -22,13 +22,17 @@ export type LinkOutput<Out, In> =
   | { readonly type: 'disconnect'; readonly reason: 'silent' | LinkLoss }
   | { readonly type: 'lost'; readonly reason: LinkLoss };
 
-export interface DoorLinkOptions {
-  readonly side: 'dialler' | 'listener';
-  /** Names a fresh link: an unguessable safe integer. */
-  readonly makeLinkId: () => number;
+export type DoorLinkOptions = {
   /** What the other side is told once a second. */
   readonly status: () => DoorStatus;
-}
+} & (
+  | {
+      readonly side: 'dialler';
+      /** Names a fresh link: a safe integer that no earlier link had. */
+      readonly makeLinkId: () => number;
+    }
+  | { readonly side: 'listener' }
+);
 
 const BEAT_EVERY_MS = 1000;
 /** Three beats: one may be late, one may be behind a resend. */
@@ -89,7 +93,7 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     this.#peerIncarnation = peerIncarnation;
     this.#connection = 'joining';
     this.#heardAt = now;
-    if (this.#options.side === 'dialler') this.#askToResume();
+    this.#askToResume();
   }
 
   handleDisconnected(now: number): void {
@@ -156,7 +160,9 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     return envelope.type === (this.#options.side === 'listener' ? 'resume' : 'resumed');
   }
 
+  /** The dialler speaks first. */
   #askToResume(): void {
+    if (this.#options.side === 'listener') return;
     this.#link ??= this.#makeLink(this.#options.makeLinkId());
     const { id, agreed, stream } = this.#link;
     this.#output({ type: 'transmit', envelope: { type: 'resume', link: id, fresh: !agreed, received: stream.received } });

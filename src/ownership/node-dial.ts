@@ -34,7 +34,7 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1000;
 
 /** 52 bits of chance in a safe integer. */
-export function makeLinkId(): number {
+function makeLinkId(): number {
   return Number.parseInt(randomHex(13), 16);
 }
 

@@ -15,7 +15,6 @@ import type { DoorKeys } from './cluster-keys.ts';
 import type { DoorIdentity } from './door-handshake.ts';
 import { DoorLink, type LinkOutput } from './door-link.ts';
 import { acceptDoor, DOOR_PATH, type DoorSocket, MAX_DOOR_MESSAGE_BYTES } from './door-socket.ts';
-import { makeLinkId } from './node-dial.ts';
 import { formatNodeId, type NodeId } from './node-id.ts';
 import type { NodeStatus } from './placement.ts';
 import { ServedLegs } from './served-legs.ts';
@@ -185,7 +184,7 @@ export class NodeDoor {
   #makeBridge(nodeId: NodeId): Bridge {
     const { clock, host } = this.#deps;
     const status = () => ({ ...this.#options.status(), roles: [...this.#options.status().roles] });
-    const link = new DoorLink<HostMessage, BridgeMessage>({ side: 'listener', makeLinkId, status });
+    const link = new DoorLink<HostMessage, BridgeMessage>({ side: 'listener', status });
     const bridge: Bridge = {
       link,
       driver: new Driver(clock, link, (output) => this.#carryOut(nodeId, bridge, output)),
