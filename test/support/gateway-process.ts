@@ -1,63 +1,255 @@
-import { resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Child, type ChildEnd } from './child.ts';
-import { tempFolder } from './temp-folder.ts';
+import { type Doors, doorNamed, parseDoors } from './doors.ts';
+import { type Endpoint, freePorts, LOOPBACK } from './endpoint.ts';
+import { type MetricsText, readMetrics } from './metrics-text.ts';
+import { type ProcessFigures, processFigures } from './process-figures.ts';
+import { removeFolder, tempFolder } from './temp-folder.ts';
+import { EventLog, elapse, eventually } from './wait.ts';
 
-/** Any free port for every door, on loopback alone. */
-export const FREE_PORTS = ['--bind', '127.0.0.1', '--sip-port', '0', '--http-port', '0', '--relay-port', '0', '--rtp-ports', '0'];
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** The gateway from its sources, as a command. */
-export const FROM_SOURCE = [process.execPath, '--import', resolve('node_modules/tsx/dist/esm/index.mjs'), resolve('src/main.ts')];
-
-/** Longest start on a busy machine: the sources are compiled on the way. */
-const START_MS = 30_000;
+/** A line of the gateway's log. */
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
 
 export interface GatewayProcessOptions {
-  readonly env?: Readonly<Record<string, string>>;
-  /** Where it runs; a new empty folder unless given. */
-  readonly folder?: string;
-  /** What is run; the gateway from its sources unless given. */
-  readonly command?: readonly string[];
+  /** More flags, e.g. `['--max-calls', '2']`; they win over the defaults, which are any free ports on 127.0.0.1. */
+  readonly flags?: readonly string[];
+  /** `built` runs dist/main.js as users do (npm run build first), `source` runs src/main.ts. */
+  readonly run?: 'built' | 'source';
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Kept by the caller; a new one that is removed at the end when left out. */
+  readonly dataDir?: string;
+  readonly name?: string;
 }
 
-/** The gateway as a process of its own, as a user starts it: what it prints, where its doors are, how it ends. */
+/** From start to the last door: tsx compiles and Opus warms up on a busy machine. */
+const START_MS = 30_000;
+
+/** Between the signal that drains and the one that hangs up. */
+const SECOND_SIGNAL_MS = 100;
+
+/** Flags for a gateway that nobody else can collide with. */
+export function quietFlags(dataDir: string): string[] {
+  return [
+    ...['--bind', LOOPBACK],
+    ...['--sip-port', '0'],
+    ...['--http-port', '0'],
+    ...['--relay-port', '0'],
+    ...['--rtp-ports', '0'],
+    ...['--data', dataDir],
+  ];
+}
+
+/** A gateway, or a role of one, in a process of its own. */
 export class GatewayProcess {
-  readonly folder: string;
-  readonly child: Child;
+  readonly #child: Child;
+  readonly #ownsData: boolean;
+  readonly #options: GatewayProcessOptions;
+  readonly dataDir: string;
+  readonly log = new EventLog<LogLine>();
+  doors: Doors = new Map();
 
-  constructor(args: readonly string[], { env = {}, folder = tempFolder('run'), command = FROM_SOURCE }: GatewayProcessOptions = {}) {
-    const [program = '', ...before] = command;
-    this.folder = folder;
-    this.child = new Child(program, [...before, ...args], { cwd: folder, env: { ...withoutSettings(), ...env }, name: 'the gateway' });
+  constructor(child: Child, dataDir: string, options: GatewayProcessOptions) {
+    this.#child = child;
+    this.#options = options;
+    this.#ownsData = options.dataDir === undefined;
+    this.dataDir = dataDir;
   }
 
-  /** Lines of standard output: the doors. */
-  get out(): readonly string[] {
-    return this.child.stdout.all;
+  /** Starts it and waits until it serves. @throws Error with its last words when it does not */
+  static async start(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
+    const dataDir = options.dataDir ?? tempFolder('data');
+    const program =
+      options.run === 'built'
+        ? ['--enable-source-maps', join(ROOT, 'dist/main.js')]
+        : ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/main.ts')];
+    const args = [...program, ...quietFlags(dataDir), ...(options.flags ?? [])];
+    // Settings of the machine's own gateway are no settings of this one, and no ringdown.yaml is picked up in the data folder.
+    const foreign = Object.keys(process.env).filter((name) => name.startsWith('RINGDOWN_'));
+    const env = { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...options.env };
+    const child = new Child(process.execPath, args, { cwd: dataDir, env, name: options.name ?? 'ringdown' });
+    const gateway = new GatewayProcess(child, dataDir, options);
+    await gateway.#ready();
+    return gateway;
   }
 
-  /** Lines of standard error: faults, and the log as JSON. */
-  get err(): readonly string[] {
-    return this.child.stderr.all;
+  get pid(): number {
+    return this.#child.pid;
   }
 
-  /** The port of a door, once its line is printed. */
-  async port(door: string): Promise<number> {
-    const [, port] = await this.child.line(new RegExp(`^${door} .*:(\\d+)(?!\\S)`), START_MS);
-    return Number(port);
+  get running(): boolean {
+    return this.#child.running;
   }
 
-  /** The address of its HTTP door. */
-  async url(): Promise<string> {
-    return `http://127.0.0.1:${await this.port('http')}`;
+  get stdout(): readonly string[] {
+    return this.#child.stdout.all;
   }
 
-  end(deadlineMs = START_MS): Promise<ChildEnd> {
-    return this.child.end(deadlineMs);
+  get ended(): Promise<ChildEnd> {
+    return this.#child.ended;
+  }
+
+  /** Where SIP is spoken. @throws Error when this process has no such door; the same for the others */
+  get sip(): Endpoint {
+    return doorNamed(this.doors, 'sip');
+  }
+
+  get relay(): Endpoint {
+    return doorNamed(this.doors, 'relay');
+  }
+
+  get http(): Endpoint {
+    return doorNamed(this.doors, 'http');
+  }
+
+  metrics(): Promise<MetricsText> {
+    return readMetrics(this.http);
+  }
+
+  figures(): ProcessFigures {
+    return processFigures(this.pid);
+  }
+
+  /** Waits for a line of the log with this message. */
+  logged(message: string, deadlineMs = 5000): Promise<LogLine> {
+    return this.log.find((line) => line.msg === message, deadlineMs, `the log line "${message}"`);
+  }
+
+  cdrs(): readonly Readonly<Record<string, unknown>>[] {
+    return readJsonLines(join(this.dataDir, 'cdr.jsonl'));
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.signal(signal);
+  }
+
+  /** Ends it as a crash would. */
+  kill(): Promise<ChildEnd> {
+    return this.#child.kill();
+  }
+
+  /** Starts another one with the same ports and data; this one must have ended. */
+  async restart(): Promise<GatewayProcess> {
+    const again = [...(this.#options.flags ?? [])];
+    for (const [name, flag] of [
+      ['sip', '--sip-port'],
+      ['relay', '--relay-port'],
+      ['http', '--http-port'],
+    ] as const) {
+      const port = this.doors.get(name)?.port;
+      if (port !== undefined) again.push(flag, String(port));
+    }
+    return GatewayProcess.start({ ...this.#options, flags: again, dataDir: this.dataDir });
+  }
+
+  /** SIGTERM and again: hang up and end. Killed when that takes longer than `graceMs`. */
+  async stop(graceMs = 4000): Promise<ChildEnd> {
+    const giveUpAt = performance.now() + graceMs;
+    // Signals that are sent together arrive as one, so the second one waits a little.
+    while (this.running && performance.now() < giveUpAt) {
+      this.signal('SIGTERM');
+      await Promise.race([this.ended, elapse(SECOND_SIGNAL_MS)]);
+    }
+    const end = await (this.running ? this.kill() : this.ended);
+    if (this.#ownsData) removeFolder(this.dataDir);
+    return end;
+  }
+
+  /** The end of what it wrote, for a failing test. */
+  lastWords(): string {
+    return this.#child.lastWords();
+  }
+
+  async #ready(): Promise<void> {
+    this.#child.stderr.follow((line) => {
+      const parsed = parseLogLine(line);
+      if (parsed) this.log.push(parsed);
+    });
+    await this.#child.line(/^http\s/, START_MS);
+    this.doors = parseDoors(this.#child.stdout.all);
+    // Doors are announced together, but their lines may come in pieces.
+    await eventually(
+      async () => {
+        this.doors = parseDoors(this.#child.stdout.all);
+        const { http } = this;
+        const { status } = await fetch(`http://${http.address}:${http.port}/readyz`);
+        return status === 200;
+      },
+      START_MS,
+      'the gateway to be ready',
+    );
+    this.doors = parseDoors(this.#child.stdout.all);
   }
 }
 
-/** Takes away the settings of the shell the tests run in. */
-function withoutSettings(): Record<string, undefined> {
-  const names = Object.keys(process.env).filter((name) => name.startsWith('RINGDOWN_') || name.startsWith('npm_') || name === 'NODE_ENV');
-  return Object.fromEntries(names.map((name) => [name, undefined]));
+export function parseLogLine(line: string): LogLine | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return undefined;
+  }
+}
+
+export function readJsonLines(path: string): Record<string, unknown>[] {
+  if (!existsSync(path)) return [];
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+export type ApartRole = 'sip' | 'relay' | 'transceiver';
+
+export interface RolesApart extends Readonly<Record<ApartRole, GatewayProcess>> {
+  /** Flags each role was started with: for starting one again elsewhere. */
+  readonly flags: Readonly<Record<ApartRole, readonly string[]>>;
+  stop(): Promise<void>;
+}
+
+/** The three roles in three processes that know each other by a static list of nodes and share a new key. */
+export async function startRolesApart(options: GatewayProcessOptions = {}): Promise<RolesApart> {
+  const folder = tempFolder('cluster');
+  const keyFile = join(folder, 'cluster.key');
+  writeFileSync(keyFile, randomBytes(48).toString('base64'), { mode: 0o600 });
+  const roles: readonly ApartRole[] = ['transceiver', 'relay', 'sip'];
+  const ports = await freePorts(roles.length);
+  const nodes = roles.map((_, n) => `${n + 1}=${LOOPBACK}:${ports[n]}`).join(',');
+  const flagsOf = (role: ApartRole): string[] => {
+    const n = roles.indexOf(role);
+    const node = [
+      ...['--node-id', String(n + 1)],
+      ...['--nodes', nodes],
+      ...['--inner-port', String(ports[n])],
+      ...['--cluster-key-file', keyFile],
+    ];
+    return ['--roles', role, ...node, ...(options.flags ?? [])];
+  };
+  const start = (role: ApartRole): Promise<GatewayProcess> =>
+    GatewayProcess.start({ ...options, flags: flagsOf(role), name: `ringdown ${role}` });
+  // Together: one may wait for the others before it is ready.
+  const started = await Promise.allSettled(roles.map(start));
+  const failure = started.find((each) => each.status === 'rejected');
+  const running = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  if (failure) {
+    await Promise.all(running.map((each) => each.stop()));
+    throw failure.reason;
+  }
+  const [transceiver, relay, sip] = running as [GatewayProcess, GatewayProcess, GatewayProcess];
+  return {
+    ...{ transceiver, relay, sip },
+    flags: { transceiver: flagsOf('transceiver'), relay: flagsOf('relay'), sip: flagsOf('sip') },
+    async stop() {
+      await Promise.all([sip, relay, transceiver].map((each) => each.stop()));
+      removeFolder(folder);
+    },
+  };
 }

@@ -50,6 +50,7 @@ interface Waiter<T> {
 export class EventLog<T> {
   readonly #entries: T[] = [];
   readonly #waiters = new Set<Waiter<T>>();
+  readonly #followers: ((entry: T) => void)[] = [];
 
   get all(): readonly T[] {
     return this.#entries;
@@ -63,8 +64,15 @@ export class EventLog<T> {
     return this.#entries.at(-1);
   }
 
+  /** Calls back for every entry, those already there first. */
+  follow(callback: (entry: T) => void): void {
+    for (const entry of this.#entries) callback(entry);
+    this.#followers.push(callback);
+  }
+
   push(entry: T): void {
     this.#entries.push(entry);
+    for (const follower of this.#followers) follower(entry);
     for (const waiter of this.#waiters) {
       if (!waiter.wants(entry)) continue;
       this.#waiters.delete(waiter);
