@@ -47,6 +47,8 @@ export interface IceSnapshot {
 export interface IceAgent extends Machine<IceOutput> {
   /** Where to send; undefined before the first verified check and after consent is lost. */
   readonly selected: Path | undefined;
+  /** Verified and not dropped. */
+  readonly paths: readonly Path[];
   start(now: number): void;
   /** Takes a STUN datagram. Never throws; what is not authenticated changes counters only. */
   handleStun(datagram: Buffer, path: Path, now: number): void;

@@ -80,6 +80,10 @@ export class IceClient implements IceAgent {
     return this.#selected;
   }
 
+  get paths(): readonly Path[] {
+    return this.#candidates.filter(({ key }) => this.#verified.has(key));
+  }
+
   start(now: number): void {
     if (this.#state !== 'new') return;
     this.#state = 'checking';

@@ -51,6 +51,10 @@ export class IceLiteAgent implements IceAgent {
     return this.#selected?.path;
   }
 
+  get paths(): readonly Path[] {
+    return Array.from(this.#paths.values(), ({ path }) => path);
+  }
+
   start(): void {
     // Nothing to do: the other side checks.
   }
