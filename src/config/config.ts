@@ -1,8 +1,6 @@
 import type { LogLevel } from '../base/log.ts';
 import type { Role, Values } from './schema.ts';
 
-export type { Role };
-
 /** The first and last UDP port for RTP, or whatever the kernel gives. */
 export type RtpPorts = { readonly first: number; readonly last: number } | 'any';
 

@@ -22,7 +22,7 @@ export class ConfigError extends GatewayError {
   }
 }
 
-export function formatFault({ source, key, value, message }: Fault): string {
+function formatFault({ source, key, value, message }: Fault): string {
   // An unknown flag or variable is its own key: it is named once.
   const where = source.endsWith(key) ? source : `${source}: ${key}`;
   return `${where}${value === undefined ? '' : ` = ${JSON.stringify(value)}`}: ${message}`;

@@ -30,7 +30,7 @@ export function readConfigFile(path: string, name: string, mustExist: boolean): 
 }
 
 /** The settings in the text of a YAML file. */
-export function parseConfig(text: string, name: string): ConfigFile {
+function parseConfig(text: string, name: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
   const at = (offset: number) => `${name}:${lines.linePos(offset).line}`;

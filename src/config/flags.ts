@@ -12,7 +12,7 @@ export interface Option {
   readonly allowed: string;
 }
 
-export type Group = 'Doors' | 'Calls' | 'Process' | 'Roles apart';
+type Group = 'Doors' | 'Calls' | 'Process' | 'Roles apart';
 
 const PORT = '0 to 65535; 0 takes any free port';
 

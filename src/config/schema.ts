@@ -7,7 +7,7 @@ import { parseEndpoint } from '../base/addresses.ts';
  * makes of it; each schema takes both. `describe` holds the reason for the default: --help and docs/configuration.md print it.
  */
 
-export const ROLES = ['sip', 'relay', 'transceiver', 'control'] as const;
+const ROLES = ['sip', 'relay', 'transceiver', 'control'] as const;
 export type Role = (typeof ROLES)[number];
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;

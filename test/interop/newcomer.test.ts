@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Child } from '../support/child.ts';
-import { FREE_PORTS, GatewayProcess } from '../support/gateway-process.ts';
+import { FREE_PORTS, GatewayRun } from '../support/gateway-run.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -21,8 +21,8 @@ beforeAll(() => {
 });
 afterAll(() => removeFolder(join(checkout, '..')));
 
-function npmStart(args: readonly string[], env: Readonly<Record<string, string>> = {}): GatewayProcess {
-  return new GatewayProcess(['start', '--', ...args], { folder: checkout, command: ['npm'], env });
+function npmStart(args: readonly string[], env: Readonly<Record<string, string>> = {}): GatewayRun {
+  return new GatewayRun(['start', '--', ...args], { folder: checkout, command: ['npm'], env });
 }
 
 function prepare(): Child {

@@ -4,16 +4,16 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { FREE_PORTS, FROM_SOURCE, GatewayProcess, type GatewayProcessOptions } from '../support/gateway-process.ts';
+import { FREE_PORTS, FROM_SOURCE, GatewayRun, type GatewayRunOptions } from '../support/gateway-run.ts';
 import { SipPhone } from '../support/sip-phone.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { eventually } from '../support/wait.ts';
 
-const gateways: GatewayProcess[] = [];
+const gateways: GatewayRun[] = [];
 const phones: SipPhone[] = [];
 
-function start(args: readonly string[], options: GatewayProcessOptions = {}): GatewayProcess {
-  const gateway = new GatewayProcess(args, options);
+function start(args: readonly string[], options: GatewayRunOptions = {}): GatewayRun {
+  const gateway = new GatewayRun(args, options);
   gateways.push(gateway);
   return gateway;
 }
@@ -160,7 +160,7 @@ describe('a call when the gateway is told to end', () => {
   }
 
   /** How the calls in the file of call records ended. */
-  function causes({ folder }: GatewayProcess): string[] {
+  function causes({ folder }: GatewayRun): string[] {
     const lines = readFileSync(join(folder, 'data', 'cdr.jsonl'), 'utf8')
       .trim()
       .split('\n');

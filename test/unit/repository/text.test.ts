@@ -19,7 +19,14 @@ function linesWith(paths: readonly string[], pattern: RegExp): string[] {
 
 describe('the code', () => {
   test('has no notes to do something later', () => {
-    const note = new RegExp(`\\b(?:${['TO', 'FIX', 'XX'].map((a, i) => a + ['DO', 'ME', 'X'][i]).join('|')}|HACK)\\b`);
+    // Written apart, so that this line is none of them.
+    const words = [
+      ['TO', 'DO'],
+      ['FIX', 'ME'],
+      ['XX', 'X'],
+      ['HA', 'CK'],
+    ].map((parts) => parts.join(''));
+    const note = new RegExp(`\\b(?:${words.join('|')})\\b`);
     expect(linesWith(code, note)).toEqual([]);
   });
 
