@@ -1,4 +1,4 @@
-import { formatEndpoint } from '../../src/base/addresses.ts';
+import { formatEndpoint, isLoopback } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { bindUdp, type DatagramSocket } from '../../src/base/udp.ts';
 import type { Fingerprint } from '../../src/webrtc/dtls/fingerprint.ts';
@@ -41,7 +41,10 @@ export class LoopbackPeer {
 
   private constructor(socket: DatagramSocket) {
     this.#socket = socket;
-    socket.onDatagram = (datagram, from) => this.#observed?.peer.handleDatagram(datagram, this.#path(from), systemClock.now());
+    socket.onDatagram = (datagram, from) => {
+      // Chromium also checks from the machine's other addresses: these get no answer.
+      if (isLoopback(from.address)) this.#observed?.peer.handleDatagram(datagram, this.#path(from), systemClock.now());
+    };
   }
 
   static async bind(): Promise<LoopbackPeer> {
