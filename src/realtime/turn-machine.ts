@@ -121,7 +121,8 @@ export class TurnMachine implements Machine<TurnOutput> {
     this.#heardMs = frame.heardMs;
     if (this.#state === 'off' || this.#state === 'lost') return;
     const near = this.#gate.isNear(frame, this.#isGuarded(now));
-    if (!frame.concealed) this.#gate.count(near, frame.levelDb, frame.heardMs, now);
+    // A made-up frame is never evidence of a voice, but silence is silence.
+    if (!(frame.concealed && near)) this.#gate.count(near, frame.levelDb, frame.heardMs, now);
     switch (this.#state) {
       case 'user':
         this.#inTurn(frame, near, now);
@@ -183,11 +184,9 @@ export class TurnMachine implements Machine<TurnOutput> {
   /** The burst is over and was too short for an interruption by itself. */
   #judge(spanMs: number, now: number): void {
     const { collisionBurstMs, secondBurstMs, echoStopsMs } = this.#options;
-    if (this.#collision) {
-      this.handle(spanMs < collisionBurstMs ? 'hold_restarted' : 'hold_answered', now);
-      return;
-    }
-    if (this.#lastVoicedAt - this.#heldAt <= echoStopsMs && this.#gate.learnEcho()) this.#reject(now);
+    const echo = this.#lastVoicedAt - this.#heldAt <= echoStopsMs && this.#gate.learnEcho();
+    if (this.#collision) this.handle(echo || spanMs < collisionBurstMs ? 'hold_restarted' : 'hold_answered', now);
+    else if (echo) this.#reject(now);
     else if (this.#heldAt - this.#rejectedAt <= secondBurstMs) this.handle('hold_answered', now);
     else this.#expire(now);
   }

@@ -47,7 +47,7 @@ export interface TurnOptions {
 export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   endOfTurn: { type: 'pause_adaptive', z: 1 },
   onsetEvidenceMs: 60,
-  coldEvidenceMs: 150,
+  coldEvidenceMs: 100,
   coldMs: 600,
   prefixMs: 300,
   suffixMs: 100,

@@ -47,7 +47,7 @@ export class VoiceGate {
     return frame.voiced && (!guarded || frame.levelDb >= this.#gateDb());
   }
 
-  /** Counts a frame that is not concealed: a made-up frame proves nothing. `heardMs` counts the caller's audio up to its end. */
+  /** Counts a frame for or against an onset. `heardMs` counts the caller's audio up to its end. */
   count(near: boolean, levelDb: number, heardMs: number, now: number): void {
     if (!near) {
       this.#evidenceMs = Math.max(0, this.#evidenceMs - FRAME_MS);

@@ -47,11 +47,11 @@ class Call {
     this.session.handleLegEvent({ type: 'dtmf', digit, durationMs: 100 });
   }
 
-  /** The caller says this; meanwhile the line goes both ways. */
-  say(pcm: Int16Array): void {
+  /** The caller says this; meanwhile the line goes both ways, and may bring back some of what we say. */
+  say(pcm: Int16Array, echo?: { gain: number; delayMs: number }): void {
     for (let at = 0; at < pcm.length; at += 480) {
-      const frame = new Int16Array(480);
-      frame.set(pcm.subarray(at, at + 480));
+      const back = echo && this.down[this.down.length - echo.delayMs / 20];
+      const frame = Int16Array.from({ length: 480 }, (_, n) => (pcm[at + n] ?? 0) + (back ? (back[n] as number) * echo.gain : 0));
       this.session.handleUplink(frame, { concealed: false }, this.clock.now());
       const out = new Int16Array(480);
       this.session.pullDownlink(out, this.clock.now());
@@ -148,6 +148,22 @@ describe('a call with the embedded agent', () => {
     expect(call.session.snapshot()).toMatchObject({ bargeIns: 0, rejectedBargeIns: 1, turns: 0 });
     const end = prompts.menu.subarray(prompts.menu.length - RATE);
     expect(find(call.heard, end, 9000).likeness).toBeGreaterThan(0.99);
+  });
+
+  it.each([
+    { db: -30, delayMs: 60 },
+    { db: -20, delayMs: 20 },
+    { db: -20, delayMs: 180 },
+    { db: -15, delayMs: 180 },
+    { db: -15, delayMs: 240 },
+  ])('is greeted to the end on a line that brings $db dB of the greeting back after $delayMs ms', ({ db, delayMs }) => {
+    const call = new Call();
+    const echo = { gain: 10 ** (db / 20), delayMs };
+    call.say(silence(18_000, RATE), echo);
+    expect(call.session.snapshot()).toMatchObject({ turns: 0, bargeIns: 0, state: 'idle' });
+    expect(call.session.snapshot().items[0]?.sentMs).toBeGreaterThan(12_000);
+    call.say(concat(phrase, silence(6000, RATE)), echo);
+    expect(call.session.snapshot().turns).toBe(1);
   });
 
   it('plays 1004 Hz for ten seconds on key 3, and is a parrot again after it', () => {

@@ -153,6 +153,12 @@ describe("the caller's turn", () => {
     expect(bench.take().map(([at]) => at)).toEqual([460, 700 + 500]);
   });
 
+  it('ends in silence that the transport made up, even after a click', () => {
+    const bench = new Bench();
+    bench.voice(1000).silence(200).voice(20).concealed(2000, false);
+    expect(bench.take().map(([, type]) => type)).toEqual(['speech_started', 'turn_committed']);
+  });
+
   it('is discarded, and that is told, when a key takes its place', () => {
     const bench = new Bench();
     bench.voice(1000);
@@ -190,10 +196,10 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(bench.machine.mayPlay).toBe(false);
   });
 
-  it('needs 150 ms in the first 600 ms of the first speech of a call, when the line is not known', () => {
+  it('needs 100 ms in the first 600 ms of the first speech of a call, when the line is not known', () => {
     const bench = new Bench();
     bench.agentSpeaks(300).voice(400);
-    expect(bench.take()).toEqual([[300 + 160, 'hold']]);
+    expect(bench.take()).toEqual([[300 + 100, 'hold']]);
     const later = new Bench();
     later.agentSpeaks(300);
     later.handle('audio_ended');
@@ -283,6 +289,12 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(bench.take().map(([, type]) => type)).toEqual(['hold', 'resume']);
     bench.voice(900, -24);
     expect(bench.take().map(([, type]) => type)).toEqual(['hold', 'interrupt', 'speech_started']);
+  });
+
+  it('may be our own echo over our first syllable: we begin again, and then it does not hold us', () => {
+    const bench = new Bench();
+    bench.agentSpeaks(180).voice(360, -33).silence(400).voice(1000, -33);
+    expect(bench.said.map(([, output]) => output)).toEqual([{ type: 'hold' }, { type: 'resume', fromStart: true }]);
   });
 
   it('may be our own echo after we have ended, for 300 ms', () => {
