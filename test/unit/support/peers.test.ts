@@ -34,7 +34,7 @@ describePeer('sipp', 'sipp', () => {
     const server = await startSippServer();
     const result = await runSipp(server.local, { scenario: { builtIn: 'uac' }, calls: 20, rate: 100 });
     expect(result).toMatchObject({ exitCode: 0, created: 20, successful: 20, failed: 0, errors: '' });
-    expect(await server.stop()).toMatchObject({ created: 20, successful: 20, failed: 0 });
+    await server.kill();
   });
 
   test.each(['options', 'uac-call', 'uac-late-ack', 'uac-reinvite', 'uac-bye-before-ack', 'uac-cancel-after-answer'] as const)(

