@@ -15,12 +15,13 @@ export interface InterfaceAddress {
  * address that leaves the machine. Asks no route and sends nothing.
  * @param remote literal address of the peer
  */
-export function localAddressTowards(bind: string, remote: string, interfaces: readonly InterfaceAddress[] = ownAddresses()): string {
+export function localAddressTowards(bind: string, remote: string, interfaces?: readonly InterfaceAddress[]): string {
   if (!isUnspecified(bind)) return plainAddress(bind);
   const peer = withoutZone(plainAddress(remote));
   const family = isIPv6(peer) ? 'ipv6' : 'ipv4';
   if (isLoopback(peer)) return family === 'ipv6' ? '::1' : '127.0.0.1';
-  const candidates = interfaces.filter((each) => (isIPv6(each.address) ? 'ipv6' : 'ipv4') === family);
+  // Asking the system takes 80 µs, so it comes after the cases that need no asking.
+  const candidates = (interfaces ?? ownAddresses()).filter((each) => (isIPv6(each.address) ? 'ipv6' : 'ipv4') === family);
   let best: InterfaceAddress | undefined;
   let bestBits = -1;
   for (const each of candidates) {

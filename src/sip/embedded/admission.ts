@@ -22,13 +22,13 @@ export function refuse(request: IncomingRequest): Refused | undefined {
   const { message, method } = request;
   const malformed = findMalformed(message);
   if (malformed) return malformed;
+  const uri = parseUri(message.uri);
+  if (!uri) return bad('Request-URI');
   if (!ALLOWED_METHODS.includes(method)) {
     return KNOWN_METHODS.includes(method)
       ? { status: 405, reason: 'Method Not Allowed', headers: [ALLOW] }
       : { status: 501, reason: 'Not Implemented', headers: [ALLOW] };
   }
-  const uri = parseUri(message.uri);
-  if (!uri) return bad('Request-URI');
   if (uri.type === 'other') return { status: 416, reason: 'Unsupported URI Scheme' };
   if (uri.type === 'sip' && uri.headers !== undefined) return bad('Request-URI'); // no headers in a Request-URI (§19.1.1)
   // A gateway sends calls on, so it looks at the hop count as a proxy does (RFC 7332 §5).

@@ -25,4 +25,6 @@ export interface DialogHolder {
   handleRequest(request: IncomingRequest, transaction: ServerTransaction): void;
   /** The ACK of a 2xx. */
   handleAck(request: IncomingRequest): void;
+  /** The engine stops: no timer may run on, nothing is sent. */
+  abandon(): void;
 }

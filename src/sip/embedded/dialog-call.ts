@@ -55,6 +55,10 @@ export class DialogCall implements Call, DialogHolder {
     this.#driver.run(() => this.#machine.handleAck(request.cseq));
   }
 
+  abandon(): void {
+    this.#driver.stop();
+  }
+
   handleRequest(request: IncomingRequest, transaction: ServerTransaction): void {
     const respond = (status: number, parts: ResponseParts = {}): Uint8Array => this.#services.respond(transaction, request, status, parts);
     if (!this.#dialog.takeSequence(request.cseq)) {

@@ -20,6 +20,8 @@ export interface InboundInviteOptions {
   /** Crypto-random: whoever guesses it can hang up. */
   readonly localTag: string;
   readonly localAddress: string;
+  /** A final response is on its way: CANCEL has nothing to end any more. */
+  readonly onFinal: () => void;
 }
 
 /** An INVITE that waits for the application, and the early dialog that ringing makes of it. */
@@ -35,17 +37,19 @@ export class InboundInvite implements InboundCall, DialogHolder {
   readonly #services: CallServices;
   readonly #request: IncomingRequest;
   readonly #transaction: ServerTransaction;
-  readonly #localTag: string;
+  readonly localTag: string;
+  readonly #onFinal: () => void;
   readonly #dialog: Dialog;
   readonly #pending = new PendingMachine();
   readonly #driver: Driver<PendingOutput>;
   #state: 'new' | 'trying' | 'ringing' | 'final' = 'new';
 
-  constructor(services: CallServices, { request, transaction, localTag, localAddress }: InboundInviteOptions) {
+  constructor(services: CallServices, { request, transaction, localTag, localAddress, onFinal }: InboundInviteOptions) {
     this.#services = services;
     this.#request = request;
     this.#transaction = transaction;
-    this.#localTag = localTag;
+    this.localTag = localTag;
+    this.#onFinal = onFinal;
     this.#dialog = new Dialog(request, localTag);
     this.sipCallId = decodeText(request.callId);
     this.source = request.source;
@@ -117,9 +121,16 @@ export class InboundInvite implements InboundCall, DialogHolder {
         respond(200);
         this.cancel();
         return;
-      case 'INVITE': // the first one has no final response yet (§14.2)
-      case 'UPDATE': // the first offer has no answer yet (RFC 3311 §5.2)
-        respond(500, { headers: [['Retry-After', String(Math.floor(Math.random() * 10))]] });
+      case 'UPDATE':
+        if (sessionDescription(request.message) === undefined) {
+          this.#dialog.refreshTarget(request);
+          respond(200, { headers: [this.#contact, ALLOW, SUPPORTED] });
+          return;
+        }
+        respond(500, tryLater()); // the first offer has no answer yet (RFC 3311 §5.2)
+        return;
+      case 'INVITE': // the first one has no final response yet (RFC 3261 §14.2)
+        respond(500, tryLater());
         return;
       case 'INFO':
         respond(200);
@@ -141,6 +152,11 @@ export class InboundInvite implements InboundCall, DialogHolder {
     this.#driver.run((now) => this.#pending.start(now, /^\d{1,9}$/.test(expires) ? Number(expires) : undefined));
   }
 
+  abandon(): void {
+    this.#state = 'final';
+    this.#driver.stop();
+  }
+
   get #contact(): HeaderLine {
     return ['Contact', this.#services.contact(this.localAddress)];
   }
@@ -151,7 +167,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
   }
 
   #respond(status: number, parts: ResponseParts, repeats?: boolean): Uint8Array {
-    return this.#services.respond(this.#transaction, this.#request, status, { ...parts, toTag: this.#localTag }, repeats);
+    return this.#services.respond(this.#transaction, this.#request, status, { ...parts, toTag: this.localTag }, repeats);
   }
 
   #refuse(status: number, parts: ResponseParts, repeats?: boolean): void {
@@ -164,6 +180,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
     this.#state = 'final';
     this.#pending.finish();
     this.#driver.stop();
+    this.#onFinal();
   }
 
   #refresh(): void {
@@ -177,4 +194,9 @@ export class InboundInvite implements InboundCall, DialogHolder {
     this.#refuse(expired ? 487 : 480, {});
     this.onCancel?.();
   }
+}
+
+/** Up to 10 s, at random, so that two agents do not meet again (RFC 3261 §14.2). */
+function tryLater(): ResponseParts {
+  return { headers: [['Retry-After', String(Math.floor(Math.random() * 10))]] };
 }

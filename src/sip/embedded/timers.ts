@@ -8,38 +8,44 @@ export const T4 = 5000;
 /** Timers B, F, H, J, L and M: how long a transaction waits for its other half. */
 export const TRANSACTION_LIFETIME = 64 * T1;
 
-/** The running timers of one machine, by name. */
+/** The running timers of one machine, by name. Two short arrays: a machine has few, and there are many machines. */
 export class TimerSet<Name extends string> {
-  readonly #due = new Map<Name, number>();
+  readonly #names: Name[] = [];
+  readonly #due: number[] = [];
 
+  /** Starts a timer, or moves a running one. */
   start(name: Name, at: number): void {
-    this.#due.set(name, at);
+    this.stop(name);
+    this.#names.push(name);
+    this.#due.push(at);
   }
 
   stop(name: Name): void {
-    this.#due.delete(name);
+    const index = this.#names.indexOf(name);
+    if (index !== -1) this.#remove(index);
   }
 
   clear(): void {
-    this.#due.clear();
+    this.#names.length = 0;
+    this.#due.length = 0;
   }
 
   next(): number | undefined {
-    let next: number | undefined;
-    for (const at of this.#due.values()) if (next === undefined || at < next) next = at;
-    return next;
+    return this.#due.length === 0 ? undefined : Math.min(...this.#due);
   }
 
   /** Takes out the earliest timer that is due at `now`. */
   takeDue(now: number): Name | undefined {
-    let due: Name | undefined;
-    let dueAt = now;
-    for (const [name, at] of this.#due) {
-      if (at > now || (due !== undefined && at >= dueAt)) continue;
-      due = name;
-      dueAt = at;
-    }
-    if (due !== undefined) this.#due.delete(due);
-    return due;
+    const at = this.next();
+    if (at === undefined || at > now) return undefined;
+    const index = this.#due.indexOf(at);
+    const name = this.#names[index];
+    this.#remove(index);
+    return name;
+  }
+
+  #remove(index: number): void {
+    this.#names.splice(index, 1);
+    this.#due.splice(index, 1);
   }
 }

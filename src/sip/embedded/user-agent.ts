@@ -78,6 +78,7 @@ export class UserAgent implements CallServices {
 
   stop(): void {
     this.#transactions.stop();
+    for (const holder of this.#dialogs.values()) holder.abandon();
     this.#dialogs.clear();
     this.#pending.clear();
     this.#merges.clear();
@@ -155,8 +156,9 @@ export class UserAgent implements CallServices {
       return;
     }
     const transaction = this.#transactions.openRequest(key, request.head.flow);
-    this.respond(transaction, request, 200, { toTag: this.#statelessTag(request.callId) });
-    this.#pending.get(inviteKey)?.cancel();
+    const invite = this.#pending.get(inviteKey);
+    this.respond(transaction, request, 200, { toTag: invite?.localTag ?? this.#statelessTag(request.callId) });
+    invite?.cancel();
   }
 
   #handleInDialog(request: IncomingRequest, key: string): void {
@@ -193,12 +195,14 @@ export class UserAgent implements CallServices {
       return;
     }
     this.#merges.add(merge);
-    const transaction = this.#transactions.openInvite(key, request.head.flow, () => {
-      this.#merges.delete(merge);
-      this.#pending.delete(key);
+    const transaction = this.#transactions.openInvite(key, request.head.flow, () => this.#merges.delete(merge));
+    const invite = new InboundInvite(this, {
+      request,
+      transaction,
+      localTag: randomText(ID_CHARACTERS),
+      localAddress: this.#options.localAddressFor(request.source.address),
+      onFinal: () => this.#pending.delete(key),
     });
-    const localAddress = this.#options.localAddressFor(request.source.address);
-    const invite = new InboundInvite(this, { request, transaction, localTag: randomText(ID_CHARACTERS), localAddress });
     this.#pending.set(key, invite);
     try {
       if (this.onInvite) this.onInvite(invite);
@@ -219,12 +223,13 @@ export class UserAgent implements CallServices {
 
   request(dialog: Dialog, localAddress: string, method: string, headers: readonly HeaderLine[], events: ClientEvents): void {
     const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
+    const flow = this.#transport.flowTo(dialog.nextHop());
     const message = dialog.writeRequest({
       method,
-      via: `SIP/2.0/UDP ${uriHost(localAddress)}:${this.#transport.listener.port};branch=${branch};rport`,
+      via: `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${this.#transport.listener.port};branch=${branch};rport`,
       headers: [...headers, ['User-Agent', this.#options.userAgent]],
     });
-    this.#transactions.send({ method, branch, message, flow: this.#transport.flowTo(dialog.nextHop()) }, events);
+    this.#transactions.send({ method, branch, message, flow }, events);
   }
 
   contact(localAddress: string): string {
