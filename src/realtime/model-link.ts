@@ -1,8 +1,5 @@
-import type { ModelConnection, ModelEvent, RealtimeModel } from './model.ts';
+import type { ControlEvent, ModelConnection, ModelEvent, RealtimeModel } from './model.ts';
 import type { Playout } from './playout.ts';
-
-/** What the link does not settle by itself. */
-export type LinkEvent = Exclude<ModelEvent, { type: 'response_started' | 'audio' }>;
 
 /** More open responses at once than any model has: the next one is refused. */
 const MOST_OPEN_RESPONSES = 8;
@@ -14,7 +11,7 @@ const MOST_OPEN_RESPONSES = 8;
 export class ModelLink {
   readonly connection: ModelConnection;
   readonly #playout: Playout;
-  readonly #onEvent: (event: LinkEvent) => void;
+  readonly #onEvent: (event: ControlEvent) => void;
   readonly #open = new Set<string>();
   /** Commits that no response has answered yet. */
   #requested = false;
@@ -22,7 +19,7 @@ export class ModelLink {
   #unwanted = false;
   #closed = false;
 
-  constructor(model: RealtimeModel, playout: Playout, onEvent: (event: LinkEvent) => void) {
+  constructor(model: RealtimeModel, playout: Playout, onEvent: (event: ControlEvent) => void) {
     this.#playout = playout;
     this.#onEvent = onEvent;
     this.connection = model.connect((event) => this.#handle(event));

@@ -2,15 +2,18 @@
 export const MODEL_RATE_HZ = 24_000;
 export const MODEL_FRAME_SAMPLES = 480;
 
-/** What a model tells the session. Items and responses are named by the model; names are unique within a connection. */
-export type ModelEvent =
+/** What a model says. Items and responses are named by the model; names are unique within a connection. */
+export type SpeechEvent =
   /**
    * Something will be said. A `live` response keeps its delay instead of its content: when more than a little of it
    * waits, the oldest is dropped (echo mode).
    */
   | { readonly type: 'response_started'; readonly responseId: string; readonly live?: boolean }
   /** Audio to play after what came before, any length. The session keeps the array: never write to it again. */
-  | { readonly type: 'audio'; readonly responseId: string; readonly itemId: string; readonly pcm: Int16Array }
+  | { readonly type: 'audio'; readonly responseId: string; readonly itemId: string; readonly pcm: Int16Array };
+
+/** What a model tells about itself. */
+export type ControlEvent =
   | { readonly type: 'response_done'; readonly responseId: string; readonly status: 'completed' | 'cancelled' | 'failed' }
   /** Turns on (the default) or off: when off, audio passes both ways and nobody interrupts anybody, but keys still do. */
   | { readonly type: 'turn_detection'; readonly enabled: boolean }
@@ -18,6 +21,9 @@ export type ModelEvent =
   | { readonly type: 'hangup' }
   /** The connection is lost and will not come back. */
   | { readonly type: 'closed'; readonly reason: string };
+
+/** Everything a model tells the session. */
+export type ModelEvent = SpeechEvent | ControlEvent;
 
 /** One conversation with a model. All methods return at once; nothing throws after close. */
 export interface ModelConnection {

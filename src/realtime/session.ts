@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { EndCause, Leg, LegEvent } from '../leg/leg.ts';
-import { MODEL_FRAME_SAMPLES, type RealtimeModel } from './model.ts';
-import { type LinkEvent, ModelLink } from './model-link.ts';
+import { type ControlEvent, MODEL_FRAME_SAMPLES, type RealtimeModel } from './model.ts';
+import { ModelLink } from './model-link.ts';
 import { Playout } from './playout.ts';
 import { samplesToMs } from './playout-ledger.ts';
 import type { SessionMetrics } from './session-metrics.ts';
@@ -236,7 +236,7 @@ export class Session {
     this.#drain(now);
   }
 
-  #handleModel(event: LinkEvent): void {
+  #handleModel(event: ControlEvent): void {
     if (this.#ended) return;
     const now = this.#deps.clock.now();
     switch (event.type) {

@@ -7,7 +7,7 @@ import { createSessionMetrics } from '../../src/realtime/session-metrics.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** A model that does as it is told, and notes what it is told. */
-export class ScriptedModel implements RealtimeModel, ModelConnection {
+class ScriptedModel implements RealtimeModel, ModelConnection {
   readonly name = 'scripted';
   readonly told: unknown[][] = [];
   onCommit: (() => void) | undefined;
