@@ -50,6 +50,7 @@ export class Peer {
   #firstCheckAt: number | undefined;
   #connectedAt: number | undefined;
   #srtpProfile: SrtpProfile | undefined;
+  #srtpAtEnd: PeerSnapshot['srtp'];
   #rtpReceived = 0;
   #rtpSent = 0;
   readonly #dropped: Record<PeerDrop, number> = { unknown_kind: 0, unverified_path: 0, early_srtp: 0, srtp: 0, not_sendable: 0 };
@@ -94,7 +95,10 @@ export class Peer {
     else this.#handleSrtp(datagram, kind, now);
   }
 
-  /** Protects and sends an RTP packet. False when that is not possible now (not connected, no consent). */
+  /**
+   * Protects and sends an RTP packet. False when that is not possible now (not connected, no consent).
+   * @throws GatewayError ERR_INVALID_STATE for bytes that are no RTP packet
+   */
   sendRtp(packet: Uint8Array): boolean {
     const path = this.#agent.selected;
     if (!this.#sender || !path || this.#state !== 'connected') return this.#refuse();
@@ -103,7 +107,10 @@ export class Peer {
     return true;
   }
 
-  /** Protects and sends a compound RTCP packet. False when that is not possible now. */
+  /**
+   * Protects and sends a compound RTCP packet. False when that is not possible now.
+   * @throws GatewayError ERR_INVALID_STATE for bytes that are no RTCP packet
+   */
   sendRtcp(packet: Uint8Array): boolean {
     const path = this.#agent.selected;
     if (!this.#sender || !path || this.#state !== 'connected') return this.#refuse();
@@ -142,7 +149,7 @@ export class Peer {
       rtpSent: this.#rtpSent,
       ice: this.#agent.snapshot(),
       dtls: this.#connection?.snapshot(),
-      srtp: this.#receiver?.snapshot(),
+      srtp: this.#receiver?.snapshot() ?? this.#srtpAtEnd,
       data: this.#data?.snapshot(),
       dropped: { ...this.#dropped },
     };
@@ -277,7 +284,9 @@ export class Peer {
         onMessage: (channel, message) => handlers.onMessage?.(channel, message),
         onClosed: (channel) => handlers.onChannelClosed?.(channel),
         onEnded: () => undefined,
-        onFault: (err) => this.#deps.log?.warn({ err }, 'data channel fault'),
+        onFault: (err) => {
+          if (this.#data?.snapshot().faults === 1) this.#deps.log?.warn({ err }, 'data channel fault');
+        },
       },
     );
     if (this.#state === 'connected') this.#data.handleSecured();
@@ -296,6 +305,7 @@ export class Peer {
     this.#ice.stop();
     this.#early = [];
     this.#sender = undefined;
+    this.#srtpAtEnd = this.#receiver?.snapshot();
     this.#receiver = undefined;
     this.#options.handlers.onClosed?.(reason);
   }

@@ -6,7 +6,7 @@ import { type IceAgent, type IceCredentials, type IceOutput, type IceSnapshot, n
 import { SeenTransactions } from './seen-transactions.ts';
 
 /** RFC 7675 §5.1: consent ends 30 s after the last verified check. */
-export const CONSENT_MS = 30_000;
+const CONSENT_MS = 30_000;
 
 /** A browser with Wi-Fi, cellular and VPN over two relays makes fewer; one more evicts the quietest. */
 const MAX_PATHS = 8;

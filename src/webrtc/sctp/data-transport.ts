@@ -34,6 +34,8 @@ export interface DataSnapshot {
   readonly bufferedBytes: number;
   readonly droppedPackets: number;
   readonly droppedMessages: number;
+  /** Something inside threw: werift on a packet that the filter let through, or a handler of the owner. */
+  readonly faults: number;
 }
 
 /** The data side of a peer: nothing but this object until the first channel is wanted by either side, then SCTP. */
@@ -45,6 +47,7 @@ export class DataTransport {
   #state: 'idle' | 'loading' | 'open' | 'closed' = 'idle';
   #early: Buffer[] = [];
   #dropped = 0;
+  #faults = 0;
   #secured = false;
   #wanted = false;
 
@@ -98,6 +101,7 @@ export class DataTransport {
       bufferedBytes: this.#channels?.bufferedBytes ?? 0,
       droppedPackets: this.#dropped + (this.#association?.droppedPackets ?? 0),
       droppedMessages: this.#channels?.droppedMessages ?? 0,
+      faults: this.#faults,
     };
   }
 
@@ -113,7 +117,7 @@ export class DataTransport {
     loadSctp().then(
       (sctpClass) => this.#start(sctpClass),
       (error: unknown) => {
-        this.#handlers.onFault(error);
+        this.#fault(error);
         this.#end('ended');
       },
     );
@@ -133,7 +137,7 @@ export class DataTransport {
         onMessage: (streamId, payloadId, data) => channels.handleMessage(streamId, payloadId, data),
         onReset: (streamIds) => channels.handleReset(streamIds),
         onClosed: (reason) => this.#end(reason),
-        onFault: (error) => this.#handlers.onFault(error),
+        onFault: (error) => this.#fault(error),
       },
     );
     this.#association = association;
@@ -146,6 +150,11 @@ export class DataTransport {
     const { dtlsRole, maxSendBytes = DEFAULT_MAX_SEND_BYTES } = this.#options;
     this.#channels ??= new DataChannels({ dtlsRole, maxSendBytes }, this.#handlers);
     return this.#channels;
+  }
+
+  #fault(error: unknown): void {
+    this.#faults += 1;
+    this.#handlers.onFault(error);
   }
 
   #end(reason: SctpCloseReason): void {
