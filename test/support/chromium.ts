@@ -65,6 +65,8 @@ export interface BrowserStat {
   readonly type: string;
   readonly id: string;
   readonly address?: string;
+  /** host, srflx, prflx, relay */
+  readonly candidateType?: string;
   readonly nominated?: boolean;
   readonly localCandidateId?: string;
   readonly remoteCandidateId?: string;
