@@ -42,7 +42,7 @@ const MAX_SOCKETS = 512;
 /** Connections that have not proven themselves: enough for all bridges to come back at once after a restart. */
 const MAX_STRANGERS = 64;
 /** A peer on the inner network sends its request at once. */
-const REQUEST_MS = 5000;
+const REQUEST_MS = 2000;
 
 type Refusal = 'path' | 'strangers' | 'unproven';
 
@@ -79,7 +79,7 @@ export class NodeDoor {
       perMessageDeflate: false,
       clientTracking: false,
     });
-    const timeouts = { headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: 1000 };
+    const timeouts = { headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, connectionsCheckingInterval: 500 };
     this.#server = createServer({ ...timeouts, maxHeaderSize: 8192 }, (_request, response) => {
       response.writeHead(404, { connection: 'close' }).end();
     });
