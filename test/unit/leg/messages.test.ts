@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { decode, doorHello, envelopeFromBridge, envelopeFromHost } from '../../../src/leg/door-envelope.ts';
+import { bridgeMessage, hostMessage } from '../../../src/leg/messages.ts';
+
+const open = { type: 'open', leg: 1, origin: { kind: 'phone', from: 'sip:a@b' }, offer: 'v=0' };
+const summary = { turns: 1, bargeIns: 0, concealedFrames: 0, uplinkFrames: 10 };
+
+describe('a message of a bridge', () => {
+  it.each([
+    open,
+    { type: 'event', leg: 1, event: { type: 'answered' } },
+    { type: 'event', leg: 1, event: { type: 'dtmf', digit: '*', durationMs: 100 } },
+    { type: 'ended', leg: 1, cause: 'media_timeout' },
+  ])('survives the wire: %j', (message) => {
+    expect(decode(bridgeMessage, JSON.stringify(message))).toEqual(message);
+  });
+
+  it.each([
+    { ...open, leg: 0 },
+    { ...open, leg: 1.5 },
+    { ...open, leg: 2 ** 60 },
+    { ...open, offer: 'x'.repeat(65_537) },
+    { ...open, offer: 5 },
+    { ...open, extra: true },
+    { ...open, origin: { kind: 'fax' } },
+    { ...open, origin: { kind: 'phone', from: 'x'.repeat(2049) } },
+    { type: 'event', leg: 1, event: { type: 'ended', cause: 'shutdown' } },
+    { type: 'event', leg: 1, event: { type: 'dtmf', digit: '12', durationMs: 100 } },
+    { type: 'event', leg: 1, event: { type: 'dtmf', digit: '1', durationMs: -1 } },
+    { type: 'ended', leg: 1, cause: 'boredom' },
+    { type: 'opened', leg: 1, sessionId: 'x', answer: 'y' },
+    null,
+    [],
+    'open',
+  ])('is refused when it is %j', (message) => {
+    expect(decode(bridgeMessage, JSON.stringify(message))).toBeUndefined();
+  });
+});
+
+describe('a message of a host', () => {
+  it.each([
+    { type: 'opened', leg: 1, sessionId: 'rtc_1_AAAAAAAAAAAAAAAAAAAAAA', answer: 'v=0' },
+    { type: 'refused', leg: 1, code: 'ERR_OVERLOADED', message: 'full' },
+    { type: 'command', leg: 1, command: { type: 'answer' } },
+    { type: 'command', leg: 1, command: { type: 'reject', cause: 'busy' } },
+    { type: 'command', leg: 1, command: { type: 'hangup', cause: 'owner_lost' } },
+    { type: 'command', leg: 1, command: { type: 'report', summary } },
+    { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, responseLatencyMs: { p50: 1.5, p95: 2 } } } },
+  ])('survives the wire: %j', (message) => {
+    expect(decode(hostMessage, JSON.stringify(message))).toEqual(message);
+  });
+
+  it.each([
+    { type: 'refused', leg: 1, code: 'ERR_WHATEVER', message: 'x' },
+    { type: 'refused', leg: 1, code: 'ERR_TIMEOUT', message: 'x'.repeat(513) },
+    { type: 'command', leg: 1, command: { type: 'format disk' } },
+    { type: 'command', leg: 1, command: { type: 'reject', cause: 'constructor' } },
+    { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, turns: -1 } } },
+    open,
+  ])('is refused when it is %j', (message) => {
+    expect(decode(hostMessage, JSON.stringify(message))).toBeUndefined();
+  });
+});
+
+describe('an envelope', () => {
+  it('carries the messages of its own direction only', () => {
+    const envelope = JSON.stringify({ type: 'message', sequence: 1, received: 0, message: open });
+    expect(decode(envelopeFromBridge, envelope)).toBeDefined();
+    expect(decode(envelopeFromHost, envelope)).toBeUndefined();
+  });
+
+  it.each([
+    '',
+    '{',
+    'null',
+    '"x"',
+    '{"type":"beat"}',
+    '{"type":"resume","link":-1,"fresh":true,"received":0}',
+    '{"__proto__":{"type":"beat"}}',
+  ])('is not made of %s', (text) => {
+    expect(decode(envelopeFromBridge, text)).toBeUndefined();
+  });
+
+  it('is not reached by an older or newer version', () => {
+    const hello = { version: 1, nodeId: 1, incarnation: 1, nonce: 'A'.repeat(43), keyIds: [0] };
+    expect(decode(doorHello, JSON.stringify(hello))).toEqual(hello);
+    expect(decode(doorHello, JSON.stringify({ ...hello, version: 2 }))).toBeUndefined();
+    expect(decode(doorHello, JSON.stringify({ ...hello, keyIds: [1, 2, 3] }))).toBeUndefined();
+  });
+});
