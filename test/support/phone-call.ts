@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { type Endpoint, endpointText } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { type DialAddresses, newBranch, PhoneDialog } from './phone-dialog.ts';
 import { type PhoneMedia, type PhoneSdpOptions, phoneSdp, readPhoneMedia } from './phone-sdp.ts';
 import type { RtpPhone, RtpPhoneOptions } from './rtp-phone.ts';
-import { endpointOf, type HeaderLine, type SipMessage, uriOf, writeResponse, writeSip } from './sip-message.ts';
+import { type HeaderLine, type SipMessage, writeResponse } from './sip-message.ts';
 import { EventLog } from './wait.ts';
 
 /** A request under way. */
@@ -24,10 +24,7 @@ export interface PhoneLine {
   reply(request: SipMessage, to: Endpoint, text: string): void;
 }
 
-export interface DialOptions {
-  /** User part of the Request-URI. */
-  readonly user?: string;
-  readonly uri?: string;
+export interface DialOptions extends DialAddresses {
   readonly headers?: readonly HeaderLine[];
   /** The body as it is; `none` for an INVITE without offer. */
   readonly sdp?: string | 'none';
@@ -39,8 +36,6 @@ export interface DialOptions {
   readonly rtp?: RtpPhoneOptions;
   /** Begin to send audio when the answer is in. On unless false. */
   readonly talk?: boolean;
-  readonly callId?: string;
-  readonly from?: string;
 }
 
 type Beginning =
@@ -56,16 +51,11 @@ const ANSWER_LIFE_T1 = 64;
 export class PhoneCall {
   readonly #line: PhoneLine;
   readonly #beginning: Beginning;
-  readonly #fromTag = randomBytes(6).toString('hex');
-  readonly #inviteBranch = `z9hG4bK${randomBytes(8).toString('hex')}`;
+  readonly #dialog: PhoneDialog;
+  readonly #inviteBranch = newBranch();
   #over = false;
   #decided = false;
-  #localCseq = 1;
-  #remoteTag: string | undefined;
-  #remoteTarget: string;
-  #routes: readonly string[] = [];
-  #peer: Endpoint;
-  #acksToSuppress: number;
+  #acksToSuppress = 0;
   #sdpVersion = 1;
   #repeats: NodeJS.Timeout | undefined;
 
@@ -84,23 +74,12 @@ export class PhoneCall {
     this.#line = line;
     this.media = media;
     this.#beginning = beginning;
+    this.#dialog = new PhoneDialog(line, beginning);
+    this.callId = this.#dialog.callId;
     if (beginning.role === 'caller') {
-      const { to, options } = beginning;
-      this.callId = options.callId ?? `${randomBytes(8).toString('hex')}@phone`;
-      this.#peer = to;
-      this.#remoteTarget = options.uri ?? `sip:${options.user ?? 'agent'}@${endpointText(to)}`;
-      const { ack = true } = options;
+      const { ack = true } = beginning.options;
       this.#acksToSuppress = typeof ack === 'number' ? ack : ack ? 0 : Number.POSITIVE_INFINITY;
-    } else {
-      const { invite, from } = beginning;
-      this.callId = invite.callId;
-      this.#peer = from;
-      this.#acksToSuppress = 0;
-      this.#remoteTag = invite.fromTag;
-      this.#remoteTarget = uriOf(invite.header('contact') ?? invite.header('from') ?? '');
-      this.#routes = invite.all('record-route');
-      this.#learnMedia(invite.body);
-    }
+    } else this.#learnMedia(beginning.invite.body);
   }
 
   /** Sends the INVITE; SipPhone.dial does it. */
@@ -109,7 +88,8 @@ export class PhoneCall {
     const { options } = this.#beginning;
     const sdp = options.sdp ?? this.sdp(options.offer);
     const body = sdp === 'none' ? '' : sdp;
-    this.#line.request(this.#write('INVITE', { branch: this.#inviteBranch, headers: options.headers, body }), this.#destination());
+    const text = this.#dialog.request('INVITE', { branch: this.#inviteBranch, headers: options.headers, body });
+    this.#line.request(text, this.#dialog.destination);
   }
 
   /** The phone's own description, e.g. for a re-INVITE. */
@@ -143,14 +123,14 @@ export class PhoneCall {
 
   /** Sends the ACK for the 2xx by hand, after `ack: false`. */
   ack(): void {
-    const number = this.responses.last?.cseq.number ?? this.#localCseq;
-    this.#line.transmit(this.#write('ACK', { cseq: number }), this.#destination());
+    const number = this.responses.last?.cseq.number ?? this.#dialog.cseq;
+    this.#line.transmit(this.#dialog.request('ACK', { cseq: number }), this.#dialog.destination);
   }
 
   /** Sends a CANCEL at once, whatever has come back so far; resolves with the response to it. */
   cancel(deadlineMs = ANSWER_DEADLINE_MS): Promise<SipMessage> {
-    const text = this.#write('CANCEL', { branch: this.#inviteBranch, cseq: 1, initial: true });
-    return this.#line.request(text, this.#peer).final(deadlineMs);
+    const text = this.#dialog.request('CANCEL', { branch: this.#inviteBranch, cseq: 1, initial: true });
+    return this.#line.request(text, this.#dialog.peer).final(deadlineMs);
   }
 
   /** Hangs up; resolves with the response to the BYE. Audio ends. */
@@ -161,9 +141,9 @@ export class PhoneCall {
 
   /** Any request inside the dialog; resolves with its final response. A re-INVITE is acknowledged by itself. */
   request(method: string, options: InDialog = {}): Promise<SipMessage> {
-    this.#localCseq += 1;
-    const text = this.#write(method, { headers: options.headers, body: options.body, contentType: options.contentType });
-    return this.#line.request(text, this.#destination()).final(options.deadlineMs ?? ANSWER_DEADLINE_MS);
+    this.#dialog.cseq += 1;
+    const text = this.#dialog.request(method, { headers: options.headers, body: options.body, contentType: options.contentType });
+    return this.#line.request(text, this.#dialog.destination).final(options.deadlineMs ?? ANSWER_DEADLINE_MS);
   }
 
   /** Offers again inside the call. */
@@ -213,7 +193,7 @@ export class PhoneCall {
   handleRequest(request: SipMessage, from: Endpoint): void {
     this.requests.push(request);
     const reply = (status: number, reason: string, headers: readonly HeaderLine[] = [], body = ''): void =>
-      this.#line.reply(request, from, writeResponse(request, status, reason, this.#fromTag, headers, body));
+      this.#line.reply(request, from, writeResponse(request, status, reason, this.#dialog.localTag, headers, body));
     switch (request.method) {
       case 'ACK':
         this.#stopRepeats();
@@ -248,13 +228,10 @@ export class PhoneCall {
   }
 
   #learn(response: SipMessage): void {
-    this.#remoteTag = response.toTag;
-    const contact = response.header('contact');
-    if (contact) this.#remoteTarget = uriOf(contact);
-    if (response.cseq.number === 1) this.#routes = [...response.all('record-route')].reverse();
+    this.#dialog.learn(response);
     if (response.body) this.#learnMedia(response.body);
     if (this.#acksToSuppress > 0) this.#acksToSuppress -= 1;
-    else this.#line.transmit(this.#write('ACK', { cseq: response.cseq.number }), this.#destination());
+    else this.#line.transmit(this.#dialog.request('ACK', { cseq: response.cseq.number }), this.#dialog.destination);
     if (this.#beginning.role === 'caller' && (this.#beginning.options.talk ?? true)) this.#talk();
   }
 
@@ -279,13 +256,13 @@ export class PhoneCall {
       this.#acksToSuppress -= 1;
       return;
     }
-    const text = this.#write('ACK', {
+    const text = this.#dialog.request('ACK', {
       branch: response.branch,
       cseq: response.cseq.number,
       initial: response.cseq.number === 1,
       to: response.header('to'),
     });
-    this.#line.transmit(text, this.#peer);
+    this.#line.transmit(text, this.#dialog.peer);
   }
 
   #replyToInvite(status: number, reason: string, body = '', more: readonly HeaderLine[] = []): void {
@@ -298,7 +275,7 @@ export class PhoneCall {
       ...(body ? [['Content-Type', 'application/sdp'] as const] : []),
       ...more,
     ];
-    const text = writeResponse(invite, status, reason, this.#fromTag, headers, body);
+    const text = writeResponse(invite, status, reason, this.#dialog.localTag, headers, body);
     this.#line.reply(invite, from, text);
     this.#stopRepeats();
     if (status >= 200 && this.#line.retransmits)
@@ -322,40 +299,6 @@ export class PhoneCall {
   #stopRepeats(): void {
     clearTimeout(this.#repeats);
   }
-
-  #destination(): Endpoint {
-    const [route] = this.#routes;
-    return endpointOf(route ? uriOf(route) : this.#remoteTarget) ?? this.#peer;
-  }
-
-  #write(method: string, { branch, cseq, headers = [], body = '', contentType = 'application/sdp', initial = false, to }: Writing): string {
-    const beginning = this.#beginning;
-    const own = beginning.role === 'caller' ? `<${beginning.options.from ?? this.#line.uri}>` : (beginning.invite.header('to') ?? '');
-    const dialled =
-      beginning.role === 'caller'
-        ? (beginning.options.uri ?? `sip:${beginning.options.user ?? 'agent'}@${endpointText(beginning.to)}`)
-        : '';
-    const theirs =
-      beginning.role === 'caller'
-        ? `<${dialled}>${this.#remoteTag && !initial ? `;tag=${this.#remoteTag}` : ''}`
-        : (beginning.invite.header('from') ?? '');
-    return writeSip(
-      `${method} ${initial ? dialled : this.#remoteTarget} SIP/2.0`,
-      [
-        ['Via', this.#line.via(branch ?? `z9hG4bK${randomBytes(8).toString('hex')}`)],
-        ...this.#routes.map((route) => ['Route', route] as const),
-        ['Max-Forwards', '70'],
-        ['From', `${own};tag=${this.#fromTag}`],
-        ['To', to ?? theirs],
-        ['Call-ID', this.callId],
-        ['CSeq', `${cseq ?? this.#localCseq} ${method}`],
-        ['Contact', `<${this.#line.uri}>`],
-        ...headers,
-        ...(body ? [['Content-Type', contentType] as const] : []),
-      ],
-      body,
-    );
-  }
 }
 
 export interface InDialog {
@@ -363,15 +306,4 @@ export interface InDialog {
   readonly body?: string;
   readonly contentType?: string;
   readonly deadlineMs?: number;
-}
-
-interface Writing {
-  readonly branch?: string | undefined;
-  readonly cseq?: number | undefined;
-  readonly headers?: readonly HeaderLine[] | undefined;
-  readonly body?: string | undefined;
-  readonly contentType?: string | undefined;
-  /** As in the first INVITE: dialled URI, no remote tag. */
-  readonly initial?: boolean;
-  readonly to?: string | undefined;
 }

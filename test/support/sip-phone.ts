@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Endpoint, endpointText, LOOPBACK, openUdp, type UdpPort } from './endpoint.ts';
 import { type DialOptions, PhoneCall, type PhoneLine, type SentRequest } from './phone-call.ts';
+import { newBranch, newTag } from './phone-dialog.ts';
 import { RtpPhone } from './rtp-phone.ts';
 import type { Loss } from './sip-loss.ts';
 import { type HeaderLine, SipMessage, writeResponse, writeSip } from './sip-message.ts';
@@ -231,14 +232,6 @@ export interface AskOptions {
   readonly deadlineMs?: number;
 }
 
-function newTag(): string {
-  return randomBytes(6).toString('hex');
-}
-
 function newCallId(): string {
   return `${randomBytes(8).toString('hex')}@phone`;
-}
-
-function newBranch(): string {
-  return `z9hG4bK${randomBytes(8).toString('hex')}`;
 }

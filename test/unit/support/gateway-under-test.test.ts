@@ -20,6 +20,11 @@ test('door lines are read, other lines are none', () => {
   ]);
 });
 
+test('a door may be written as a URL or with several transports', () => {
+  const lines = ['http   http://127.0.0.1:8080 (/healthz)', 'sip    udp 127.0.0.1:5060', 'inner  udp+tcp 127.0.0.1:3479'];
+  expect([...parseDoors(lines).values()].map(({ port }) => port)).toEqual([8080, 5060, 3479]);
+});
+
 test('log lines are JSON, the rest is not the log', () => {
   expect(parseLogLine('{"level":30,"msg":"started"}')).toEqual({ level: 30, msg: 'started' });
   expect(parseLogLine('{broken')).toBeUndefined();
