@@ -1,5 +1,8 @@
 /** RTCP compound packets (RFC 3550 §6): the kinds the gateway acts on. */
-export type RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Goodbye | OtherRtcp;
+export type RtcpPacket = WritableRtcp | OtherRtcp;
+
+/** The kinds that the gateway writes, too. */
+export type WritableRtcp = SenderReport | ReceiverReport | SourceDescription | Goodbye;
 
 export interface SenderReport {
   readonly type: 'sender_report';
@@ -160,11 +163,11 @@ function parseDescription(view: DataView, count: number, start: number, end: num
 }
 
 /** Writes a compound packet. A report carries at most 31 blocks; a CNAME is cut at 255 bytes. */
-export function writeRtcp(packets: readonly Exclude<RtcpPacket, OtherRtcp>[]): Buffer {
+export function writeRtcp(packets: readonly WritableRtcp[]): Buffer {
   return Buffer.concat(packets.map(writeOne));
 }
 
-function writeOne(packet: Exclude<RtcpPacket, OtherRtcp>): Buffer {
+function writeOne(packet: WritableRtcp): Buffer {
   switch (packet.type) {
     case 'sender_report': {
       const reports = packet.reports.slice(0, MAX_REPORTS);

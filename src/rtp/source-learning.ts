@@ -4,7 +4,7 @@ import { distance16, distance32 } from './sequence.ts';
 
 export interface SourceLearningOptions {
   /** Where the SIP messages of this call come from: a phone behind the same NAT sends its media from there, too. */
-  readonly signallingAddress?: string;
+  readonly signallingAddress?: string | undefined;
   readonly clockRateHz?: number;
 }
 

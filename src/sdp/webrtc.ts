@@ -1,0 +1,353 @@
+import { isIPv6 } from 'node:net';
+import type { Endpoint } from '../base/addresses.ts';
+import { randomText, randomUint32 } from '../base/ids.ts';
+import {
+  type Attribute,
+  attributeOf,
+  attributesOf,
+  type MediaDescription,
+  parseDescription,
+  type SessionDescription,
+  writeDescription,
+} from './description.ts';
+import { answerDirection, type Direction, directionOf } from './direction.ts';
+import { writeHostCandidate } from './ice-candidate.ts';
+import { codecsOf } from './rtp-map.ts';
+import {
+  type IceDescription,
+  type LocalTransport,
+  parseTransport,
+  type Setup,
+  type TransportDescription,
+  transportAttributes,
+} from './transport.ts';
+
+/** A WebRTC session as the gateway has it: one transport, at most one audio stream, at most one SCTP association. */
+export interface WebRtcDescription extends TransportDescription {
+  readonly audio?: WebRtcAudio;
+  readonly application?: WebRtcApplication;
+  readonly ice: IceDescription;
+  readonly setup: Setup;
+  /** The mids of the BUNDLE group, in its order. */
+  readonly bundle: readonly string[];
+  /** Every m= line in its order, and what becomes of it. */
+  readonly sections: readonly WebRtcSection[];
+}
+
+export interface WebRtcAudio {
+  readonly mid: string | undefined;
+  /** `telephoneEvent` is the one with the clock of Opus where there is a choice (RFC 4733 §2.1). */
+  readonly payloadTypes: { readonly opus: number; readonly pcmu?: number; readonly pcma?: number; readonly telephoneEvent?: number };
+  readonly telephoneEventRateHz?: number;
+  /** As the peer says it: `sendonly` means that it only sends. */
+  readonly direction: Direction;
+}
+
+export interface WebRtcApplication {
+  readonly mid: string | undefined;
+  readonly sctpPort: number;
+  /** The largest message the peer takes; infinite when it says 0 (RFC 8841 §6). */
+  readonly maxMessageSize: number;
+}
+
+export interface WebRtcSection {
+  readonly kind: 'audio' | 'application' | 'rejected';
+  readonly mid: string | undefined;
+  readonly media: MediaDescription;
+}
+
+export interface WebRtcFault {
+  readonly reason:
+    | 'malformed'
+    /** Neither audio nor a data channel that could be taken. */
+    | 'no_media'
+    /** Audio, but no Opus. */
+    | 'no_common_codec'
+    /** ICE credentials, fingerprint or setup are missing or of no use. */
+    | 'no_transport';
+  readonly detail: string;
+}
+
+/** RFC 8841 §6: what a peer takes that does not say. */
+const DEFAULT_MAX_MESSAGE_SIZE = 65_536;
+/** What we take; Chromium's figure. */
+const MAX_MESSAGE_SIZE = 262_144;
+const SCTP_PORT = 5000;
+/** Where media goes is found by ICE; m= lines carry the discard port until then (RFC 8840). */
+const DISCARD_PORT = 9;
+
+type Parsed = WebRtcDescription | { readonly fault: WebRtcFault };
+
+/** Reads an offer. A missing a=setup means actpass there. */
+export function parseWebRtcOffer(text: string): Parsed {
+  return parse(text, ['actpass', 'active', 'passive'], 'actpass');
+}
+
+/** Reads the answer to an offer of ours: actpass is no answer. */
+export function parseWebRtcAnswer(text: string): Parsed {
+  return parse(text, ['active', 'passive'], undefined);
+}
+
+function parse(text: string, setups: readonly Setup[], defaultSetup: Setup | undefined): Parsed {
+  const description = parseDescription(text);
+  if ('fault' in description) return description;
+  const refuse = (reason: WebRtcFault['reason'], detail: string) => ({ fault: { reason, detail } });
+  const bundle = bundleOf(description);
+  const audioIndex = description.media.findIndex((media) => isLive(media) && isAudio(media) && payloadTypesOf(media));
+  const inBundle = (media: MediaDescription): boolean => bundle.includes(attributeOf(media, 'mid') ?? '');
+  const applicationIndex = description.media.findIndex((media) => {
+    if (!isLive(media) || !sctpPortOf(media)) return false;
+    // One transport carries all: a data channel beside the audio's bundle is refused.
+    const audio = description.media[audioIndex];
+    return !audio || (inBundle(media) && inBundle(audio));
+  });
+  if (audioIndex < 0) {
+    if (description.media.some((media) => isLive(media) && media.type === 'audio'))
+      return refuse('no_common_codec', 'no audio with Opus and rtcp-mux over DTLS');
+    if (applicationIndex < 0) return refuse('no_media', 'neither audio nor a data channel');
+  }
+  const sections = description.media.map((media, index): WebRtcSection => {
+    const kind = index === audioIndex ? 'audio' : index === applicationIndex ? 'application' : 'rejected';
+    return { kind, mid: attributeOf(media, 'mid') || undefined, media };
+  });
+  const tagged = taggedSection(sections, bundle);
+  const transport = parseTransport(tagged.media, description);
+  if (typeof transport === 'string') return refuse('no_transport', transport);
+  const setup = transport.setup ?? defaultSetup;
+  if (!setup || !setups.includes(setup)) return refuse('no_transport', 'no usable setup attribute');
+  const audio = sections[audioIndex];
+  const application = sections[applicationIndex];
+  return {
+    ...(audio ? { audio: audioOf(audio, description) } : {}),
+    ...(application ? { application: applicationOf(application) } : {}),
+    ...transport,
+    setup,
+    bundle,
+    sections,
+  };
+}
+
+/** The section whose transport is everybody's: the first accepted one of the group (RFC 9143 §7.3), or the first at all. */
+function taggedSection(sections: readonly WebRtcSection[], bundle: readonly string[]): WebRtcSection {
+  const accepted = sections.filter((section) => section.kind !== 'rejected');
+  for (const mid of bundle) {
+    const tagged = accepted.find((section) => section.mid === mid);
+    if (tagged) return tagged;
+  }
+  return accepted[0] as WebRtcSection;
+}
+
+function bundleOf(description: SessionDescription): readonly string[] {
+  const group = attributesOf(description, 'group').find((value) => /^BUNDLE( |$)/.test(value));
+  return group ? group.split(/ +/).slice(1).filter(Boolean) : [];
+}
+
+/** Port 0 refuses a section, unless it only says that the section has no transport of its own (RFC 9143 §6). */
+function isLive(media: MediaDescription): boolean {
+  return media.port !== 0 || attributeOf(media, 'bundle-only') !== undefined;
+}
+
+function isAudio(media: MediaDescription): boolean {
+  return media.type === 'audio' && /(?:^|\/)RTP\/SAVPF?$/.test(media.protocol) && attributeOf(media, 'rtcp-mux') !== undefined;
+}
+
+function payloadTypesOf(media: MediaDescription): WebRtcAudio['payloadTypes'] | undefined {
+  const codecs = codecsOf(media);
+  const find = (name: string, rateHz: number) => codecs.find((codec) => codec.name === name && codec.clockRateHz === rateHz)?.payloadType;
+  const opus = find('OPUS', 48_000);
+  if (opus === undefined) return undefined;
+  const pcmu = find('PCMU', 8000);
+  const pcma = find('PCMA', 8000);
+  const telephoneEvent = find('TELEPHONE-EVENT', 48_000) ?? find('TELEPHONE-EVENT', 8000);
+  return {
+    opus,
+    ...(pcmu === undefined ? {} : { pcmu }),
+    ...(pcma === undefined ? {} : { pcma }),
+    ...(telephoneEvent === undefined ? {} : { telephoneEvent }),
+  };
+}
+
+function audioOf({ mid, media }: WebRtcSection, description: SessionDescription): WebRtcAudio {
+  const payloadTypes = payloadTypesOf(media) as WebRtcAudio['payloadTypes'];
+  const event = codecsOf(media).find((codec) => codec.payloadType === payloadTypes.telephoneEvent);
+  return {
+    mid,
+    payloadTypes,
+    ...(event ? { telephoneEventRateHz: event.clockRateHz } : {}),
+    direction: directionOf(media, description),
+  };
+}
+
+function sctpPortOf(media: MediaDescription): number | undefined {
+  if (media.type !== 'application' || !media.protocol.endsWith('DTLS/SCTP') || media.formats[0] !== 'webrtc-datachannel') return undefined;
+  const port = attributeOf(media, 'sctp-port') ?? '';
+  return /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535 ? Number(port) : undefined;
+}
+
+function applicationOf({ mid, media }: WebRtcSection): WebRtcApplication {
+  const size = attributeOf(media, 'max-message-size') ?? '';
+  const bytes = /^\d{1,15}$/.test(size) ? Number(size) : DEFAULT_MAX_MESSAGE_SIZE;
+  return { mid, sctpPort: sctpPortOf(media) as number, maxMessageSize: bytes === 0 ? Number.POSITIVE_INFINITY : bytes };
+}
+
+export interface WebRtcOfferOptions extends LocalTransport {
+  /** Of the audio we will send. */
+  readonly ssrc?: number;
+  readonly cname?: string;
+  readonly dataChannel: boolean;
+  /** Ask the peer for in-band FEC: for lossy paths. */
+  readonly inbandFec?: boolean;
+}
+
+/** An offer of Opus both ways, with or without a data channel, all in one bundle. */
+export function writeWebRtcOffer(options: WebRtcOfferOptions): string {
+  const transport = [...transportAttributes(options), { name: 'ice-options', value: 'trickle' }];
+  const audio = section(
+    'audio',
+    'UDP/TLS/RTP/SAVPF',
+    ['111'],
+    [
+      ...transport,
+      { name: 'mid', value: '0' },
+      { name: 'sendrecv' },
+      { name: 'rtcp-mux' },
+      ...opusAttributes(111, options.inbandFec ?? false),
+      ...sourceAttributes(options.ssrc, options.cname),
+    ],
+  );
+  const application = section(
+    'application',
+    'UDP/DTLS/SCTP',
+    ['webrtc-datachannel'],
+    [
+      ...transport,
+      { name: 'mid', value: '1' },
+      { name: 'sctp-port', value: `${SCTP_PORT}` },
+      { name: 'max-message-size', value: `${MAX_MESSAGE_SIZE}` },
+    ],
+  );
+  return write(options.dataChannel ? [audio, application] : [audio], options.dataChannel ? ['0', '1'] : ['0'], []);
+}
+
+export interface WebRtcAnswerOptions extends LocalTransport {
+  readonly setup: 'active' | 'passive';
+  /** Public addresses of the relays, the preferred one first. Never empty. */
+  readonly candidates: readonly Endpoint[];
+  /** Of the audio we will send. */
+  readonly ssrc?: number;
+  readonly cname?: string;
+  /** Ask the peer for in-band FEC; browsers are the lossy edge, so the default is yes. */
+  readonly inbandFec?: boolean;
+}
+
+/**
+ * The answer of an ICE-lite host: every m= line in its place, the accepted ones with our transport, the others refused
+ * by port 0. All candidates are in it; none will trickle.
+ */
+export function answerWebRtcOffer(offer: WebRtcDescription, options: WebRtcAnswerOptions): string {
+  const tagged = taggedSection(offer.sections, offer.bundle);
+  const candidates: Attribute[] = [
+    ...options.candidates.map((endpoint, index) => ({ name: 'candidate', value: writeHostCandidate(endpoint, index, options.ufrag) })),
+    { name: 'end-of-candidates' },
+  ];
+  const media = offer.sections.map((each): MediaDescription => {
+    if (each.kind === 'rejected') return refused(each);
+    const attributes = [
+      ...(each.mid === undefined ? [] : [{ name: 'mid', value: each.mid }]),
+      ...transportAttributes(options),
+      ...(each.kind === 'audio' && offer.audio ? answerAudio(offer.audio, options) : answerApplication()),
+      ...(each === tagged ? candidates : []),
+    ];
+    const formats = each.kind === 'audio' && offer.audio ? audioFormats(offer.audio) : each.media.formats.slice(0, 1);
+    return section(each.media.type, each.media.protocol, formats, attributes, options.candidates[0]);
+  });
+  const accepted = offer.sections.flatMap(({ kind, mid }) =>
+    kind !== 'rejected' && mid !== undefined && offer.bundle.includes(mid) ? [mid] : [],
+  );
+  return write(media, accepted, [{ name: 'ice-lite' }]);
+}
+
+function audioFormats({ payloadTypes: { opus, telephoneEvent } }: WebRtcAudio): readonly string[] {
+  return telephoneEvent === undefined ? [`${opus}`] : [`${opus}`, `${telephoneEvent}`];
+}
+
+function answerAudio(audio: WebRtcAudio, { ssrc, cname, inbandFec }: WebRtcAnswerOptions): readonly Attribute[] {
+  const { opus, telephoneEvent } = audio.payloadTypes;
+  const direction = answerDirection(audio.direction);
+  const sends = direction === 'sendrecv' || direction === 'sendonly';
+  return [
+    { name: direction },
+    { name: 'rtcp-mux' },
+    ...opusAttributes(opus, inbandFec ?? true),
+    ...(telephoneEvent === undefined ? [] : [{ name: 'rtpmap', value: `${telephoneEvent} telephone-event/${audio.telephoneEventRateHz}` }]),
+    ...(sends ? sourceAttributes(ssrc, cname) : []),
+  ];
+}
+
+function answerApplication(): readonly Attribute[] {
+  return [
+    { name: 'sctp-port', value: `${SCTP_PORT}` },
+    { name: 'max-message-size', value: `${MAX_MESSAGE_SIZE}` },
+  ];
+}
+
+/** RFC 7587 §7: always two channels in the map; without stereo=1 nobody sends more than one. */
+function opusAttributes(payloadType: number, inbandFec: boolean): readonly Attribute[] {
+  return [
+    { name: 'rtpmap', value: `${payloadType} opus/48000/2` },
+    { name: 'fmtp', value: `${payloadType} minptime=10;useinbandfec=${inbandFec ? 1 : 0}` },
+  ];
+}
+
+function sourceAttributes(ssrc: number | undefined, cname: string = randomText(16)): readonly Attribute[] {
+  if (ssrc === undefined) return [];
+  return [
+    { name: 'msid', value: 'ringdown audio' },
+    { name: 'ssrc', value: `${ssrc} cname:${cname}` },
+  ];
+}
+
+/** A refused section keeps its mid, one of its formats with its map, and says inactive: what Firefox wants to see of it. */
+function refused({ mid, media }: WebRtcSection): MediaDescription {
+  const formats = media.formats.slice(0, 1);
+  const map = attributesOf(media, 'rtpmap').find((value) => value.startsWith(`${formats[0]} `));
+  return {
+    ...section(media.type, media.protocol, formats, [
+      { name: 'inactive' },
+      ...(mid === undefined ? [] : [{ name: 'mid', value: mid }]),
+      ...(map === undefined ? [] : [{ name: 'rtpmap', value: map }]),
+    ]),
+    port: 0,
+  };
+}
+
+function section(
+  type: string,
+  protocol: string,
+  formats: readonly string[],
+  attributes: readonly Attribute[],
+  at?: Endpoint,
+): MediaDescription {
+  const address = at?.address ?? '0.0.0.0';
+  return {
+    type,
+    port: at?.port ?? DISCARD_PORT,
+    protocol,
+    formats,
+    connection: { addressType: isIPv6(address) ? 'IP6' : 'IP4', address },
+    bandwidths: [],
+    attributes,
+  };
+}
+
+function write(media: readonly MediaDescription[], bundle: readonly string[], attributes: readonly Attribute[]): string {
+  return writeDescription({
+    origin: { username: '-', sessionId: `${randomUint32()}`, sessionVersion: '1', addressType: 'IP4', address: '127.0.0.1' },
+    name: '-',
+    information: [],
+    bandwidths: [],
+    times: [{ type: 't', value: '0 0' }],
+    attributes: [...attributes, ...(bundle.length > 0 ? [{ name: 'group', value: `BUNDLE ${bundle.join(' ')}` }] : [])],
+    media,
+  });
+}
