@@ -1,15 +1,42 @@
-import { formatEndpoint } from './base/addresses.ts';
-import { systemClock } from './base/clock.ts';
-import { createLog } from './base/log.ts';
+import { warmUpOpus } from './audio/opus-warm-up.ts';
+import { type Endpoint, formatEndpoint } from './base/addresses.ts';
+import { type Clock, systemClock } from './base/clock.ts';
+import { createLog, type Logger } from './base/log.ts';
 import { Metrics } from './base/metrics.ts';
+import { type Ticker, WorkerTicker } from './base/ticker.ts';
+import { bindUdp } from './base/udp.ts';
+import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
+import type { Role } from './config/schema.ts';
 import { CdrLog } from './control/cdr-log.ts';
 import { HealthServer } from './control/health-server.ts';
+import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
+import { recordOf } from './gateway-records.ts';
+import type { LegHost } from './leg/leg.ts';
+import { deriveDoorKeys, deriveNodeKeys, deriveRelayKeys } from './ownership/cluster-keys.ts';
+import { DoorLegHost } from './ownership/door-leg-host.ts';
+import { NodeDoor } from './ownership/node-door.ts';
+import type { NodeStatus } from './ownership/placement.ts';
+import { EmbeddedAgent } from './realtime/embedded/agent.ts';
+import { loadPrompts } from './realtime/embedded/prompts.ts';
+import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
+import { createSessionMetrics } from './realtime/session-metrics.ts';
+import { publicEndpoints } from './relay/public-endpoints.ts';
+import { Relay } from './relay/relay.ts';
+import { RtpPortPool } from './rtp/ports.ts';
+import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
+import { Transceiver } from './transceiver/transceiver.ts';
+import { createIdentity } from './webrtc/dtls/identity.ts';
+
+/** What listens where, for people. */
+export interface Door {
+  readonly name: string;
+  readonly detail: string;
+}
 
 /** The running gateway. */
 export interface Gateway {
-  /** What listens where, for people. */
-  readonly doors: readonly { readonly name: string; readonly detail: string }[];
+  readonly doors: readonly Door[];
   readonly ready: boolean;
   /** Refuses new calls; resolves when none are left. */
   drain(): Promise<void>;
@@ -18,30 +45,237 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-/** Starts what the roles of this process need. */
+/** How often a draining relay looks whether its last client has left. */
+const RELAY_LOOK_MS = 500;
+
+/**
+ * Starts what the roles of this process need, innermost first, so that nobody is let in before there is somewhere to go.
+ * @throws GatewayError ERR_PORT_IN_USE, ERR_CONFIG; what was started by then is stopped again
+ */
 export async function startGateway(config: Config): Promise<Gateway> {
-  const clock = systemClock;
-  const log = createLog(config.logLevel, process.stderr);
-  const metrics = new Metrics();
-  let draining = false;
-  const readiness = () => (draining ? { ready: false, reason: 'draining' } : { ready: true });
-  const health = new HealthServer({ clock, log, metrics, readiness }, { bind: config.bind, port: config.http.port });
-  const cdrs = new CdrLog({ clock, log, metrics }, { dataDir: config.dataDir });
-  await cdrs.start();
-  const http = await health.start();
-  return {
-    doors: [{ name: 'http', detail: `TCP ${formatEndpoint(http)}` }],
-    get ready() {
-      return readiness().ready;
-    },
-    async drain() {
-      draining = true;
-    },
-    async hangUpAll() {
-      draining = true;
-    },
-    async stop() {
-      await Promise.all([health.stop(), cdrs.stop()]);
-    },
-  };
+  const gateway = new RunningGateway(config);
+  try {
+    await gateway.start();
+  } catch (thrown) {
+    await gateway.stop();
+    throw thrown;
+  }
+  return gateway;
+}
+
+class RunningGateway implements Gateway {
+  readonly doors: Door[] = [];
+  readonly #config: Config;
+  readonly #clock: Clock = systemClock;
+  readonly #log: Logger;
+  readonly #metrics = new Metrics();
+  readonly #ticker: Ticker;
+  /** What stops each part that was started; run in reverse order. */
+  readonly #stops: (() => void | Promise<void>)[] = [];
+  #membership: Membership | undefined;
+  #relay: Relay | undefined;
+  #inside: Inside | undefined;
+  #transceiver: Transceiver | undefined;
+  #nodeDoor: NodeDoor | undefined;
+  #remote: DoorLegHost | undefined;
+  #switchboard: Switchboard | undefined;
+  #started = false;
+  #draining = false;
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.#log = createLog(config.logLevel, process.stderr);
+    this.#ticker = new WorkerTicker(this.#clock);
+    this.#stops.push(() => this.#ticker.stop());
+  }
+
+  get ready(): boolean {
+    return this.#readiness().ready;
+  }
+
+  async start(): Promise<void> {
+    this.#membership = joinCluster(this.#config);
+    await this.#startHealth();
+    if (this.#has('sip') || this.#has('transceiver'))
+      await Promise.all([warmUpOpus(), this.#has('transceiver') ? Transceiver.warmUp() : undefined]);
+    const endpoints = this.#has('relay') ? await this.#startRelay(this.#membership) : undefined;
+    if (!endpoints && !this.#inside) await this.#openInside(this.#membership, undefined);
+    if (this.#has('transceiver')) await this.#startTransceiver(this.#membership);
+    if (this.#config.node) await this.#startNodeDoor(this.#membership, this.#config.node.innerPort);
+    if (this.#has('sip')) await this.#startPhones(this.#membership);
+    this.#started = true;
+    this.#log.info({ roles: this.#config.roles, doors: this.doors }, 'started');
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#nodeDoor?.statusChanged();
+    this.#remote?.statusChanged();
+    await this.#switchboard?.drain();
+    await this.#transceiver?.drain();
+    if (this.#relay && !this.#transceiver) await this.#lastClientLeft(this.#relay);
+  }
+
+  async hangUpAll(): Promise<void> {
+    this.#draining = true;
+    this.#nodeDoor?.statusChanged();
+    await this.#switchboard?.hangUpAll('shutdown');
+    this.#transceiver?.hangUpAll('shutdown');
+  }
+
+  async stop(): Promise<void> {
+    this.#draining = true;
+    for (const stop of this.#stops.splice(0).reverse()) await stop();
+  }
+
+  #has(role: Role): boolean {
+    return this.#config.roles.includes(role);
+  }
+
+  async #startHealth(): Promise<void> {
+    const { bind, http } = this.#config;
+    const deps = { clock: this.#clock, log: this.#log, metrics: this.#metrics, readiness: () => this.#readiness() };
+    const health = new HealthServer(deps, { bind, port: http.port });
+    const at = await health.start();
+    this.#stops.push(() => health.stop());
+    this.doors.push({ name: 'http', detail: `http://${formatEndpoint(at)} (/healthz /readyz /metrics)` });
+  }
+
+  async #startRelay(membership: Membership): Promise<readonly Endpoint[]> {
+    const { bind, publicAddress } = this.#config;
+    const socket = await bindUdp({ address: bind, port: this.#config.relay.port }, '--relay-port');
+    const endpoints = publicEndpoints(socket.local, publicAddress);
+    const { transceiverLink } = await this.#openInside(membership, endpoints).catch((thrown: unknown) => {
+      socket.close();
+      throw thrown;
+    });
+    if (!transceiverLink) throw new Error('a relay without its link');
+    const keys = deriveRelayKeys(membership.keys);
+    const relay = new Relay({ socket, link: transceiverLink, keys, clock: this.#clock, metrics: this.#metrics });
+    this.#relay = relay;
+    this.#stops.push(() => relay.close());
+    this.doors.push({ name: 'relay', detail: `udp ${formatEndpoint(socket.local)}` });
+    return endpoints;
+  }
+
+  async #openInside(membership: Membership, endpoints: readonly Endpoint[] | undefined): Promise<Inside> {
+    const inside = await openInside({ clock: this.#clock, metrics: this.#metrics, membership }, this.#config, endpoints);
+    this.#inside = inside;
+    this.#stops.push(() => inside.close());
+    return inside;
+  }
+
+  async #startTransceiver(membership: Membership): Promise<void> {
+    const link = this.#inside?.relayLink;
+    if (!link) throw new Error('a transceiver without its link');
+    const createVoiceDetector = await loadVoiceDetectors();
+    const model = new EmbeddedAgent({ prompts: await loadPrompts() });
+    const transceiver = new Transceiver(
+      {
+        clock: this.#clock,
+        log: this.#log,
+        metrics: this.#metrics,
+        ticker: this.#ticker,
+        identity: createIdentity(this.#clock.wallclock()),
+        keys: deriveNodeKeys(membership.keys),
+        link,
+        model,
+        createVoiceDetector,
+        sessionMetrics: createSessionMetrics(this.#metrics),
+      },
+      { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls },
+    );
+    this.#transceiver = transceiver;
+    this.#stops.push(() => transceiver.close());
+  }
+
+  /** Every process of a cluster has the door: bridges find transceivers by asking everybody who they are. */
+  async #startNodeDoor(membership: Membership, port: number): Promise<void> {
+    const { bind } = this.#config;
+    const host: LegHost = this.#transceiver ?? { open: () => Promise.reject(new Error('no transceiver here')) };
+    const deps = { keys: deriveDoorKeys(membership.keys), host, clock: this.#clock, log: this.#log, metrics: this.#metrics };
+    const door = new NodeDoor(deps, { self: membership.self, status: () => this.#status() });
+    this.#nodeDoor = door;
+    this.#stops.push(() => door.close());
+    const at = await door.listen({ address: bind, port });
+    this.doors.push({ name: 'inner', detail: `udp+tcp ${formatEndpoint(at)}` });
+  }
+
+  async #startPhones(membership: Membership): Promise<void> {
+    const { bind, sip, rtp, publicAddress, maxCalls, mediaTimeoutS } = this.#config;
+    const clock = this.#clock;
+    const log = this.#log;
+    const metrics = this.#metrics;
+    const records = new CdrLog({ clock, log, metrics }, { dataDir: this.#config.dataDir });
+    await records.start();
+    this.#stops.push(() => records.stop());
+    const range = rtp.ports === 'any' ? {} : { range: rtp.ports };
+    const engine = new EmbeddedEngine(
+      { clock, log, metrics },
+      {
+        bind,
+        port: sip.port,
+        requestsPerSecond: sip.requestsPerSecond,
+        userAgent: 'Ringdown',
+        ...(publicAddress ? { publicAddress } : {}),
+      },
+    );
+    this.#switchboard = new Switchboard(
+      {
+        engine,
+        clock,
+        log,
+        metrics,
+        ports: new RtpPortPool(clock, { address: bind, ...range }),
+        inner: { clock, log, identity: createIdentity(clock.wallclock()), bind },
+        host: this.#transceiver ?? this.#dialNodes(membership),
+        mediaTimeoutMs: mediaTimeoutS * 1000,
+        onReport: (report) => records.write(recordOf(report)),
+      },
+      { maxCalls },
+    );
+    const listeners = await engine.start();
+    this.#stops.push(() => engine.stop());
+    for (const listener of listeners) this.doors.push({ name: 'sip', detail: `${listener.transport} ${formatEndpoint(listener)}` });
+    const ports = rtp.ports === 'any' ? 'any free port' : `${rtp.ports.first}-${rtp.ports.last}`;
+    this.doors.push({ name: 'rtp', detail: `udp ${bind}:${ports}` });
+  }
+
+  #dialNodes(membership: Membership): LegHost {
+    const deps = {
+      keys: deriveDoorKeys(membership.keys),
+      clock: this.#clock,
+      log: this.#log,
+      directory: membership.directory,
+      metrics: this.#metrics,
+    };
+    const remote = new DoorLegHost(deps, { self: membership.self, status: () => this.#status() });
+    this.#remote = remote;
+    this.#stops.push(() => remote.stop());
+    return remote;
+  }
+
+  #status(): NodeStatus {
+    const load = (this.#transceiver?.sessions ?? this.#switchboard?.calls ?? 0) / this.#config.maxCalls;
+    return { roles: this.#config.roles, draining: this.#draining, load };
+  }
+
+  #readiness(): { ready: boolean; reason?: string } {
+    if (this.#draining) return { ready: false, reason: 'draining' };
+    if (!this.#started) return { ready: false, reason: 'starting' };
+    if (this.#transceiver && !this.#transceiver.ready) return { ready: false, reason: 'no relay has been heard' };
+    if (this.#remote && !this.#remote.ready) return { ready: false, reason: 'no transceiver takes calls' };
+    return { ready: true };
+  }
+
+  #lastClientLeft(relay: Relay): Promise<void> {
+    if (relay.flows === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const look = () => {
+        if (relay.flows === 0) resolve();
+        else this.#clock.setTimer(RELAY_LOOK_MS, look);
+      };
+      look();
+    });
+  }
 }

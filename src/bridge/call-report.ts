@@ -1,0 +1,75 @@
+import { formatEndpoint } from '../base/addresses.ts';
+import { randomText } from '../base/ids.ts';
+import type { EndCause, SessionSummary } from '../leg/leg.ts';
+import type { InboundCall } from '../sip/engine.ts';
+import type { PhoneMediaSnapshot } from './phone-media.ts';
+
+/** One line of the call detail records: every INVITE that reached the bridge ends in exactly one. Times are Unix milliseconds. */
+export interface CallReport {
+  readonly callId: string;
+  readonly sipCallId: string;
+  readonly sessionId: string | undefined;
+  readonly from: string;
+  readonly to: string;
+  /** Where the INVITE really came from: `udp:192.0.2.1:5060`. */
+  readonly source: string;
+  readonly startedAt: number;
+  readonly answeredAt: number | undefined;
+  readonly endedAt: number;
+  /** From answer to end; 0 when never answered. */
+  readonly durationMs: number;
+  readonly cause: EndCause;
+  /** The final SIP status of the INVITE; 487 for a cancelled one. */
+  readonly sipStatus: number;
+  /** Why the call was refused, where it was. */
+  readonly detail: string | undefined;
+  readonly setup: SetupTimes;
+  readonly media: PhoneMediaSnapshot | undefined;
+  readonly session: SessionSummary | undefined;
+}
+
+/** Milliseconds since the INVITE reached the bridge; undefined where it did not come to that. */
+export interface SetupTimes {
+  /** The owner has answered the inner offer. */
+  openedMs?: number;
+  /** ICE and DTLS of the inner leg are up. */
+  connectedMs?: number;
+  /** 200 OK was sent. */
+  answeredMs?: number;
+  /** The ACK came. */
+  acknowledgedMs?: number;
+  /** The first packet of the agent's voice left for the phone. */
+  firstAudioMs?: number;
+}
+
+/** A new call's id: what log, record and metrics call it. */
+export function makeCallId(): string {
+  return `call_${randomText(16)}`;
+}
+
+/** `udp:192.0.2.1:5060` */
+export function formatSource({ source }: InboundCall): string {
+  return `${source.transport}:${formatEndpoint(source)}`;
+}
+
+/** The record of an INVITE that was turned away at the door, because all lines were taken. */
+export function refusedReport(invite: InboundCall, now: number): CallReport {
+  return {
+    callId: makeCallId(),
+    sipCallId: invite.sipCallId,
+    sessionId: undefined,
+    from: invite.from,
+    to: invite.requestUri,
+    source: formatSource(invite),
+    startedAt: now,
+    answeredAt: undefined,
+    endedAt: now,
+    durationMs: 0,
+    cause: 'rejected',
+    sipStatus: 503,
+    detail: 'all lines are busy',
+    setup: {},
+    media: undefined,
+    session: undefined,
+  };
+}

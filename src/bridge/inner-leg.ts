@@ -1,0 +1,127 @@
+import { isIPv6 } from 'node:net';
+import { type Endpoint, formatEndpoint } from '../base/addresses.ts';
+import type { Clock } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import { randomText, randomUint32 } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import { bindUdp, type DatagramSocket } from '../base/udp.ts';
+import { parseWebRtcAnswer, writeWebRtcOffer } from '../sdp/webrtc.ts';
+import type { Identity } from '../webrtc/dtls/identity.ts';
+import type { Path } from '../webrtc/path.ts';
+import { Peer } from '../webrtc/peer.ts';
+import type { PeerSnapshot } from '../webrtc/peer-options.ts';
+
+/** Payload type of Opus on the inner leg: what browsers use. */
+const OPUS_PAYLOAD_TYPE = 111;
+
+/** Consent checks: a transceiver that died is noticed within four of these. */
+const CHECK_INTERVAL_MS = 500;
+const LOST_AFTER_MS = 2000;
+
+export interface InnerLegDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly identity: Identity;
+  /** Where the client's sockets are bound: must reach the relays. */
+  readonly bind: string;
+}
+
+/** The phone's side of the WebRTC leg: a light client that goes to the transceiver through the relay, as a browser does. */
+export class InnerLeg {
+  /** SDP offer for the owner of the session. */
+  readonly offer: string;
+  readonly ssrc = randomUint32();
+  readonly payloadType = OPUS_PAYLOAD_TYPE;
+  onConnected: (() => void) | undefined;
+  /** The leg is dead. Not called for our own close. */
+  onClosed: ((reason: string) => void) | undefined;
+  onRtp: ((packet: Buffer, now: number) => void) | undefined;
+  readonly #deps: InnerLegDeps;
+  readonly #socket: DatagramSocket;
+  // RFC 8839 §5.4: 4 and 22 characters of 6 bits at least; ice-chars, of which letters and digits are enough.
+  readonly #local = { ufrag: iceText(8), pwd: iceText(24) };
+  readonly #paths = new Map<string, Path>();
+  #peer: Peer | undefined;
+  #closed = false;
+
+  static async create(deps: InnerLegDeps): Promise<InnerLeg> {
+    return new InnerLeg(deps, await bindUdp({ address: deps.bind, port: 0 }));
+  }
+
+  private constructor(deps: InnerLegDeps, socket: DatagramSocket) {
+    this.#deps = deps;
+    this.#socket = socket;
+    this.offer = writeWebRtcOffer({
+      ...this.#local,
+      fingerprint: deps.identity.fingerprint,
+      setup: 'actpass',
+      ssrc: this.ssrc,
+      dataChannel: false,
+    });
+  }
+
+  /**
+   * Begins to connect.
+   * @throws GatewayError ERR_MEDIA_FAILED when the answer is of no use
+   */
+  connect(answerText: string): void {
+    const parsed = parseWebRtcAnswer(answerText);
+    if ('fault' in parsed) throw new GatewayError('ERR_MEDIA_FAILED', `the owner's answer is of no use: ${parsed.fault.detail}`);
+    const { ice, fingerprints, setup } = parsed;
+    const candidates = ice.candidates.filter((each) => isIPv6(each.address) === isIPv6(this.#deps.bind)).map((each) => this.#path(each));
+    if (candidates.length === 0) throw new GatewayError('ERR_MEDIA_FAILED', 'the owner names no relay that we can reach');
+    const peer = new Peer(this.#deps, {
+      ice: {
+        type: 'client',
+        local: this.#local,
+        remote: { ufrag: ice.ufrag, pwd: ice.pwd },
+        candidates,
+        checkIntervalMs: CHECK_INTERVAL_MS,
+        lostAfterMs: LOST_AFTER_MS,
+      },
+      dtlsRole: setup === 'active' ? 'server' : 'client',
+      remoteFingerprints: fingerprints,
+      handlers: {
+        onConnected: () => this.onConnected?.(),
+        onRtp: (packet, now) => this.onRtp?.(packet, now),
+        onClosed: (reason) => {
+          if (!this.#closed) this.onClosed?.(reason);
+        },
+      },
+    });
+    this.#peer = peer;
+    this.#socket.onDatagram = (datagram, from) => peer.handleDatagram(datagram, this.#path(from), this.#deps.clock.now());
+    peer.start();
+  }
+
+  sendRtp(packet: Uint8Array): void {
+    this.#peer?.sendRtp(packet);
+  }
+
+  /** Says goodbye and closes the socket. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#peer?.close();
+    this.#socket.close();
+  }
+
+  snapshot(): PeerSnapshot | undefined {
+    return this.#peer?.snapshot();
+  }
+
+  /** One path object a remote address. Strangers get one too, for as long as it takes to see that they are strangers. */
+  #path({ address, port }: Endpoint): Path {
+    const key = formatEndpoint({ address, port });
+    const known = this.#paths.get(key);
+    if (known) return known;
+    const path: Path = { key, address, port, send: (datagram) => this.#socket.send(datagram, { address, port }) };
+    // Only the relays named in the answer are kept: a spray from many addresses leaves nothing behind.
+    if (!this.#peer) this.#paths.set(key, path);
+    return path;
+  }
+}
+
+function iceText(characters: number): string {
+  return randomText(characters).replaceAll('-', '+').replaceAll('_', '/');
+}

@@ -1,0 +1,313 @@
+import type { Clock, Timer } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import { type Logger, maskUri } from '../base/log.ts';
+import type { EndCause, Leg, LegHost, OpenedLeg, RejectCause, SessionSummary } from '../leg/leg.ts';
+import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
+import type { PhoneAnswer } from '../sdp/phone-answer.ts';
+import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
+import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
+import { agreeMedia } from './agree-media.ts';
+import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
+import { InnerLeg, type InnerLegDeps } from './inner-leg.ts';
+import { PhoneMedia } from './phone-media.ts';
+
+/** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
+const SETUP_MS = 5000;
+
+/** How long the report of a call waits for the owner's last word about the session. */
+const REPORT_MS = 500;
+
+/** What a caller is told to wait when there was no port, no owner or no media. */
+const RETRY_AFTER_S = 5;
+
+export interface PhoneCallDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly ports: RtpPortPool;
+  readonly inner: InnerLegDeps;
+  /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
+  readonly host: LegHost;
+  /** The caller is told of silence for this long by a BYE. */
+  readonly mediaTimeoutMs: number;
+  /** The call is over and this is its record. Called once. */
+  readonly onClosed: (record: CallReport) => void;
+  /** Nothing of the call is left, the dialog included. Called once, after onClosed or before. */
+  readonly onGone: () => void;
+}
+
+/** opening → connecting → answered → ended; each arrow only forward. */
+type State = 'opening' | 'connecting' | 'answered' | 'ended';
+
+/** One phone call: holds the SIP dialog and the phone's RTP, and is the leg that its session, wherever that lives, commands. */
+export class PhoneCall {
+  readonly id = makeCallId();
+  readonly #deps: PhoneCallDeps;
+  readonly #invite: InboundCall;
+  readonly #log: Logger;
+  readonly #arrivedAt: number;
+  readonly #startedAt: number;
+  readonly #setup: SetupTimes = {};
+  #state: State = 'opening';
+  #answerWanted = false;
+  #answeredAt: number | undefined;
+  #sipStatus = 0;
+  #cause: EndCause | undefined;
+  #detail: string | undefined;
+  #ports: RtpPorts | undefined;
+  #agreed: PhoneAnswer | undefined;
+  #inner: InnerLeg | undefined;
+  #opened: OpenedLeg | undefined;
+  #media: PhoneMedia | undefined;
+  #call: Call | undefined;
+  #summary: SessionSummary | undefined;
+  #setupTimer: Timer | undefined;
+  #reportTimer: Timer | undefined;
+  #closed = false;
+
+  constructor(deps: PhoneCallDeps, invite: InboundCall) {
+    this.#deps = deps;
+    this.#invite = invite;
+    this.#arrivedAt = deps.clock.now();
+    this.#startedAt = deps.clock.wallclock();
+    this.#log = deps.log.child({ call: this.id, sipCallId: invite.sipCallId });
+    invite.onCancel = () => this.#end('cancelled', { sipStatus: 487 });
+  }
+
+  /** Sets the call up; whatever goes wrong ends in a refusal and a record. */
+  open(): void {
+    this.#log.info(
+      { from: maskUri(this.#invite.from), to: maskUri(this.#invite.requestUri), source: this.#invite.source.address },
+      'call incoming',
+    );
+    this.#setupTimer = this.#deps.clock.setTimer(SETUP_MS, () => this.#refuse('media_failed', 'set-up took too long'));
+    this.#open().catch((thrown: unknown) => {
+      const error = GatewayError.from(thrown);
+      this.#refuse(refusalOf(error), error.message);
+      if (error.code === 'ERR_INTERNAL') this.#log.error({ err: thrown }, 'call set-up failed');
+    });
+  }
+
+  /** Ends the call from our side, whatever state it is in. */
+  hangup(cause: EndCause): void {
+    if (this.#state === 'answered') this.#end(cause);
+    else this.#refuse(cause === 'shutdown' ? 'overloaded' : 'unavailable', `ended before it was answered: ${cause}`);
+  }
+
+  snapshot(): unknown {
+    return {
+      id: this.id,
+      sessionId: this.#opened?.sessionId,
+      state: this.#state,
+      from: maskUri(this.#invite.from),
+      setup: this.#setup,
+      media: this.#media?.snapshot(),
+      inner: this.#inner?.snapshot(),
+    };
+  }
+
+  async #open(): Promise<void> {
+    const { offer } = this.#invite;
+    if (offer === undefined) {
+      this.#refuse('no_common_codec', 'the INVITE carries no session description');
+      return;
+    }
+    // Codecs are checked before anything is opened: a refused call costs no port.
+    agreeMedia(offer, { address: this.#invite.localAddress, rtpPort: 9, rtcpPort: 9 });
+    const [ports, inner] = await Promise.all([this.#deps.ports.open(), InnerLeg.create(this.#deps.inner)]);
+    this.#ports = ports;
+    this.#inner = inner;
+    if (this.#over()) return;
+    this.#agreed = agreeMedia(offer, {
+      address: this.#invite.localAddress,
+      rtpPort: ports.rtp.local.port,
+      rtcpPort: ports.rtcp.local.port,
+    });
+    inner.onConnected = () => this.#connected();
+    inner.onClosed = (reason) => this.#innerClosed(reason);
+    const { from, requestUri: to, sipCallId } = this.#invite;
+    this.#opened = await this.#deps.host.open({ origin: { kind: 'phone', from, to, sipCallId }, offer: inner.offer }, this.#leg());
+    if (this.#over()) return;
+    this.#setup.openedMs = this.#elapsed();
+    this.#media = await PhoneMedia.create(
+      {
+        clock: this.#deps.clock,
+        ports,
+        inner,
+        onDigit: (digit, durationMs) => this.#opened?.tell({ type: 'dtmf', digit, durationMs }),
+        onTimeout: () => this.#end('media_timeout'),
+        onFirstAudio: () => {
+          this.#setup.firstAudioMs = this.#elapsed();
+        },
+      },
+      this.#agreed.media,
+      { mediaTimeoutMs: this.#deps.mediaTimeoutMs, signallingAddress: this.#invite.source.address },
+    );
+    if (this.#over()) return;
+    this.#state = 'connecting';
+    inner.connect(this.#opened.answer);
+  }
+
+  /** What the owner of the session may ask of us. Late commands find the call ended and do nothing. */
+  #leg(): Leg {
+    return {
+      answer: () => {
+        this.#answerWanted = true;
+        this.#maybeAnswer();
+      },
+      reject: (cause) => this.#refuse(cause, 'refused by the session'),
+      hangup: (cause) => this.hangup(cause),
+      report: (summary) => {
+        this.#summary = summary;
+        if (this.#state === 'ended') this.#maybeClose();
+      },
+    };
+  }
+
+  #connected(): void {
+    this.#setup.connectedMs = this.#elapsed();
+    this.#maybeAnswer();
+  }
+
+  /** 200 OK goes out when the session wants the call and its media is up (docs/decisions/answer-after-media.md). */
+  #maybeAnswer(): void {
+    const { connectedMs } = this.#setup;
+    if (this.#state !== 'connecting' || !this.#answerWanted || connectedMs === undefined || !this.#agreed || !this.#media) return;
+    this.#setupTimer?.cancel();
+    const call = this.#invite.answer(this.#agreed.answer);
+    this.#call = call;
+    this.#state = 'answered';
+    this.#sipStatus = 200;
+    this.#answeredAt = this.#deps.clock.wallclock();
+    this.#setup.answeredMs = this.#elapsed();
+    this.#log.info({ session: this.#opened?.sessionId, codec: this.#agreed.media.codec, setup: this.#setup }, 'call answered');
+    call.onEnd = (end) => this.#dialogEnded(end);
+    call.onOffer = (offer) => this.#reoffered(offer);
+    call.onAck = () => this.#acknowledged();
+    if (call.acknowledged) this.#acknowledged();
+  }
+
+  #acknowledged(): void {
+    if (this.#state !== 'answered' || this.#setup.acknowledgedMs !== undefined) return;
+    this.#setup.acknowledgedMs = this.#elapsed();
+    this.#media?.start();
+    this.#opened?.tell({ type: 'answered' });
+  }
+
+  /** A re-INVITE may move the phone's media, hold it or change its codec. */
+  #reoffered(offer: string): string | Refusal {
+    if (!this.#ports || !this.#media || this.#state !== 'answered') return { status: 488 };
+    try {
+      const local = { address: this.#invite.localAddress, rtpPort: this.#ports.rtp.local.port, rtcpPort: this.#ports.rtcp.local.port };
+      const agreed = agreeMedia(offer, local, this.#agreed);
+      this.#agreed = agreed;
+      this.#media.renegotiate(agreed.media);
+      return agreed.answer;
+    } catch (thrown) {
+      return { status: 488, warning: GatewayError.from(thrown).message };
+    }
+  }
+
+  #dialogEnded(end: CallEnd): void {
+    this.#end(end === 'bye' ? 'remote_hangup' : 'signalling_failed');
+    this.#deps.onGone();
+  }
+
+  #innerClosed(reason: string): void {
+    if (this.#state === 'ended') return;
+    if (this.#state === 'answered') this.#end('media_failed', { detail: reason });
+    else this.#refuse('media_failed', reason);
+  }
+
+  #refuse(cause: RejectCause, detail: string): void {
+    if (this.#state === 'answered' || this.#state === 'ended') return;
+    const status = rejectionStatus(cause);
+    this.#invite.reject({
+      status,
+      ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
+      ...(status === 488 ? { warning: detail } : {}),
+    });
+    this.#end(cause === 'media_failed' ? 'media_failed' : 'rejected', { sipStatus: status, detail });
+  }
+
+  #end(cause: EndCause, facts: { sipStatus?: number; detail?: string } = {}): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    this.#cause = cause;
+    this.#detail = facts.detail;
+    if (facts.sipStatus !== undefined) this.#sipStatus = facts.sipStatus;
+    this.#setupTimer?.cancel();
+    this.#media?.stop();
+    this.#call?.hangup(hangupReason(cause));
+    this.#opened?.tell({ type: 'ended', cause });
+    this.#inner?.close();
+    this.#ports?.release();
+    if (this.#opened && !this.#summary) this.#reportTimer = this.#deps.clock.setTimer(REPORT_MS, () => this.#close());
+    this.#maybeClose();
+    if (!this.#call) this.#deps.onGone();
+  }
+
+  /** True when the call ended while something was awaited; frees what has been opened meanwhile. */
+  #over(): boolean {
+    if (this.#state !== 'ended') return false;
+    this.#opened?.tell({ type: 'ended', cause: this.#cause ?? 'internal_error' });
+    this.#media?.stop();
+    this.#inner?.close();
+    this.#ports?.release();
+    return true;
+  }
+
+  #maybeClose(): void {
+    if (this.#opened && !this.#summary) return;
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#reportTimer?.cancel();
+    const endedAt = this.#deps.clock.wallclock();
+    const record: CallReport = {
+      callId: this.id,
+      sipCallId: this.#invite.sipCallId,
+      sessionId: this.#opened?.sessionId,
+      from: this.#invite.from,
+      to: this.#invite.requestUri,
+      source: formatSource(this.#invite),
+      startedAt: this.#startedAt,
+      answeredAt: this.#answeredAt,
+      endedAt,
+      durationMs: this.#answeredAt === undefined ? 0 : endedAt - this.#answeredAt,
+      cause: this.#cause ?? 'internal_error',
+      sipStatus: this.#sipStatus,
+      detail: this.#detail,
+      setup: this.#setup,
+      media: this.#media?.snapshot(),
+      session: this.#summary,
+    };
+    const { from, to, callId: _call, sipCallId: _sipCallId, ...facts } = record;
+    this.#log.info({ ...facts, from: maskUri(from), to: maskUri(to) }, 'call ended');
+    this.#deps.onClosed(record);
+  }
+
+  #elapsed(): number {
+    return Math.round((this.#deps.clock.now() - this.#arrivedAt) * 10) / 10;
+  }
+}
+
+/** How an error of the set-up is told to the caller. */
+function refusalOf(error: GatewayError): RejectCause {
+  switch (error.code) {
+    case 'ERR_NO_COMMON_CODEC':
+    case 'ERR_BAD_OFFER':
+      return 'no_common_codec';
+    case 'ERR_OVERLOADED':
+      return 'overloaded';
+    case 'ERR_NO_PORT':
+    case 'ERR_NODE_UNREACHABLE':
+    case 'ERR_TIMEOUT':
+    case 'ERR_MEDIA_FAILED':
+      return 'media_failed';
+    default:
+      return 'internal_error';
+  }
+}

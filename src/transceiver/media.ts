@@ -1,0 +1,150 @@
+import { createOpusDecoder, createOpusEncoder, type OpusEncoder } from '../audio/opus.ts';
+import type { Clock, Timer } from '../base/clock.ts';
+import type { Ticker } from '../base/ticker.ts';
+import { MODEL_FRAME_SAMPLES, MODEL_RATE_HZ } from '../realtime/model.ts';
+import type { Session } from '../realtime/session.ts';
+import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
+import { RtpSender } from '../rtp/rtp-sender.ts';
+import type { WebRtcAudio } from '../sdp/webrtc.ts';
+import { Uplink, type UplinkSnapshot } from './uplink.ts';
+
+/** RFC 7587 §4.1: 20 ms on the 48 kHz RTP clock of Opus. */
+const FRAME_TICKS = 960;
+
+/** How often it is looked whether an RTCP report is due; reports are seconds apart. */
+const RTCP_LOOK_MS = 500;
+
+/** What media needs of a WebRTC peer. */
+export interface MediaPeer {
+  sendRtp(packet: Uint8Array): boolean;
+  sendRtcp(packet: Uint8Array): boolean;
+}
+
+export interface MediaDeps {
+  readonly clock: Clock;
+  readonly ticker: Ticker;
+  readonly session: Session;
+  readonly peer: MediaPeer;
+}
+
+export interface MediaOptions {
+  /** What the peer offered: payload types are the same both ways. */
+  readonly audio: WebRtcAudio;
+  readonly ssrc: number;
+  /** The person listens through a G.711 phone: no bit is spent above 4 kHz. */
+  readonly narrowband: boolean;
+}
+
+export interface MediaSnapshot {
+  readonly uplink: UplinkSnapshot;
+  readonly rtcp: RtcpSnapshot;
+}
+
+/** The audio of one peer: Opus up to the session as it arrives, Opus down from it on a steady beat. */
+export class Media {
+  readonly #deps: MediaDeps;
+  readonly #uplink: Uplink;
+  readonly #encoder: OpusEncoder;
+  readonly #sender: RtpSender;
+  readonly #rtcp: RtcpReporter;
+  readonly #frame = new Int16Array(MODEL_FRAME_SAMPLES);
+  #stopTicking: (() => void) | undefined;
+  #gapTimer: Timer | undefined;
+  #rtcpTimer: Timer | undefined;
+  #closed = false;
+
+  static async create(deps: MediaDeps, options: MediaOptions): Promise<Media> {
+    const decoder = await createOpusDecoder({ sampleRateHz: MODEL_RATE_HZ });
+    const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile: 'interior', narrowband: options.narrowband });
+    const flags = { concealed: false };
+    const { payloadTypes, telephoneEventRateHz } = options.audio;
+    const uplink = new Uplink(
+      decoder,
+      {
+        payloadType: payloadTypes.opus,
+        ...(payloadTypes.telephoneEvent === undefined ? {} : { telephoneEventPayloadType: payloadTypes.telephoneEvent }),
+        ...(telephoneEventRateHz === undefined ? {} : { telephoneEventRateHz }),
+        frameSamples: MODEL_FRAME_SAMPLES,
+      },
+      {
+        onFrame: (pcm, concealed) => {
+          flags.concealed = concealed;
+          deps.session.handleUplink(pcm, flags, deps.clock.now());
+        },
+        onDigit: ({ digit, durationMs }) => deps.session.handleLegEvent({ type: 'dtmf', digit, durationMs }),
+      },
+    );
+    return new Media(deps, options, uplink, encoder);
+  }
+
+  private constructor(deps: MediaDeps, { audio, ssrc }: MediaOptions, uplink: Uplink, encoder: OpusEncoder) {
+    this.#deps = deps;
+    this.#uplink = uplink;
+    this.#encoder = encoder;
+    this.#sender = new RtpSender({ ssrc, payloadType: audio.payloadTypes.opus });
+    this.#rtcp = new RtcpReporter({ ssrc, clockRateHz: 48_000 });
+    this.#lookForReports();
+  }
+
+  /** The leg is answered: from now on the person is sent 20 ms of audio every 20 ms. */
+  start(): void {
+    if (this.#closed || this.#stopTicking) return;
+    this.#stopTicking = this.#deps.ticker.add(() => this.#tick());
+  }
+
+  handleRtp(datagram: Buffer, now: number): void {
+    if (this.#closed) return;
+    const packet = this.#uplink.handlePacket(datagram, now);
+    if (packet) this.#rtcp.handleRtp(packet, now);
+    this.#armGapTimer(now);
+  }
+
+  handleRtcp(datagram: Buffer, now: number): void {
+    this.#rtcp.handleRtcp(datagram, now);
+  }
+
+  /** Stops the beat and frees the codecs. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopTicking?.();
+    this.#gapTimer?.cancel();
+    this.#rtcpTimer?.cancel();
+    this.#uplink.close();
+    this.#encoder.free();
+  }
+
+  snapshot(): MediaSnapshot {
+    return { uplink: this.#uplink.snapshot(), rtcp: this.#rtcp.snapshot() };
+  }
+
+  #tick(): void {
+    const now = this.#deps.clock.now();
+    this.#uplink.tick(now);
+    this.#deps.session.pullDownlink(this.#frame, now);
+    // The session may have ended while it was asked.
+    if (this.#closed) return;
+    const payload = this.#encoder.encode(this.#frame);
+    const packet = this.#sender.next(payload, FRAME_TICKS);
+    if (this.#deps.peer.sendRtp(packet)) this.#rtcp.handleSent(this.#sender.lastTimestamp, payload.length, now);
+  }
+
+  /** A gap in the sequence is the only thing that waits; a timer is made only while there is one. */
+  #armGapTimer(now: number): void {
+    const at = this.#uplink.nextTimeout();
+    if (at === undefined || this.#gapTimer) return;
+    this.#gapTimer = this.#deps.clock.setTimer(at - now, () => {
+      this.#gapTimer = undefined;
+      if (this.#closed) return;
+      const woken = this.#deps.clock.now();
+      this.#uplink.drain(Math.max(woken, at));
+      this.#armGapTimer(woken);
+    });
+  }
+
+  #lookForReports(): void {
+    const report = this.#rtcp.poll(this.#deps.clock.now(), this.#deps.clock.wallclock());
+    if (report) this.#deps.peer.sendRtcp(report);
+    this.#rtcpTimer = this.#deps.clock.setTimer(RTCP_LOOK_MS, () => this.#lookForReports());
+  }
+}
