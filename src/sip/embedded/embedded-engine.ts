@@ -72,7 +72,7 @@ export class EmbeddedEngine implements SipEngine {
     const socket = await (this.#deps.bind ?? bindUdp)({ address: bind, port }, '--sip-port');
     this.#transport = new UdpTransport({
       socket,
-      onDatagram: (datagram, source) => this.#handleDatagram(datagram, source),
+      onDatagram: (datagram, source) => this.#receive(datagram, source),
       onSent: () => this.#metrics.sent(),
     });
     const { clock, log } = this.#deps;
@@ -94,6 +94,15 @@ export class EmbeddedEngine implements SipEngine {
     this.#agent?.stop();
     this.#transport = undefined;
     this.#agent = undefined;
+  }
+
+  /** One message must never take the other calls with it, whatever it finds broken behind it. */
+  #receive(datagram: Buffer, source: SipSource): void {
+    try {
+      this.#handleDatagram(datagram, source);
+    } catch (error) {
+      this.#deps.log.error({ err: error }, 'a sip message could not be handled');
+    }
   }
 
   #handleDatagram(datagram: Buffer, source: SipSource): void {
