@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child, type ChildEnd } from './child.ts';
 import { type Doors, doorNamed, parseDoors } from './doors.ts';
-import { type Endpoint, freePorts, LOOPBACK } from './endpoint.ts';
+import { type Endpoint, endpointText, freePorts, LOOPBACK } from './endpoint.ts';
 import { type MetricsText, readMetrics } from './metrics-text.ts';
 import { type ProcessFigures, processFigures } from './process-figures.ts';
 import { removeFolder, tempFolder } from './temp-folder.ts';
@@ -30,6 +30,13 @@ export interface GatewayProcessOptions {
   readonly name?: string;
 }
 
+/** The doors that keep their port over a restart; an inner port is fixed anyway. */
+const DOOR_FLAGS = [
+  ['sip', '--sip-port'],
+  ['relay', '--relay-port'],
+  ['http', '--http-port'],
+] as const;
+
 /** From start to the last door: tsx compiles and Opus warms up on a busy machine. */
 const START_MS = 30_000;
 
@@ -50,33 +57,22 @@ export function quietFlags(dataDir: string): string[] {
 
 /** A gateway, or a role of one, in a process of its own. */
 export class GatewayProcess {
-  readonly #child: Child;
-  readonly #ownsData: boolean;
   readonly #options: GatewayProcessOptions;
+  #child: Child;
   readonly dataDir: string;
+  /** Of all its lives. */
   readonly log = new EventLog<LogLine>();
   doors: Doors = new Map();
 
-  constructor(child: Child, dataDir: string, options: GatewayProcessOptions) {
-    this.#child = child;
+  constructor(options: GatewayProcessOptions) {
     this.#options = options;
-    this.#ownsData = options.dataDir === undefined;
-    this.dataDir = dataDir;
+    this.dataDir = options.dataDir ?? tempFolder('data');
+    this.#child = this.#spawn([]);
   }
 
   /** Starts it and waits until it serves. @throws Error with its last words when it does not */
   static async start(options: GatewayProcessOptions = {}): Promise<GatewayProcess> {
-    const dataDir = options.dataDir ?? tempFolder('data');
-    const program =
-      options.run === 'built'
-        ? ['--enable-source-maps', join(ROOT, 'dist/main.js')]
-        : ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/main.ts')];
-    const args = [...program, ...quietFlags(dataDir), ...(options.flags ?? [])];
-    // Settings of the machine's own gateway are no settings of this one, and no ringdown.yaml is picked up in the data folder.
-    const foreign = Object.keys(process.env).filter((name) => name.startsWith('RINGDOWN_'));
-    const env = { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...options.env };
-    const child = new Child(process.execPath, args, { cwd: dataDir, env, name: options.name ?? 'ringdown' });
-    const gateway = new GatewayProcess(child, dataDir, options);
+    const gateway = new GatewayProcess(options);
     await gateway.#ready();
     return gateway;
   }
@@ -136,18 +132,15 @@ export class GatewayProcess {
     return this.#child.kill();
   }
 
-  /** Starts another one with the same ports and data; this one must have ended. */
-  async restart(): Promise<GatewayProcess> {
-    const again = [...(this.#options.flags ?? [])];
-    for (const [name, flag] of [
-      ['sip', '--sip-port'],
-      ['relay', '--relay-port'],
-      ['http', '--http-port'],
-    ] as const) {
+  /** Starts it again, after it has ended, with the same ports and data. */
+  async restart(): Promise<void> {
+    if (this.running) throw new Error('it still runs');
+    const ports = DOOR_FLAGS.flatMap(([name, flag]) => {
       const port = this.doors.get(name)?.port;
-      if (port !== undefined) again.push(flag, String(port));
-    }
-    return GatewayProcess.start({ ...this.#options, flags: again, dataDir: this.dataDir });
+      return port === undefined ? [] : [flag, String(port)];
+    });
+    this.#child = this.#spawn(ports);
+    await this.#ready();
   }
 
   /** SIGTERM and again: hang up and end. Killed when that takes longer than `graceMs`. */
@@ -159,7 +152,7 @@ export class GatewayProcess {
       await Promise.race([this.ended, elapse(SECOND_SIGNAL_MS)]);
     }
     const end = await (this.running ? this.kill() : this.ended);
-    if (this.#ownsData) removeFolder(this.dataDir);
+    if (this.#options.dataDir === undefined) removeFolder(this.dataDir);
     return end;
   }
 
@@ -168,24 +161,32 @@ export class GatewayProcess {
     return this.#child.lastWords();
   }
 
-  async #ready(): Promise<void> {
-    this.#child.stderr.follow((line) => {
+  #spawn(moreFlags: readonly string[]): Child {
+    const { run, flags = [], env, name = 'ringdown' } = this.#options;
+    const built = ['--enable-source-maps', join(ROOT, 'dist/main.js')];
+    const source = ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/main.ts')];
+    const args = [...(run === 'built' ? built : source), ...quietFlags(this.dataDir), ...flags, ...moreFlags];
+    // Settings of the machine's own gateway are no settings of this one; nor is a ringdown.yaml where the tests run.
+    const foreign = Object.keys(process.env).filter((variable) => variable.startsWith('RINGDOWN_'));
+    const cleared = Object.fromEntries(foreign.map((variable) => [variable, undefined]));
+    const child = new Child(process.execPath, args, { cwd: this.dataDir, env: { ...cleared, ...env }, name });
+    child.stderr.follow((line) => {
       const parsed = parseLogLine(line);
       if (parsed) this.log.push(parsed);
     });
+    return child;
+  }
+
+  async #ready(): Promise<void> {
     await this.#child.line(/^http\s/, START_MS);
-    this.doors = parseDoors(this.#child.stdout.all);
-    // Doors are announced together, but their lines may come in pieces.
-    await eventually(
-      async () => {
-        this.doors = parseDoors(this.#child.stdout.all);
-        const { http } = this;
-        const { status } = await fetch(`http://${http.address}:${http.port}/readyz`);
-        return status === 200;
-      },
-      START_MS,
-      'the gateway to be ready',
-    );
+    const isReady = async (): Promise<boolean> => {
+      // Doors are announced together, but their lines may come in pieces.
+      this.doors = parseDoors(this.#child.stdout.all);
+      const response = await fetch(`http://${endpointText(this.http)}/readyz`);
+      await response.arrayBuffer();
+      return response.status === 200;
+    };
+    await eventually(isReady, START_MS, `${this.#child.name} to be ready`);
     this.doors = parseDoors(this.#child.stdout.all);
   }
 }
@@ -219,7 +220,7 @@ export interface RolesApart extends Readonly<Record<ApartRole, GatewayProcess>> 
 export async function startRolesApart(options: GatewayProcessOptions = {}): Promise<RolesApart> {
   const folder = tempFolder('cluster');
   const keyFile = join(folder, 'cluster.key');
-  writeFileSync(keyFile, randomBytes(48).toString('base64'), { mode: 0o600 });
+  writeFileSync(keyFile, `1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   const roles: readonly ApartRole[] = ['transceiver', 'relay', 'sip'];
   const ports = await freePorts(roles.length);
   const nodes = roles.map((_, n) => `${n + 1}=${LOOPBACK}:${ports[n]}`).join(',');
