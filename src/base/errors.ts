@@ -11,7 +11,6 @@ export type ErrorCode =
   | 'ERR_TIMEOUT'
   | 'ERR_NODE_UNREACHABLE'
   | 'ERR_MEDIA_FAILED'
-  | 'ERR_CANCELLED'
   | 'ERR_INTERNAL';
 
 /** The one error type of the gateway: a code to act on, a message for people, and what caused it. */
