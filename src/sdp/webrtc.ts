@@ -51,7 +51,8 @@ export interface WebRtcApplication {
 }
 
 export interface WebRtcSection {
-  readonly kind: 'audio' | 'application' | 'rejected';
+  /** `idle`: nothing will flow in it, but the others live on its transport and it must not be refused. */
+  readonly kind: 'audio' | 'application' | 'idle' | 'rejected';
   readonly mid: string | undefined;
   readonly media: MediaDescription;
 }
@@ -106,8 +107,10 @@ function parse(text: string, setups: readonly Setup[], defaultSetup: Setup | und
       return refuse('no_common_codec', 'no audio with Opus and rtcp-mux over DTLS');
     if (applicationIndex < 0) return refuse('no_media', 'neither audio nor a data channel');
   }
+  const accepted = [description.media[audioIndex], description.media[applicationIndex]];
   const sections = description.media.map((media, index): WebRtcSection => {
-    const kind = index === audioIndex ? 'audio' : index === applicationIndex ? 'application' : 'rejected';
+    const kind =
+      index === audioIndex ? 'audio' : index === applicationIndex ? 'application' : carries(media, accepted, bundle) ? 'idle' : 'rejected';
     return { kind, mid: attributeOf(media, 'mid') || undefined, media };
   });
   const tagged = taggedSection(sections, bundle);
@@ -125,6 +128,17 @@ function parse(text: string, setups: readonly Setup[], defaultSetup: Setup | und
     bundle,
     sections,
   };
+}
+
+/**
+ * With the max-bundle policy the first section of the group has the transport of all: the others name the same credentials,
+ * or are bundle-only. A browser that sees it refused loses that transport (Chromium does), so it is kept, inactive.
+ */
+function carries(media: MediaDescription, accepted: readonly (MediaDescription | undefined)[], bundle: readonly string[]): boolean {
+  const mid = attributeOf(media, 'mid');
+  if (mid === undefined || mid !== bundle[0] || media.port === 0 || attributeOf(media, 'rtcp-mux') === undefined) return false;
+  const ufrag = attributeOf(media, 'ice-ufrag');
+  return accepted.some((each) => each && (attributeOf(each, 'bundle-only') !== undefined || attributeOf(each, 'ice-ufrag') === ufrag));
 }
 
 /** The section whose transport is everybody's: the first accepted one of the group (RFC 9143 §7.3), or the first at all. */
@@ -255,7 +269,7 @@ export function answerWebRtcOffer(offer: WebRtcDescription, options: WebRtcAnswe
     const attributes = [
       ...(each.mid === undefined ? [] : [{ name: 'mid', value: each.mid }]),
       ...transportAttributes(options),
-      ...(each.kind === 'audio' && offer.audio ? answerAudio(offer.audio, options) : answerApplication()),
+      ...answerSection(each, offer, options),
       ...(each === tagged ? candidates : []),
     ];
     const formats = each.kind === 'audio' && offer.audio ? audioFormats(offer.audio) : each.media.formats.slice(0, 1);
@@ -265,6 +279,11 @@ export function answerWebRtcOffer(offer: WebRtcDescription, options: WebRtcAnswe
     kind !== 'rejected' && mid !== undefined && offer.bundle.includes(mid) ? [mid] : [],
   );
   return write(media, accepted, [{ name: 'ice-lite' }]);
+}
+
+function answerSection({ kind, media }: WebRtcSection, offer: WebRtcDescription, options: WebRtcAnswerOptions): readonly Attribute[] {
+  if (kind === 'audio' && offer.audio) return answerAudio(offer.audio, options);
+  return kind === 'idle' ? [{ name: 'inactive' }, { name: 'rtcp-mux' }, ...firstMap(media)] : answerApplication();
 }
 
 function audioFormats({ payloadTypes: { opus, telephoneEvent } }: WebRtcAudio): readonly string[] {
@@ -309,16 +328,14 @@ function sourceAttributes(ssrc: number | undefined, cname: string = randomText(1
 
 /** A refused section keeps its mid, one of its formats with its map, and says inactive: what Firefox wants to see of it. */
 function refused({ mid, media }: WebRtcSection): MediaDescription {
-  const formats = media.formats.slice(0, 1);
-  const map = attributesOf(media, 'rtpmap').find((value) => value.startsWith(`${formats[0]} `));
-  return {
-    ...section(media.type, media.protocol, formats, [
-      { name: 'inactive' },
-      ...(mid === undefined ? [] : [{ name: 'mid', value: mid }]),
-      ...(map === undefined ? [] : [{ name: 'rtpmap', value: map }]),
-    ]),
-    port: 0,
-  };
+  const attributes = [{ name: 'inactive' }, ...(mid === undefined ? [] : [{ name: 'mid', value: mid }]), ...firstMap(media)];
+  return { ...section(media.type, media.protocol, media.formats.slice(0, 1), attributes), port: 0 };
+}
+
+/** The map of a section's first format, for a section that says no more than it must. */
+function firstMap(media: MediaDescription): readonly Attribute[] {
+  const map = attributesOf(media, 'rtpmap').find((value) => value.startsWith(`${media.formats[0]} `));
+  return map === undefined ? [] : [{ name: 'rtpmap', value: map }];
 }
 
 function section(

@@ -52,7 +52,7 @@ const audio = [
 const data = ['m=application 9 UDP/DTLS/SCTP webrtc-datachannel', ...transport, 'a=mid:1', 'a=sctp-port:5000', 'a=max-message-size:262144'];
 const video = [
   'm=video 9 UDP/TLS/RTP/SAVPF 96 97',
-  ...transport,
+  ...transport.map((line) => line.replace('Ab+/', 'Own1')),
   'a=mid:2',
   'a=recvonly',
   'a=rtcp-mux',
@@ -287,6 +287,20 @@ describe('our answer', () => {
     );
     expect(lines).toContain(`a=${expected}`);
     expect(lines.includes('a=ssrc:4242 cname:agent')).toBe(sends);
+  });
+
+  it('keeps the first section of a max-bundle offer, inactive, because the others live on its transport', () => {
+    const bundleOnly = (section: string[]) =>
+      section.map((line) => (line.startsWith('m=') ? line.replace(' 9 ', ' 0 ') : line)).concat('a=bundle-only');
+    const shared = video.map((line) => line.replace('Own1', 'Ab+/'));
+    expect(answer(offer('2 0 1', shared, audio, data))).toContain('a=group:BUNDLE 2 0 1');
+    const lines = answer(offer('2 0 1', video, bundleOnly(audio), bundleOnly(data)));
+    expect(lines).toContain('a=group:BUNDLE 2 0 1');
+    const first = lines.slice(lines.indexOf('m=video 3478 UDP/TLS/RTP/SAVPF 96'), lines.indexOf('m=audio 3478 UDP/TLS/RTP/SAVPF 111 110'));
+    expect(first).toEqual(
+      expect.arrayContaining(['a=mid:2', 'a=inactive', 'a=rtcp-mux', 'a=rtpmap:96 VP8/90000', 'a=end-of-candidates', 'a=setup:active']),
+    );
+    expect(lines.filter((line) => line === 'a=end-of-candidates').length).toBe(1);
   });
 
   it('has no group when none was offered, and no mid where none was given', () => {
