@@ -53,7 +53,6 @@ const errorCode = words<ErrorCode>({
   ERR_TIMEOUT: true,
   ERR_NODE_UNREACHABLE: true,
   ERR_MEDIA_FAILED: true,
-  ERR_CANCELLED: true,
   ERR_INTERNAL: true,
 });
 
