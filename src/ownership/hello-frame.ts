@@ -10,7 +10,7 @@ export interface RelayHello {
 }
 
 /** A machine has a handful of addresses; an SDP answer should not list more. */
-export const MAX_HELLO_ENDPOINTS = 16;
+const MAX_HELLO_ENDPOINTS = 16;
 
 /** Boot id 64 ‖ count 8 ‖ endpoints of 18 bytes. What is no literal address is left out. */
 export function writeHello({ heardBootId, endpoints }: RelayHello): Buffer {
