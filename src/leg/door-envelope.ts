@@ -36,7 +36,10 @@ export const doorWelcome = z.strictObject({
 export const doorProof = z.strictObject({ proof: secretText });
 
 const nodeStatus = z.strictObject({
-  roles: z.array(z.enum(['sip', 'relay', 'transceiver', 'control'])).max(4),
+  roles: z
+    .array(z.enum(['sip', 'relay', 'transceiver', 'control']))
+    .max(4)
+    .readonly(),
   draining: z.boolean(),
   load: z.number().min(0).max(1000),
 });

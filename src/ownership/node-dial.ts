@@ -57,7 +57,7 @@ export class NodeDial {
     this.#deps = deps;
     this.#options = options;
     this.#record = record;
-    this.#link = new DoorLink({ side: 'dialler', makeLinkId, status: () => ({ ...options.status(), roles: [...options.status().roles] }) });
+    this.#link = new DoorLink({ side: 'dialler', makeLinkId, status: options.status });
     this.#driver = new Driver(deps.clock, this.#link, (output) => this.#carryOut(output));
     this.#legs = new RemoteLegs(deps.clock, (message) => this.#send(message), { maxLegs: options.maxLegs });
     this.#dial();

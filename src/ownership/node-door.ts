@@ -183,8 +183,7 @@ export class NodeDoor {
 
   #makeBridge(nodeId: NodeId): Bridge {
     const { clock, host } = this.#deps;
-    const status = () => ({ ...this.#options.status(), roles: [...this.#options.status().roles] });
-    const link = new DoorLink<HostMessage, BridgeMessage>({ side: 'listener', status });
+    const link = new DoorLink<HostMessage, BridgeMessage>({ side: 'listener', status: this.#options.status });
     const bridge: Bridge = {
       link,
       driver: new Driver(clock, link, (output) => this.#carryOut(nodeId, bridge, output)),

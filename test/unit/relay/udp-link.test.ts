@@ -158,6 +158,24 @@ describe('relay and transceiver in two processes', () => {
   });
 });
 
+describe('relay and transceiver of one node', () => {
+  it('share its inner port, and serve each other and other nodes alike', async () => {
+    const keys = randomClusterKeys();
+    const owner = await transceiver(keys);
+    const socket = tidy(await bind());
+    const directory = new MemoryDirectory([{ nodeId: OWNER, inner: owner.wire.local }]);
+    const link = tidy(new UdpTransceiverLink({ wire: owner.wire, directory, clock: systemClock }, { endpoints: [socket.local] }));
+    tidy(new Relay({ socket, link, keys: deriveRelayKeys(keys), clock: systemClock, metrics: new Metrics() }));
+    await relay(keys, owner.wire.local);
+    await eventually(() => owner.link.candidates.length === 2, 1500, 'both relays to be known');
+    const phone = await client(socket.local);
+    phone.send(checkFor(makeUfrag({ nodeId: OWNER, generation: 0 }, deriveRelayKeys(keys))));
+    await owner.received.reach(1, 2000, 'the check');
+    owner.received.all[0]?.path.send(RTP);
+    await phone.received.reach(1, 2000, 'the way back');
+  });
+});
+
 describe('a relay that starts again on its ports', () => {
   it('learns a call from the first packet down, which is not lost, and carries the next one up', async () => {
     const { keys, owner, front, phone, path } = await callOverUdp();
