@@ -11,7 +11,7 @@ export interface RtpPacket {
 
 export type RtpHeader = Omit<RtpPacket, 'payload'>;
 
-export const RTP_HEADER_BYTES = 12;
+const RTP_HEADER_BYTES = 12;
 const VERSION_2 = 0x80;
 
 function uint32(bytes: Uint8Array, at: number): number {
