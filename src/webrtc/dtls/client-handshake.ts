@@ -1,0 +1,258 @@
+import { SRTP_PROFILES, type SrtpProfile, srtpProfileOf } from '../srtp/profile.ts';
+import { uint16, vector16 } from './byte-writer.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import type { FlightPart } from './flight.ts';
+import type { Handshake, HandshakeLink, HandshakeSettings } from './handshake.ts';
+import { type HandshakeFragment, type HandshakeMessage, HandshakeType, wholeMessage } from './handshake-message.ts';
+import {
+  CipherSuite,
+  type ClientHello,
+  ExtensionType,
+  parseServerHello,
+  RANDOM_BYTES,
+  readUseSrtp,
+  type ServerHello,
+  writeClientHello,
+  writeUseSrtp,
+} from './hello.ts';
+import { isSame, type KeySchedule, Tls12KeySchedule } from './key-schedule.ts';
+import { createKeyShare, GROUPS, isGroup } from './key-share.ts';
+import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
+import {
+  parseCertificateRequest,
+  parseHelloVerifyRequest,
+  parseServerKeyExchange,
+  type ServerKeyExchange,
+  writeCertificate,
+  writeCertificateVerify,
+  writeClientKeyExchange,
+} from './messages.ts';
+import { PeerCertificates } from './peer-certificate.ts';
+import { DTLS_1_2 } from './record.ts';
+import { chooseScheme, SIGNATURE_SCHEMES, signWith, verifyWith } from './signature.ts';
+
+/** A server flight whose signature is right: hello and key exchange are the peer's own. */
+interface ServerFlight {
+  readonly hello: ServerHello;
+  readonly profile: SrtpProfile;
+  readonly exchange: ServerKeyExchange;
+  readonly fingerprint: Fingerprint;
+  readonly messages: readonly ReceivedMessage[];
+  /** Of the certificate request. */
+  readonly schemes: readonly number[];
+}
+
+/** Finished, for which we wait, and what follows from it. */
+interface Expected {
+  readonly sequence: number;
+  readonly verifyData: Buffer;
+  readonly schedule: KeySchedule;
+  readonly flight: ServerFlight;
+  readonly messages: MessageAssembler;
+}
+
+/** Client side of the DTLS 1.2 handshake (RFC 6347 §4.2, RFC 8422, RFC 7627, RFC 5764): mutual certificates, one round trip and a half. */
+export class ClientHandshake implements Handshake {
+  readonly #settings: HandshakeSettings;
+  readonly #link: HandshakeLink;
+  readonly #random: Buffer;
+  /** By message number: the first, and the one with the cookie when the server asked for one. */
+  readonly #hellos: HandshakeMessage[] = [];
+  readonly #messages = new MessageAssembler(0);
+  readonly #certificates: PeerCertificates;
+  #newest = 0;
+  #judged = 0;
+  /** From a HelloVerifyRequest. */
+  #cookie: Buffer | undefined;
+  #expected: Expected | undefined;
+
+  constructor(settings: HandshakeSettings, link: HandshakeLink) {
+    this.#settings = settings;
+    this.#link = link;
+    this.#certificates = new PeerCertificates(settings.remoteFingerprints);
+    this.#random = settings.randomBytes(RANDOM_BYTES);
+  }
+
+  start(): void {
+    this.#sendHello(Buffer.alloc(0));
+  }
+
+  handleFragment(fragment: HandshakeFragment, epoch: number, datagram: number): void {
+    if (epoch > 0) {
+      this.#handleFinished(fragment, datagram);
+      return;
+    }
+    if (this.#expected) {
+      // The server repeats its flight: ours, or its answer, was lost. Its last message is enough to go by.
+      if (fragment.type === HandshakeType.serverHelloDone) this.#link.resend();
+      return;
+    }
+    if (fragment.type === HandshakeType.helloVerifyRequest) {
+      this.#handleVerifyRequest(fragment);
+      return;
+    }
+    const message = this.#messages.add(fragment, datagram);
+    if (message === 'refused') this.#link.drop();
+    else if (message) this.#newest = message.number;
+  }
+
+  endOfDatagram(): void {
+    if (this.#expected || this.#newest === this.#judged) return;
+    const flight = this.#findFlight();
+    this.#judged = this.#newest;
+    if (flight) this.#answer(flight);
+  }
+
+  /**
+   * A HelloVerifyRequest is answered no sooner than now: a stranger can send one, but cannot keep the server's true answer
+   * from coming, and a server that has answered would take a second hello for a fault.
+   */
+  handleSilence(): boolean {
+    if (!this.#cookie || this.#expected || this.#hellos.length > 1) return false;
+    this.#sendHello(this.#cookie);
+    return true;
+  }
+
+  #sendHello(cookie: Buffer): void {
+    const { srtpProfiles } = this.#settings;
+    const hello: ClientHello = {
+      version: DTLS_1_2,
+      random: this.#random,
+      sessionId: Buffer.alloc(0),
+      cookie,
+      cipherSuites: [CipherSuite.ecdheEcdsaAes128Gcm, CipherSuite.ecdheRsaAes128Gcm],
+      compressions: Buffer.of(0),
+      extensions: new Map([
+        [ExtensionType.extendedMasterSecret, Buffer.alloc(0)],
+        [ExtensionType.renegotiationInfo, Buffer.of(0)],
+        [ExtensionType.supportedGroups, vector16(uint16(...GROUPS))],
+        [ExtensionType.pointFormats, Buffer.of(1, 0)],
+        [ExtensionType.signatureAlgorithms, vector16(uint16(...SIGNATURE_SCHEMES))],
+        [ExtensionType.useSrtp, writeUseSrtp(srtpProfiles.map((profile) => SRTP_PROFILES[profile].id))],
+      ]),
+    };
+    const message = { type: HandshakeType.clientHello, sequence: this.#hellos.length, body: writeClientHello(hello) };
+    this.#hellos.push(message);
+    this.#link.send([{ type: 'handshake', epoch: 0, message }], true);
+  }
+
+  #handleVerifyRequest(fragment: HandshakeFragment): void {
+    const isWhole = fragment.offset === 0 && fragment.bytes.length === fragment.length;
+    const cookie = isWhole && fragment.sequence === 0 ? parseHelloVerifyRequest(fragment.bytes) : undefined;
+    if (cookie) this.#cookie = cookie;
+    else this.#link.drop();
+  }
+
+  /** Looks for versions of the server's messages that fit together; only such that include a message not judged before. */
+  #findFlight(): ServerFlight | undefined {
+    for (const { sequence: first } of this.#hellos.toReversed()) {
+      const at = (offset: number, type: number) => this.#messages.candidates(first + offset, type);
+      const requests = at(3, HandshakeType.certificateRequest);
+      const dones = at(4, HandshakeType.serverHelloDone).filter(({ body }) => body.length === 0);
+      const done = dones[0];
+      if (requests.length === 0 || !done) continue;
+      for (const exchange of at(2, HandshakeType.serverKeyExchange)) {
+        // A certificate request is signed by nobody: the one that came with the signature is the likeliest.
+        const request = requests.find(({ datagram }) => datagram === exchange.datagram) ?? requests[0];
+        for (const certificate of at(1, HandshakeType.certificate)) {
+          for (const hello of at(0, HandshakeType.serverHello)) {
+            const messages = [hello, certificate, exchange, request!, done];
+            if (messages.every(({ number }) => number <= this.#judged)) continue;
+            const flight = this.#judge(messages, hello, certificate, exchange, request!);
+            if (flight) return flight;
+          }
+        }
+      }
+    }
+    return undefined;
+  }
+
+  #judge(
+    messages: readonly ReceivedMessage[],
+    helloMessage: ReceivedMessage,
+    certificateMessage: ReceivedMessage,
+    exchangeMessage: ReceivedMessage,
+    requestMessage: ReceivedMessage,
+  ): ServerFlight | undefined {
+    const hello = parseServerHello(helloMessage.body);
+    const exchange = parseServerKeyExchange(exchangeMessage.body);
+    const schemes = parseCertificateRequest(requestMessage.body);
+    if (!hello || !exchange || !schemes) return this.#refuse();
+    const profile = this.#profileOf(hello);
+    if (!profile || !isGroup(exchange.group)) return this.#refuse('parameters');
+    const { key, fingerprint } = this.#certificates.read(certificateMessage);
+    const keyType = hello.cipherSuite === CipherSuite.ecdheEcdsaAes128Gcm ? 'ec' : 'rsa';
+    if (key?.asymmetricKeyType !== keyType) return this.#refuse('certificate');
+    const signed = Buffer.concat([this.#random, hello.random, exchange.parameters]);
+    if (!verifyWith(exchange.scheme, key, signed, exchange.signature)) return this.#refuse('signature');
+    if (!fingerprint) return this.#refuse('fingerprint', true);
+    return { hello, profile, exchange, fingerprint, messages, schemes };
+  }
+
+  #refuse(reason?: 'parameters' | 'certificate' | 'signature' | 'fingerprint', isLive = false): undefined {
+    this.#link.drop();
+    if (reason) this.#link.suspect(reason, isLive);
+  }
+
+  /** The SRTP profile that a ServerHello chose, when all of the hello is what we offered. */
+  #profileOf(hello: ServerHello): SrtpProfile | undefined {
+    const { extensions, cipherSuite } = hello;
+    const isOurs = cipherSuite === CipherSuite.ecdheEcdsaAes128Gcm || cipherSuite === CipherSuite.ecdheRsaAes128Gcm;
+    if (hello.version !== DTLS_1_2 || !isOurs || hello.compression !== 0) return undefined;
+    if (!extensions.has(ExtensionType.extendedMasterSecret)) return undefined;
+    const renegotiation = extensions.get(ExtensionType.renegotiationInfo);
+    if (renegotiation && !renegotiation.equals(Buffer.of(0))) return undefined;
+    const srtp = readUseSrtp(extensions);
+    if (srtp?.profiles.length !== 1 || srtp.mki.length > 0) return undefined;
+    const profile = srtpProfileOf(srtp.profiles[0] ?? 0);
+    return profile && this.#settings.srtpProfiles.includes(profile) ? profile : undefined;
+  }
+
+  /** Certificate, ClientKeyExchange, CertificateVerify, Finished. */
+  #answer(flight: ServerFlight): void {
+    const { identity } = this.#settings;
+    const { hello, exchange } = flight;
+    this.#link.trust();
+    const scheme = chooseScheme(identity.privateKey, flight.schemes);
+    const share = isGroup(exchange.group) ? createKeyShare(exchange.group) : undefined;
+    const secret = share?.agree(exchange.publicKey);
+    if (scheme === undefined || !share || !secret) {
+      this.#refuse('parameters');
+      return;
+    }
+    const first = flight.messages[0]?.sequence ?? 0;
+    let sequence = first + 1;
+    const transcript = [this.#hellos[first]!, ...flight.messages].map(wholeMessage);
+    const parts: FlightPart[] = [];
+    const say = (type: number, body: Buffer, epoch = 0) => {
+      const message = { type, sequence: sequence++, body };
+      transcript.push(wholeMessage(message));
+      parts.push({ type: 'handshake', epoch, message });
+    };
+    say(HandshakeType.certificate, writeCertificate(identity.certificate));
+    say(HandshakeType.clientKeyExchange, writeClientKeyExchange(share.publicKey));
+    const schedule = new Tls12KeySchedule(secret, transcript, this.#random, hello.random);
+    const signature = signWith(scheme, identity.privateKey, Buffer.concat(transcript));
+    say(HandshakeType.certificateVerify, writeCertificateVerify(scheme, signature));
+    parts.push({ type: 'change-cipher-spec', epoch: 0 });
+    say(HandshakeType.finished, schedule.finishedOf('client', transcript), 1);
+    const verifyData = schedule.finishedOf('server', transcript);
+    const finishedAt = first + flight.messages.length;
+    this.#expected = { sequence: finishedAt, verifyData, schedule, flight, messages: new MessageAssembler(finishedAt) };
+    this.#link.install(1, schedule.protectionOf('client'), schedule.protectionOf('server'));
+    this.#link.send(parts, true);
+  }
+
+  #handleFinished(fragment: HandshakeFragment, datagram: number): void {
+    const expected = this.#expected;
+    if (!expected || fragment.type !== HandshakeType.finished || fragment.sequence !== expected.sequence) {
+      this.#link.drop();
+      return;
+    }
+    const message = expected.messages.add(fragment, datagram);
+    if (!message || message === 'refused') return;
+    const { schedule, flight } = expected;
+    if (!isSame(message.body, expected.verifyData)) this.#link.fail('finished');
+    else this.#link.connected({ schedule, srtpProfile: flight.profile, remoteFingerprint: flight.fingerprint });
+  }
+}
