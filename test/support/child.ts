@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { atProcessEnd } from './process-end.ts';
 import { EventLog, eventually, within } from './wait.ts';
 
 export interface ChildOptions {
@@ -18,7 +19,7 @@ export interface ChildEnd {
 /** Children that must not outlive the test process. Each is ended by its own id. */
 const living = new Set<ChildProcess>();
 
-process.on('exit', () => {
+atProcessEnd(() => {
   for (const child of living) child.kill('SIGKILL');
 });
 

@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { atProcessEnd } from './process-end.ts';
 
 const made = new Set<string>();
 
-process.on('exit', () => {
+atProcessEnd(() => {
   for (const folder of made) rmSync(folder, { recursive: true, force: true });
 });
 
