@@ -1,6 +1,7 @@
 import { warmUpOpus } from './audio/opus-warm-up.ts';
 import { type Endpoint, formatEndpoint } from './base/addresses.ts';
 import { type Clock, systemClock } from './base/clock.ts';
+import { GatewayError } from './base/errors.ts';
 import { createLog, type Logger } from './base/log.ts';
 import { Metrics } from './base/metrics.ts';
 import { type Ticker, WorkerTicker } from './base/ticker.ts';
@@ -74,7 +75,6 @@ class RunningGateway implements Gateway {
   readonly #stops: (() => void | Promise<void>)[] = [];
   #membership: Membership | undefined;
   #relay: Relay | undefined;
-  #inside: Inside | undefined;
   #transceiver: Transceiver | undefined;
   #nodeDoor: NodeDoor | undefined;
   #remote: DoorLegHost | undefined;
@@ -98,10 +98,8 @@ class RunningGateway implements Gateway {
     await this.#startHealth();
     if (this.#has('sip') || this.#has('transceiver'))
       await Promise.all([warmUpOpus(), this.#has('transceiver') ? Transceiver.warmUp() : undefined]);
-    const endpoints = this.#has('relay') ? await this.#startRelay(this.#membership) : undefined;
-    if (!endpoints && !this.#inside) await this.#openInside(this.#membership, undefined);
-    if (this.#has('transceiver')) await this.#startTransceiver(this.#membership);
-    if (this.#config.node) await this.#startNodeDoor(this.#membership, this.#config.node.innerPort);
+    const inside = this.#has('relay') ? await this.#startRelay(this.#membership) : undefined;
+    if (this.#has('transceiver')) await this.#startTransceiver(this.#membership, inside);
     if (this.#has('sip')) await this.#startPhones(this.#membership);
     this.#started = true;
     this.#log.info({ roles: this.#config.roles, doors: this.doors }, 'started');
@@ -111,8 +109,7 @@ class RunningGateway implements Gateway {
     this.#draining = true;
     this.#nodeDoor?.statusChanged();
     this.#remote?.statusChanged();
-    await this.#switchboard?.drain();
-    await this.#transceiver?.drain();
+    await Promise.all([this.#switchboard?.drain(), this.#transceiver?.drain()]);
     if (this.#relay && !this.#transceiver) await this.#lastClientLeft(this.#relay);
   }
 
@@ -141,33 +138,33 @@ class RunningGateway implements Gateway {
     this.doors.push({ name: 'http', detail: `http://${formatEndpoint(at)} (/healthz /readyz /metrics)` });
   }
 
-  async #startRelay(membership: Membership): Promise<readonly Endpoint[]> {
+  /** @returns the wire behind the relay, for a transceiver in the same process */
+  async #startRelay(membership: Membership): Promise<Inside> {
     const { bind, publicAddress } = this.#config;
     const socket = await bindUdp({ address: bind, port: this.#config.relay.port }, '--relay-port');
     const endpoints = publicEndpoints(socket.local, publicAddress);
-    const { transceiverLink } = await this.#openInside(membership, endpoints).catch((thrown: unknown) => {
+    const inside = await this.#openInside(membership, endpoints).catch((thrown: unknown) => {
       socket.close();
       throw thrown;
     });
-    if (!transceiverLink) throw new Error('a relay without its link');
+    if (!inside.transceiverLink) throw new GatewayError('ERR_INTERNAL', 'a relay without its link');
     const keys = deriveRelayKeys(membership.keys);
-    const relay = new Relay({ socket, link: transceiverLink, keys, clock: this.#clock, metrics: this.#metrics });
+    const relay = new Relay({ socket, link: inside.transceiverLink, keys, clock: this.#clock, metrics: this.#metrics });
     this.#relay = relay;
     this.#stops.push(() => relay.close());
     this.doors.push({ name: 'relay', detail: `udp ${formatEndpoint(socket.local)}` });
-    return endpoints;
+    return inside;
   }
 
   async #openInside(membership: Membership, endpoints: readonly Endpoint[] | undefined): Promise<Inside> {
     const inside = await openInside({ clock: this.#clock, metrics: this.#metrics, membership }, this.#config, endpoints);
-    this.#inside = inside;
     this.#stops.push(() => inside.close());
     return inside;
   }
 
-  async #startTransceiver(membership: Membership): Promise<void> {
-    const link = this.#inside?.relayLink;
-    if (!link) throw new Error('a transceiver without its link');
+  async #startTransceiver(membership: Membership, inside: Inside | undefined): Promise<void> {
+    const { relayLink: link } = inside ?? (await this.#openInside(membership, undefined));
+    if (!link) throw new GatewayError('ERR_INTERNAL', 'a transceiver without its link');
     const createVoiceDetector = await loadVoiceDetectors();
     const model = new EmbeddedAgent({ prompts: await loadPrompts() });
     const transceiver = new Transceiver(
@@ -187,12 +184,12 @@ class RunningGateway implements Gateway {
     );
     this.#transceiver = transceiver;
     this.#stops.push(() => transceiver.close());
+    if (this.#config.node) await this.#startNodeDoor(membership, transceiver, this.#config.node.innerPort);
   }
 
-  /** Every process of a cluster has the door: bridges find transceivers by asking everybody who they are. */
-  async #startNodeDoor(membership: Membership, port: number): Promise<void> {
+  /** Where bridges of other processes open their legs. Only transceivers have it: a relay could not even derive its key. */
+  async #startNodeDoor(membership: Membership, host: LegHost, port: number): Promise<void> {
     const { bind } = this.#config;
-    const host: LegHost = this.#transceiver ?? { open: () => Promise.reject(new Error('no transceiver here')) };
     const deps = { keys: deriveDoorKeys(membership.keys), host, clock: this.#clock, log: this.#log, metrics: this.#metrics };
     const door = new NodeDoor(deps, { self: membership.self, status: () => this.#status() });
     this.#nodeDoor = door;

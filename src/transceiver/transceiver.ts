@@ -153,7 +153,8 @@ export class Transceiver implements LegHost {
       return;
     }
     this.#stray.inc({ kind });
-    this.#deps.link.gone(path);
+    // A check with the ufrag of a dead session may carry a living caller's forged address: his flow must not be forgotten for it.
+    if (!this.#byPath.has(path.key)) this.#deps.link.gone(path);
   }
 
   #byStun(datagram: Buffer): HostedSession | undefined {
