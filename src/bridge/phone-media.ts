@@ -174,7 +174,12 @@ export class PhoneMedia {
   }
 
   #sendRtcp(report: Buffer): void {
-    if (this.#source.mayReceive(this.#deps.clock.now())) this.#deps.ports.rtcp.send(report, this.#audio.remoteRtcp);
+    const { target } = this.#source;
+    if (!target || !this.#source.mayReceive(this.#deps.clock.now())) return;
+    // Behind a NAT the address of the SDP is nobody's: the port beside the RTP is the best guess there is (RFC 3550 §11).
+    const { remoteRtcp } = this.#audio;
+    const to = target.address === remoteRtcp.address ? remoteRtcp : { address: target.address, port: target.port + 1 };
+    this.#deps.ports.rtcp.send(report, to);
   }
 
   /** Gaps and unfinished keys are the only things that wait; a timer is made only while there is one. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type BrowserPeer, Chromium } from '../../support/chromium.ts';
-import { describePeer } from '../../support/peers.ts';
-import { concat, silence, tone, toneOnset } from '../../support/tones.ts';
+import { type BrowserPeer, Chromium } from '../support/chromium.ts';
+import { describePeer } from '../support/peers.ts';
+import { concat, silence, tone, toneOnset } from '../support/tones.ts';
 
 describePeer('chromium', 'two browser peers', () => {
   let browser: Chromium;

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { Baresip, splitNetstrings } from '../../support/baresip.ts';
-import { describePeer } from '../../support/peers.ts';
-import { readTelephoneEvent } from '../../support/rtp-wire.ts';
-import { SipPhone } from '../../support/sip-phone.ts';
-import { readStatistics, runSipp, startSippServer } from '../../support/sipp.ts';
-import { concat, findTone, silence, tone, toneOnset, toneRuns } from '../../support/tones.ts';
+import { Baresip, splitNetstrings } from '../support/baresip.ts';
+import { describePeer } from '../support/peers.ts';
+import { readTelephoneEvent } from '../support/rtp-wire.ts';
+import { SipPhone } from '../support/sip-phone.ts';
+import { readStatistics, runSipp, startSippServer } from '../support/sipp.ts';
+import { concat, findTone, silence, tone, toneOnset, toneRuns } from '../support/tones.ts';
 
 const ends: (() => unknown)[] = [];
 
