@@ -39,6 +39,11 @@ class UdpSocket implements DatagramSocket {
 
   send(datagram: Uint8Array, to: Endpoint): void {
     if (this.#closed) return;
+    // Ports come from what peers write: the port after 65535 would throw where nobody catches.
+    if (!(to.port > 0 && to.port <= 65_535)) {
+      this.sendErrors += 1;
+      return;
+    }
     // An IPv6 socket reaches IPv4 peers by their mapped address.
     const address = this.#lookup && !isIPv6(to.address) ? `::ffff:${to.address}` : to.address;
     this.#socket.send(datagram, to.port, address, this.#onSent);
