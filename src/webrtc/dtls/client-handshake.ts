@@ -38,9 +38,13 @@ interface ServerFlight {
   readonly exchange: ServerKeyExchange;
   readonly fingerprint: Fingerprint;
   readonly messages: readonly ReceivedMessage[];
-  /** Of the certificate request. */
-  readonly schemes: readonly number[];
+  readonly request: ReceivedMessage;
 }
+
+/** The first hello and three with cookies: a server asks for one, anybody can ask for more. */
+const MAX_HELLOS = 4;
+/** Our answer is made anew when the certificate request turns out to be another; forged ones shall not have it made for ever. */
+const MAX_ANSWERS = 4;
 
 /** Finished, for which we wait, and what follows from it. */
 interface Expected {
@@ -56,7 +60,7 @@ export class ClientHandshake implements Handshake {
   readonly #settings: HandshakeSettings;
   readonly #link: HandshakeLink;
   readonly #random: Buffer;
-  /** By message number: the first, and the one with the cookie when the server asked for one. */
+  /** By message number: the first, and one for each cookie that the server asked for. */
   readonly #hellos: HandshakeMessage[] = [];
   readonly #messages = new MessageAssembler(0);
   readonly #certificates: PeerCertificates;
@@ -64,6 +68,9 @@ export class ClientHandshake implements Handshake {
   #judged = 0;
   /** From a HelloVerifyRequest. */
   #cookie: Buffer | undefined;
+  #answers = 0;
+  /** The server repeated the last message of its flight in this datagram. */
+  #isRepeated = false;
   #expected: Expected | undefined;
 
   constructor(settings: HandshakeSettings, link: HandshakeLink) {
@@ -82,22 +89,23 @@ export class ClientHandshake implements Handshake {
       this.#handleFinished(fragment, datagram);
       return;
     }
-    if (this.#expected) {
-      // The server repeats its flight: ours, or its answer, was lost. Its last message is enough to go by.
-      if (fragment.type === HandshakeType.serverHelloDone) this.#link.resend();
-      return;
-    }
     if (fragment.type === HandshakeType.helloVerifyRequest) {
       this.#handleVerifyRequest(fragment);
       return;
     }
+    if (this.#expected && fragment.type === HandshakeType.serverHelloDone) this.#isRepeated = true;
     const message = this.#messages.add(fragment, datagram);
     if (message === 'refused') this.#link.drop();
     else if (message) this.#newest = message.number;
   }
 
   endOfDatagram(): void {
-    if (this.#expected || this.#newest === this.#judged) return;
+    if (this.#expected) {
+      if (this.#isRepeated) this.#handleRepetition(this.#expected.flight);
+      this.#isRepeated = false;
+      return;
+    }
+    if (this.#newest === this.#judged) return;
     const flight = this.#findFlight();
     this.#judged = this.#newest;
     if (flight) this.#answer(flight);
@@ -108,8 +116,10 @@ export class ClientHandshake implements Handshake {
    * from coming, and a server that has answered would take a second hello for a fault.
    */
   handleSilence(): boolean {
-    if (!this.#cookie || this.#expected || this.#hellos.length > 1) return false;
-    this.#sendHello(this.#cookie);
+    const cookie = this.#cookie;
+    if (!cookie || this.#expected || this.#hellos.length >= MAX_HELLOS) return false;
+    this.#cookie = undefined;
+    this.#sendHello(cookie);
     return true;
   }
 
@@ -150,15 +160,15 @@ export class ClientHandshake implements Handshake {
       const requests = at(3, HandshakeType.certificateRequest);
       const dones = at(4, HandshakeType.serverHelloDone).filter(({ body }) => body.length === 0);
       const done = dones[0];
-      if (requests.length === 0 || !done) continue;
+      if (!done) continue;
       for (const exchange of at(2, HandshakeType.serverKeyExchange)) {
-        // A certificate request is signed by nobody: the one that came with the signature is the likeliest.
-        const request = requests.find(({ datagram }) => datagram === exchange.datagram) ?? requests[0];
+        const request = likeliestRequest(requests, exchange);
+        if (!request) continue;
         for (const certificate of at(1, HandshakeType.certificate)) {
           for (const hello of at(0, HandshakeType.serverHello)) {
-            const messages = [hello, certificate, exchange, request!, done];
+            const messages = [hello, certificate, exchange, request, done];
             if (messages.every(({ number }) => number <= this.#judged)) continue;
-            const flight = this.#judge(messages, hello, certificate, exchange, request!);
+            const flight = this.#judge(messages, hello, certificate, exchange, request);
             if (flight) return flight;
           }
         }
@@ -172,12 +182,11 @@ export class ClientHandshake implements Handshake {
     helloMessage: ReceivedMessage,
     certificateMessage: ReceivedMessage,
     exchangeMessage: ReceivedMessage,
-    requestMessage: ReceivedMessage,
+    request: ReceivedMessage,
   ): ServerFlight | undefined {
     const hello = parseServerHello(helloMessage.body);
     const exchange = parseServerKeyExchange(exchangeMessage.body);
-    const schemes = parseCertificateRequest(requestMessage.body);
-    if (!hello || !exchange || !schemes) return this.#refuse();
+    if (!hello || !exchange) return this.#refuse();
     const profile = this.#profileOf(hello);
     if (!profile || !isGroup(exchange.group)) return this.#refuse('parameters');
     const { key, fingerprint } = this.#certificates.read(certificateMessage);
@@ -186,7 +195,7 @@ export class ClientHandshake implements Handshake {
     const signed = Buffer.concat([this.#random, hello.random, exchange.parameters]);
     if (!verifyWith(exchange.scheme, key, signed, exchange.signature)) return this.#refuse('signature');
     if (!fingerprint) return this.#refuse('fingerprint', true);
-    return { hello, profile, exchange, fingerprint, messages, schemes };
+    return { hello, profile, exchange, fingerprint, messages, request };
   }
 
   #refuse(reason?: 'parameters' | 'certificate' | 'signature' | 'fingerprint', isLive = false): undefined {
@@ -213,13 +222,14 @@ export class ClientHandshake implements Handshake {
     const { identity } = this.#settings;
     const { hello, exchange } = flight;
     this.#link.trust();
-    const scheme = chooseScheme(identity.privateKey, flight.schemes);
+    const scheme = chooseScheme(identity.privateKey, parseCertificateRequest(flight.request.body) ?? []);
     const share = isGroup(exchange.group) ? createKeyShare(exchange.group) : undefined;
     const secret = share?.agree(exchange.publicKey);
     if (scheme === undefined || !share || !secret) {
       this.#refuse('parameters');
       return;
     }
+    this.#answers += 1;
     const first = flight.messages[0]?.sequence ?? 0;
     let sequence = first + 1;
     const transcript = [this.#hellos[first]!, ...flight.messages].map(wholeMessage);
@@ -243,6 +253,21 @@ export class ClientHandshake implements Handshake {
     this.#link.send(parts, true);
   }
 
+  /**
+   * The server did not like our answer, or did not get it. A certificate request is signed by nobody, so the one that we
+   * answered may have been a stranger's; another one counts only when it comes together with the message that is signed.
+   */
+  #handleRepetition(flight: ServerFlight): void {
+    const [, , exchange] = flight.messages;
+    const requests = this.#messages.candidates(flight.request.sequence, HandshakeType.certificateRequest);
+    const request = requests.find(({ datagram }) => datagram === exchange?.datagram);
+    if (!request || request.body.equals(flight.request.body) || this.#answers >= MAX_ANSWERS) {
+      this.#link.resend();
+      return;
+    }
+    this.#answer({ ...flight, request, messages: flight.messages.map((each) => (each === flight.request ? request : each)) });
+  }
+
   #handleFinished(fragment: HandshakeFragment, datagram: number): void {
     const expected = this.#expected;
     if (!expected || fragment.type !== HandshakeType.finished || fragment.sequence !== expected.sequence) {
@@ -255,4 +280,10 @@ export class ClientHandshake implements Handshake {
     if (!isSame(message.body, expected.verifyData)) this.#link.fail('finished');
     else this.#link.connected({ schedule, srtpProfile: flight.profile, remoteFingerprint: flight.fingerprint });
   }
+}
+
+/** The certificate request that came together with the signed message; when none did, the one that came last. */
+function likeliestRequest(requests: readonly ReceivedMessage[], exchange: ReceivedMessage): ReceivedMessage | undefined {
+  const [latest] = requests.toSorted((one, other) => other.datagram - one.datagram);
+  return requests.find(({ datagram }) => datagram === exchange.datagram) ?? latest;
 }

@@ -60,11 +60,17 @@ export class MessageAssembler {
         return undefined;
       }
     }
-    const partial = this.#partials.find((each) => fits(each, fragment)) ?? this.#begin(fragment);
-    merge(partial, fragment);
-    if (partial.missing > 0) return undefined;
-    this.#partials = this.#partials.filter((each) => each !== partial);
-    return this.#finish(type, sequence, partial.body, datagram);
+    // A piece goes into every unfinished version that it agrees with: the one that somebody made up must not swallow it.
+    const partials = this.#partials.filter((each) => fits(each, fragment));
+    if (partials.length === 0) partials.push(this.#begin(fragment));
+    let finished: ReceivedMessage | undefined;
+    for (const partial of partials) {
+      merge(partial, fragment);
+      if (partial.missing > 0) continue;
+      this.#partials = this.#partials.filter((each) => each !== partial);
+      finished = this.#finish(type, sequence, partial.body, datagram) ?? finished;
+    }
+    return finished;
   }
 
   /** The versions of one message, newest first. */

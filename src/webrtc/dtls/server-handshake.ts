@@ -1,4 +1,3 @@
-import { createHmac } from 'node:crypto';
 import type { Fingerprint } from './fingerprint.ts';
 import type { FlightPart } from './flight.ts';
 import type { Handshake, HandshakeLink, HandshakeSettings } from './handshake.ts';
@@ -54,7 +53,8 @@ export class ServerHandshake implements Handshake {
   readonly #settings: HandshakeSettings;
   readonly #link: HandshakeLink;
   readonly #hellos = new MessageAssembler(0);
-  readonly #cookieSecret: Buffer;
+  /** The same for whoever asks: only the peer gets to read it. */
+  readonly #cookie: Buffer;
   #attempt: Attempt | undefined;
   readonly #certificates: PeerCertificates;
   #newest = 0;
@@ -67,7 +67,7 @@ export class ServerHandshake implements Handshake {
     this.#settings = settings;
     this.#link = link;
     this.#certificates = new PeerCertificates(settings.remoteFingerprints);
-    this.#cookieSecret = settings.randomBytes(32);
+    this.#cookie = settings.randomBytes(COOKIE_BYTES);
   }
 
   start(): void {
@@ -108,18 +108,14 @@ export class ServerHandshake implements Handshake {
     if (!parameters) {
       this.#link.drop();
       this.#link.suspect('parameters', false);
-    } else if (!this.#attempt || isSame(hello.cookie, this.#cookieFor(hello))) this.#begin(message, hello, parameters);
-    else this.#askForCookie(hello);
-  }
-
-  #cookieFor(hello: ClientHello): Buffer {
-    return createHmac('sha256', this.#cookieSecret).update(hello.random).digest().subarray(0, COOKIE_BYTES);
+    } else if (!this.#attempt || isSame(hello.cookie, this.#cookie)) this.#begin(message, hello, parameters);
+    else this.#askForCookie();
   }
 
   /** Not a flight: it is not repeated, and what was sent before stays what is repeated. */
-  #askForCookie(hello: ClientHello): void {
+  #askForCookie(): void {
     this.#link.drop();
-    const body = writeHelloVerifyRequest(this.#cookieFor(hello));
+    const body = writeHelloVerifyRequest(this.#cookie);
     this.#link.sendOnce({ type: HandshakeType.helloVerifyRequest, sequence: 0, body });
   }
 
