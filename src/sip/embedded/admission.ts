@@ -96,7 +96,7 @@ function isOptionalContent(disposition: string | undefined): boolean {
 }
 
 /** `Application/SDP ; charset=x` → `application/sdp`. */
-export function mediaType(value: string): string {
+function mediaType(value: string): string {
   const end = value.indexOf(';');
   return (end === -1 ? value : value.slice(0, end)).replaceAll(/[ \t]/g, '').toLowerCase();
 }

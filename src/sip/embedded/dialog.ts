@@ -3,6 +3,7 @@ import type { IncomingRequest } from './incoming-request.ts';
 import { parseNameAddress } from './name-address.ts';
 import { nextHop, type PeerPlace } from './next-hop.ts';
 import { parseUri } from './uri.ts';
+import { viaAddress } from './via.ts';
 import { type Body, finish, type HeaderLine } from './write-response.ts';
 
 /** The key of a dialog in our tables: Call-ID and both tags (RFC 3261 §12). */
@@ -82,7 +83,7 @@ function contactUri(request: IncomingRequest): string | undefined {
 }
 
 function placeOf({ source, via, hops }: IncomingRequest): PeerPlace {
-  return { source: { address: source.address, port: source.port }, viaHost: via.host, direct: hops === 1 };
+  return { source: { address: source.address, port: source.port }, viaAddress: viaAddress(via), direct: hops === 1 };
 }
 
 function routeUri(route: string | undefined): string | undefined {

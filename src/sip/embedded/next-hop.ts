@@ -6,8 +6,8 @@ import { literalEndpoint, parseUri } from './uri.ts';
 export interface PeerPlace {
   /** Where the packet really came from. */
   readonly source: Endpoint;
-  /** sent-by host of its top Via. */
-  readonly viaHost: string;
+  /** sent-by host of its top Via, without brackets. */
+  readonly viaAddress: string;
   /** Whether the sender is the agent itself: a single Via. */
   readonly direct: boolean;
 }
@@ -57,7 +57,6 @@ export function nextHop(uri: string, place: PeerPlace): Endpoint {
   const address = plainAddress(named.address);
   if (address === source.address) return { address, port: named.port };
   if (reach(address) < reach(source.address)) return source;
-  const viaHost = place.viaHost.startsWith('[') ? place.viaHost.slice(1, -1) : place.viaHost;
-  if (place.direct && viaHost !== source.address && viaHost === named.address) return source;
+  if (place.direct && place.viaAddress !== source.address && place.viaAddress === named.address) return source;
   return { address, port: named.port };
 }

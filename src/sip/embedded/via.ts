@@ -32,7 +32,7 @@ export function parseVia(text: string): Via | undefined {
   return { transport, host: host.toLowerCase(), port, branch: parameters.get('branch'), parameters };
 }
 
-/** The literal address in sent-by, without brackets; undefined for a name is not checked here. */
+/** The host in sent-by without brackets: an address as others write it, or a name. */
 export function viaAddress(via: Via): string {
   return via.host.startsWith('[') ? via.host.slice(1, -1) : via.host;
 }

@@ -146,7 +146,11 @@ describe('a Via', () => {
 });
 
 describe('the next hop of a request in a dialog', () => {
-  const place = (address: string, viaHost = address, direct = true): PeerPlace => ({ source: { address, port: 4444 }, viaHost, direct });
+  const place = (address: string, viaAddress = address, direct = true): PeerPlace => ({
+    source: { address, port: 4444 },
+    viaAddress,
+    direct,
+  });
   const source = (address: string) => ({ address, port: 4444 });
 
   it('is the literal address in the URI', () => {
@@ -177,6 +181,6 @@ describe('the next hop of a request in a dialog', () => {
   it('is the source for a peer whose Via and Contact show the inside of a NAT of the same scope', () => {
     expect(nextHop('sip:a@172.17.0.5', place('10.0.0.1', '172.17.0.5'))).toEqual(source('10.0.0.1'));
     expect(nextHop('sip:a@172.17.0.5', place('10.0.0.1', '172.17.0.5', false))).toEqual({ address: '172.17.0.5', port: 5060 });
-    expect(nextHop('sip:a@[2001:db8::5]', place('2001:db8::1', '[2001:db8::5]'))).toEqual(source('2001:db8::1'));
+    expect(nextHop('sip:a@[2001:db8::5]', place('2001:db8::1', '2001:db8::5'))).toEqual(source('2001:db8::1'));
   });
 });

@@ -2,11 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseMessage } from '../../../src/sip/embedded/message.ts';
+import { testDataRoot } from '../../support/test-data.ts';
 import { ANSWER, EngineUnderTest, request } from './engine-under-test.ts';
 
 /** Messages of RFC 4475 and 5118 with what each deserves; they are others' data and not kept in this repository. */
-const folder = join(process.env['RINGDOWN_TEST_DATA'] ?? '', 'torture');
-const present = process.env['RINGDOWN_TEST_DATA'] !== undefined && existsSync(join(folder, 'manifest.json'));
+const folder = join(testDataRoot ?? '', 'torture');
+const present = testDataRoot !== undefined && existsSync(join(folder, 'manifest.json'));
 
 interface TortureMessage {
   readonly name: string;
