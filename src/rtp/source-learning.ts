@@ -16,10 +16,11 @@ export interface SourceSnapshot {
   readonly foreign: number;
 }
 
-/** RTP that goes to an address which has sent nothing: enough for a greeting to begin, too little for an attack. */
+/**
+ * RTP that goes to addresses which have sent nothing: enough for a greeting to begin, too little for an attack. For all addresses
+ * of a call together, so that nobody is attacked by one re-INVITE after the other.
+ */
 const UNPROVEN_MS = 5000;
-/** The same for all addresses of a call together, so that nobody is attacked by one re-INVITE after the other. */
-const UNPROVEN_TOTAL_MS = 15_000;
 /** A source that fell silent for this long may be replaced: NAT bindings die while a call is on hold. */
 const DEAD_MS = 5000;
 /** Packets in a row from the address of the SDP or of the signalling, at another port: 60 ms of a phone behind a NAT. */
@@ -114,13 +115,12 @@ export class SourceLearning {
     return from.address === (this.#source ?? this.#signalled).address;
   }
 
-  /** May RTP be sent to the target now? An address that never sends anything gets 5 s of it. Asking counts as sending. */
+  /** May RTP be sent to the target now? Addresses that never send anything get 5 s of it in a call. Asking counts as sending. */
   mayReceive(now: number): boolean {
     if (!this.target) return false;
     if (this.#source) return true;
     this.#unprovenSince ??= now;
-    const spentMs = now - this.#unprovenSince;
-    return spentMs < UNPROVEN_MS && this.#unprovenMs + spentMs < UNPROVEN_TOTAL_MS;
+    return this.#unprovenMs + now - this.#unprovenSince < UNPROVEN_MS;
   }
 
   snapshot(): SourceSnapshot {
@@ -137,7 +137,7 @@ export class SourceLearning {
 
   #endUnproven(now: number): void {
     if (this.#unprovenSince === undefined) return;
-    this.#unprovenMs += Math.min(UNPROVEN_MS, now - this.#unprovenSince);
+    this.#unprovenMs += now - this.#unprovenSince;
     this.#unprovenSince = undefined;
   }
 
