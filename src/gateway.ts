@@ -1,3 +1,4 @@
+import { liveOpusCodecs } from './audio/opus.ts';
 import { warmUpOpus } from './audio/opus-warm-up.ts';
 import { type Endpoint, formatEndpoint } from './base/addresses.ts';
 import { type Clock, systemClock } from './base/clock.ts';
@@ -96,8 +97,10 @@ class RunningGateway implements Gateway {
   async start(): Promise<void> {
     this.#membership = joinCluster(this.#config);
     await this.#startHealth();
-    if (this.#has('sip') || this.#has('transceiver'))
+    if (this.#has('sip') || this.#has('transceiver')) {
       await Promise.all([warmUpOpus(), this.#has('transceiver') ? Transceiver.warmUp() : undefined]);
+      this.#metrics.observe('opus_codecs', 'Opus encoders and decoders in use.', liveOpusCodecs);
+    }
     const inside = this.#has('relay') ? await this.#startRelay(this.#membership) : undefined;
     if (this.#has('transceiver')) await this.#startTransceiver(this.#membership, inside);
     if (this.#has('sip')) await this.#startPhones(this.#membership);
@@ -207,6 +210,8 @@ class RunningGateway implements Gateway {
     await records.start();
     this.#stops.push(() => records.stop());
     const range = rtp.ports === 'any' ? {} : { range: rtp.ports };
+    const ports = new RtpPortPool(clock, { address: bind, ...range });
+    metrics.observe('rtp_port_pairs', 'Pairs of RTP ports in use.', () => ports.inUse);
     const engine = new EmbeddedEngine(
       { clock, log, metrics },
       {
@@ -223,7 +228,7 @@ class RunningGateway implements Gateway {
         clock,
         log,
         metrics,
-        ports: new RtpPortPool(clock, { address: bind, ...range }),
+        ports,
         inner: { clock, log, identity: createIdentity(clock.wallclock()), bind },
         host: this.#transceiver ?? this.#dialNodes(membership),
         mediaTimeoutMs: mediaTimeoutS * 1000,
@@ -234,8 +239,8 @@ class RunningGateway implements Gateway {
     const listeners = await engine.start();
     this.#stops.push(() => engine.stop());
     for (const listener of listeners) this.doors.push({ name: 'sip', detail: `${listener.transport} ${formatEndpoint(listener)}` });
-    const ports = rtp.ports === 'any' ? 'any free port' : `${rtp.ports.first}-${rtp.ports.last}`;
-    this.doors.push({ name: 'rtp', detail: `udp ${bind}:${ports}` });
+    const span = rtp.ports === 'any' ? 'any free port' : `${rtp.ports.first}-${rtp.ports.last}`;
+    this.doors.push({ name: 'rtp', detail: `udp ${bind}:${span}` });
   }
 
   #dialNodes(membership: Membership): LegHost {

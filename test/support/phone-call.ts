@@ -82,6 +82,11 @@ export class PhoneCall {
     } else this.#learnMedia(beginning.invite.body);
   }
 
+  /** Has one of the two hung up? */
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** Sends the INVITE; SipPhone.dial does it. */
   invite(): void {
     if (this.#beginning.role !== 'caller') return;

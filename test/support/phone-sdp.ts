@@ -2,12 +2,14 @@ import type { Endpoint } from './endpoint.ts';
 
 export type PhoneCodec = 'PCMU' | 'PCMA' | 'telephone-event';
 
-const TYPES: Readonly<Record<PhoneCodec, number>> = { PCMU: 0, PCMA: 8, 'telephone-event': 101 };
+const TYPES = { PCMU: 0, PCMA: 8 } as const;
 
 export interface PhoneSdpOptions {
   /** In order of preference. */
   readonly codecs?: readonly PhoneCodec[];
   readonly direction?: 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+  /** Payload type of telephone-event; 101 unless given. */
+  readonly telephoneEventType?: number;
   readonly version?: number;
   /** Another address or port than the phone's own in c= and m=. */
   readonly media?: Partial<Endpoint>;
@@ -17,7 +19,14 @@ export interface PhoneSdpOptions {
 
 /** The session description of a plain phone. */
 export function phoneSdp(local: Endpoint, rtcp: Endpoint | undefined, options: PhoneSdpOptions = {}): string {
-  const { codecs = ['PCMU', 'PCMA', 'telephone-event'], direction = 'sendrecv', version = 1, lines = [] } = options;
+  const {
+    codecs = ['PCMU', 'PCMA', 'telephone-event'],
+    telephoneEventType = 101,
+    direction = 'sendrecv',
+    version = 1,
+    lines = [],
+  } = options;
+  const types = { ...TYPES, 'telephone-event': telephoneEventType };
   const { address, port } = { ...local, ...options.media };
   const family = address.includes(':') ? 'IP6' : 'IP4';
   return [
@@ -26,9 +35,9 @@ export function phoneSdp(local: Endpoint, rtcp: Endpoint | undefined, options: P
     's=-',
     `c=IN ${family} ${address}`,
     't=0 0',
-    `m=audio ${port} RTP/AVP ${codecs.map((codec) => TYPES[codec]).join(' ')}`,
-    ...codecs.map((codec) => `a=rtpmap:${TYPES[codec]} ${codec}/8000`),
-    ...(codecs.includes('telephone-event') ? ['a=fmtp:101 0-15'] : []),
+    `m=audio ${port} RTP/AVP ${codecs.map((codec) => types[codec]).join(' ')}`,
+    ...codecs.map((codec) => `a=rtpmap:${types[codec]} ${codec}/8000`),
+    ...(codecs.includes('telephone-event') ? [`a=fmtp:${telephoneEventType} 0-15`] : []),
     ...(rtcp && rtcp.port !== local.port + 1 ? [`a=rtcp:${rtcp.port}`] : []),
     'a=ptime:20',
     `a=${direction}`,
