@@ -158,12 +158,19 @@ export class BrowserPeer {
       this.events.push({ ...event, at: event.at - performance.timeOrigin });
     });
     await this.#page.goto(origin);
-    const { source = 'voice', channel = 'oai-events', channelOptions, configuration } = this.#options;
-    await this.#call('open', {
-      source,
-      configuration,
-      channel: channel === 'none' ? undefined : { label: channel, options: channelOptions },
-    });
+    await this.#connect();
+  }
+
+  /** Loads the page again, as its user does: the old connection goes without a word, a new one begins. */
+  async reload(): Promise<void> {
+    await this.#page.reload();
+    this.events.clear();
+    await this.#connect();
+  }
+
+  /** Shuts the tab without closing its connection. */
+  async shut(): Promise<void> {
+    await this.#page.close();
   }
 
   /** Texts that came over the data channel. */
@@ -214,6 +221,11 @@ export class BrowserPeer {
     await this.#call('send', text);
   }
 
+  /** Presses keys on the audio stream (RTCDTMFSender); resolves when the last one is sent. */
+  async press(keys: string): Promise<void> {
+    await this.#call('dtmf', keys);
+  }
+
   /** Its voice hums from now on; undefined ends it. `amplitude` of full scale. */
   async tone(freqHz: number | undefined, amplitude = 0.27): Promise<void> {
     await this.#call('tone', freqHz, amplitude);
@@ -251,6 +263,15 @@ export class BrowserPeer {
   async close(): Promise<void> {
     await this.#call('close').catch(() => undefined);
     await this.#page.close();
+  }
+
+  async #connect(): Promise<void> {
+    const { source = 'voice', channel = 'oai-events', channelOptions, configuration } = this.#options;
+    await this.#call('open', {
+      source,
+      configuration,
+      channel: channel === 'none' ? undefined : { label: channel, options: channelOptions },
+    });
   }
 
   #call(method: string, ...args: unknown[]): Promise<unknown> {

@@ -154,6 +154,18 @@ class Peer {
     this.#channel.send(text);
   }
 
+  /** Presses keys, 100 ms each; resolves when the last one is sent. */
+  dtmf(keys) {
+    const sender = this.#connection.getSenders().find((each) => each.dtmf)?.dtmf;
+    if (!sender?.canInsertDTMF) throw new Error('this connection cannot send keys');
+    return new Promise((resolve) => {
+      sender.ontonechange = ({ tone }) => {
+        if (tone === '') resolve();
+      };
+      sender.insertDTMF(keys, 100, 70);
+    });
+  }
+
   async offer(options) {
     return this.#describe(await this.#connection.createOffer(options));
   }
