@@ -52,9 +52,13 @@ export class UdpPort {
 export function openUdp(address = LOOPBACK, port = 0): Promise<UdpPort> {
   const socket = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
   return new Promise((resolve, reject) => {
-    socket.once('error', reject);
+    const fail = (error: Error): void => {
+      socket.close();
+      reject(error);
+    };
+    socket.once('error', fail);
     socket.bind({ address, port, exclusive: true }, () => {
-      socket.removeListener('error', reject);
+      socket.removeListener('error', fail);
       resolve(new UdpPort(socket));
     });
   });
