@@ -11,6 +11,7 @@ openssl:openssl
 strace:strace
 espeak-ng:espeak-ng
 sox:sox
+ffmpeg:ffmpeg
 '
 
 missing=''

@@ -10,6 +10,7 @@ const NAMES = {
   openssl: ['openssl'],
   strace: ['strace'],
   'espeak-ng': ['espeak-ng'],
+  ffmpeg: ['ffmpeg'],
 } as const;
 
 export type PeerName = keyof typeof NAMES;
