@@ -41,6 +41,8 @@ export class InnerLeg {
   // RFC 8839 §5.4: 4 and 22 characters of 6 bits at least; ice-chars, of which letters and digits are enough.
   readonly #local = { ufrag: iceText(8), pwd: iceText(24) };
   readonly #paths = new Map<string, Path>();
+  /** The one that the last datagram came by: saves writing its key for every packet. */
+  #lastPath: Path | undefined;
   #peer: Peer | undefined;
   #closed = false;
 
@@ -112,10 +114,16 @@ export class InnerLeg {
 
   /** One path object a remote address. Strangers get one too, for as long as it takes to see that they are strangers. */
   #path({ address, port }: Endpoint): Path {
-    const key = formatEndpoint({ address, port });
+    const last = this.#lastPath;
+    if (last && last.port === port && last.address === address) return last;
+    const to = { address, port };
+    const key = formatEndpoint(to);
     const known = this.#paths.get(key);
-    if (known) return known;
-    const path: Path = { key, address, port, send: (datagram) => this.#socket.send(datagram, { address, port }) };
+    if (known) {
+      this.#lastPath = known;
+      return known;
+    }
+    const path: Path = { key, address, port, send: (datagram) => this.#socket.send(datagram, to) };
     // Only the relays named in the answer are kept: a spray from many addresses leaves nothing behind.
     if (!this.#peer) this.#paths.set(key, path);
     return path;

@@ -81,6 +81,7 @@ export class PhoneCall {
     );
     this.#setupTimer = this.#deps.clock.setTimer(SETUP_MS, () => this.#refuse('media_failed', 'set-up took too long'));
     this.#open().catch((thrown: unknown) => {
+      if (this.#over()) return;
       const error = GatewayError.from(thrown);
       this.#refuse(refusalOf(error), error.message);
       if (error.code === 'ERR_INTERNAL') this.#log.error({ err: thrown }, 'call set-up failed');
@@ -113,9 +114,7 @@ export class PhoneCall {
     }
     // Codecs are checked before anything is opened: a refused call costs no port.
     agreeMedia(offer, { address: this.#invite.localAddress, rtpPort: 9, rtcpPort: 9 });
-    const [ports, inner] = await Promise.all([this.#deps.ports.open(), InnerLeg.create(this.#deps.inner)]);
-    this.#ports = ports;
-    this.#inner = inner;
+    const [ports, inner] = await this.#openSockets();
     if (this.#over()) return;
     this.#agreed = agreeMedia(offer, {
       address: this.#invite.localAddress,
@@ -145,6 +144,16 @@ export class PhoneCall {
     if (this.#over()) return;
     this.#state = 'connecting';
     inner.connect(this.#opened.answer);
+  }
+
+  /** When one of the two cannot be had, the other one is not lost: it is closed with the call. */
+  async #openSockets(): Promise<[RtpPorts, InnerLeg]> {
+    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), InnerLeg.create(this.#deps.inner)]);
+    if (ports.status === 'fulfilled') this.#ports = ports.value;
+    if (inner.status === 'fulfilled') this.#inner = inner.value;
+    if (ports.status === 'rejected') throw ports.reason;
+    if (inner.status === 'rejected') throw inner.reason;
+    return [ports.value, inner.value];
   }
 
   /** What the owner of the session may ask of us. Late commands find the call ended and do nothing. */

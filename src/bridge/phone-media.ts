@@ -205,9 +205,8 @@ export class PhoneMedia {
     const now = clock.now();
     const report = this.#rtcp.poll(now, clock.wallclock());
     if (report) this.#sendRtcp(report);
-    // A phone that put us on hold, or that only listens, owes us nothing.
-    const speaks = this.#audio.direction === 'sendrecv' || this.#audio.direction === 'recvonly';
-    if (!speaks) this.#heardAt = now;
+    // A phone that has put us on hold owes us nothing, music included; nor does one that only listens.
+    if (this.#audio.direction !== 'sendrecv') this.#heardAt = now;
     if (now - this.#heardAt >= this.#options.mediaTimeoutMs) {
       this.#deps.onTimeout();
       return;
