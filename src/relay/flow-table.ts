@@ -11,6 +11,8 @@ export interface Route {
   readonly nodeId: NodeId;
   /** The server ufrag that named the node; undefined when the node taught us this flow. */
   readonly ufrag: string | undefined;
+  /** Another owner that has verified a check of this client, while the first one still does: both get its datagrams. */
+  readonly also?: Route;
 }
 
 /** Why a datagram was not forwarded. Nothing is answered and nothing remembered for any of them. */
@@ -36,6 +38,12 @@ const IDLE_MS = 60_000;
 /** What the owner has never answered is not worth a minute: its check failed, or its session is long gone. */
 const UNANSWERED_MS = 10_000;
 
+/**
+ * A client without a check so long (three of RFC 7675's) has left its owner. One that has not may be claimed by another owner, whose client can
+ * forge addresses: then it keeps the one it has, and both get its datagrams.
+ */
+const LEFT_MS = 15_000;
+
 /** A phone on two networks with two address families each, twice over; what is beyond it is somebody multiplying state. */
 const FLOWS_A_UFRAG = 8;
 
@@ -44,9 +52,12 @@ const EVICTION_SAMPLE = 64;
 
 interface Flow {
   current: Route;
-  /** A valid check asks for another owner. It takes over when it answers: an unverified check must not tear a call from its owner. */
+  /** A valid check asks for another owner. It counts when that one answers: an unverified check must not tear a call from its owner. */
   next: Route | undefined;
   usedAt: number;
+  /** When the client last sent the current owner a check, and the last time it did and the owner sent something afterwards. */
+  askedAt: number;
+  verifiedAt: number;
   /** The owner has sent something to this client. */
   answered: boolean;
 }
@@ -80,7 +91,7 @@ export class FlowTable {
     if (!flow) return this.#admit(now, datagram, from);
     flow.usedAt = now;
     const isStun = (datagram[0] ?? 0xff) <= 3; // RFC 7983 §7
-    return isStun ? this.#reroute(flow, datagram) : flow.current;
+    return isStun ? this.#reroute(now, flow, datagram) : flow.current;
   }
 
   /** A node sends to a client or claims it: teaches a flow we do not know, and completes a change of owner that a check began. */
@@ -88,27 +99,30 @@ export class FlowTable {
     const flow = this.#flows.get(ref.key);
     if (!flow) {
       const client = ref.resolve();
-      this.#insert(now, { client, nodeId, ufrag: undefined }).answered = true;
+      const taught = this.#insert(now, { client, nodeId, ufrag: undefined });
+      taught.answered = true;
+      taught.verifiedAt = now;
       return client;
     }
     flow.usedAt = now;
     flow.answered = true;
-    if (flow.next?.nodeId === nodeId) {
-      this.#release(flow.current);
-      flow.current = flow.next;
-      flow.next = undefined;
+    const { current, next } = flow;
+    if (current.nodeId === nodeId) flow.verifiedAt = flow.askedAt;
+    else if (next?.nodeId === nodeId) {
+      if (now - flow.verifiedAt > LEFT_MS) this.#takeOver(now, flow, next);
+      else if (!current.also) flow.current = { ...current, also: next };
     }
-    return flow.current.client;
+    return current.client;
   }
 
   /** The node does not know the session. Only the node a flow leads to can end it. */
   gone(nodeId: NodeId, ref: ClientRef): void {
     const flow = this.#flows.get(ref.key);
     if (!flow) return;
-    if (flow.next?.nodeId === nodeId) {
-      this.#release(flow.next);
-      flow.next = undefined;
-    } else if (flow.current.nodeId === nodeId) this.#forget(ref.key, flow);
+    const { current, next } = flow;
+    if (next?.nodeId === nodeId) this.#dropNext(flow);
+    else if (current.nodeId === nodeId && next && current.also) this.#takeOver(flow.usedAt, flow, next);
+    else if (current.nodeId === nodeId) this.#forget(ref.key, flow);
   }
 
   /** Looks at up to `steps` flows, from where the last sweep ended, and forgets those that are over. */
@@ -131,11 +145,15 @@ export class FlowTable {
     return this.#insert(now, { client, nodeId, ufrag }).current;
   }
 
-  #reroute(flow: Flow, datagram: Buffer): Route | FlowDrop {
+  #reroute(now: number, flow: Flow, datagram: Buffer): Route | FlowDrop {
     const ufrag = serverUfrag(datagram);
     const { current, next } = flow;
-    if (ufrag === undefined || ufrag === current.ufrag) return current;
+    if (ufrag === undefined) return current;
     if (ufrag === next?.ufrag) return next;
+    if (ufrag === current.ufrag) {
+      flow.askedAt = now;
+      return current;
+    }
     const nodeId = this.#ownerOf(ufrag);
     if (typeof nodeId === 'string') return nodeId;
     const route: Route = { client: current.client, nodeId, ufrag };
@@ -143,12 +161,28 @@ export class FlowTable {
     if (nodeId === current.nodeId) {
       // The same owner: an ICE restart, another session from the same port, or the ufrag of a flow we were taught.
       this.#release(current);
-      flow.current = route;
-      return route;
+      flow.current = current.also ? { ...route, also: current.also } : route;
+      flow.askedAt = now;
+      return flow.current;
     }
-    if (next) this.#release(next);
+    if (next) this.#dropNext(flow);
     flow.next = route;
     return route;
+  }
+
+  /** The client is the next owner's now. */
+  #takeOver(now: number, flow: Flow, next: Route): void {
+    this.#release(flow.current);
+    flow.current = next;
+    flow.next = undefined;
+    flow.askedAt = flow.verifiedAt = now;
+  }
+
+  #dropNext(flow: Flow): void {
+    if (flow.next) this.#release(flow.next);
+    flow.next = undefined;
+    const { client, nodeId, ufrag } = flow.current;
+    flow.current = { client, nodeId, ufrag };
   }
 
   #ownerOf(ufrag: string): NodeId | FlowDrop {
@@ -161,7 +195,8 @@ export class FlowTable {
 
   #insert(now: number, route: Route): Flow {
     if (this.#flows.size >= this.#capacity) this.#evict();
-    const flow: Flow = { current: route, next: undefined, usedAt: now, answered: false };
+    const never = Number.NEGATIVE_INFINITY;
+    const flow: Flow = { current: route, next: undefined, usedAt: now, askedAt: now, verifiedAt: never, answered: false };
     this.#flows.set(route.client.key, flow);
     if (route.ufrag !== undefined) this.#count(route.ufrag, 1);
     return flow;

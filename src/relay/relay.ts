@@ -76,6 +76,7 @@ export class Relay {
     }
     this.#up += 1;
     this.#link.send(route.nodeId, route.client, datagram);
+    if (route.also) this.#link.send(route.also.nodeId, route.also.client, datagram);
   }
 
   #fromNode(nodeId: NodeId, ref: ClientRef, datagram: Buffer): void {

@@ -12,6 +12,7 @@ import type { Path } from '../webrtc/path.ts';
 import { loadSctp } from '../webrtc/sctp/werift-sctp.ts';
 import { readUsername } from '../webrtc/stun/read-username.ts';
 import { HostedSession, type HostedSessionDeps } from './hosted-session.ts';
+import { PathOwners } from './path-owners.ts';
 
 export interface TransceiverDeps extends HostedSessionDeps {
   readonly metrics: Metrics;
@@ -30,8 +31,8 @@ export class Transceiver implements LegHost {
   readonly #deps: TransceiverDeps;
   readonly #options: TransceiverOptions;
   readonly #byUfrag = new Map<string, HostedSession>();
-  /** By the key of a verified path; what is not STUN finds its session here. At most 8 a session. */
-  readonly #byPath = new Map<string, HostedSession>();
+  /** By verified paths what is not STUN finds its session. At most 8 a session. */
+  readonly #byPath = new PathOwners<HostedSession>();
   readonly #ended: Counter<'cause'>;
   readonly #stray: Counter<'kind'>;
   #opening = 0;
@@ -119,10 +120,8 @@ export class Transceiver implements LegHost {
         audio,
         // Active saves a round trip: our ClientHello follows the first verified check at once.
         dtlsRole: offer.setup === 'active' ? 'server' : 'client',
-        onPathVerified: (path) => this.#byPath.set(path.key, hosted),
-        onPathDropped: (path) => {
-          if (this.#byPath.get(path.key) === hosted) this.#byPath.delete(path.key);
-        },
+        onPathVerified: (path) => this.#byPath.add(path.key, hosted),
+        onPathDropped: (path) => this.#byPath.remove(path.key, hosted),
         onEnded: (cause) => this.#forget(ufrag, cause),
       },
       opening,
@@ -147,14 +146,22 @@ export class Transceiver implements LegHost {
   /** RFC 7983: STUN finds its session by the ufrag, everything else by a path that a verified check has made known. */
   #route(datagram: Buffer, path: Path): void {
     const kind = packetKind(datagram);
-    const hosted = kind === 'stun' ? this.#byStun(datagram) : this.#byPath.get(path.key);
-    if (hosted) {
-      hosted.peer.handleDatagram(datagram, path, this.#deps.clock.now());
+    const owners = this.#byPath.of(path.key);
+    const now = this.#deps.clock.now();
+    if (kind === 'stun') {
+      const hosted = this.#byStun(datagram);
+      if (hosted) {
+        hosted.peer.handleDatagram(datagram, path, now);
+        return;
+      }
+    } else if (owners) {
+      // A peer decrypts in place.
+      for (const { peer } of owners) peer.handleDatagram(owners.length > 1 ? Buffer.from(datagram) : datagram, path, now);
       return;
     }
     this.#stray.inc({ kind });
-    // A check with the ufrag of a dead session may carry a living caller's forged address: his flow must not be forgotten for it.
-    if (!this.#byPath.has(path.key)) this.#deps.link.gone(path);
+    // A forged datagram with a client's address must not make the relay forget that client.
+    if (!owners) this.#deps.link.gone(path);
   }
 
   #byStun(datagram: Buffer): HostedSession | undefined {

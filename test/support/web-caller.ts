@@ -1,4 +1,4 @@
-import { createOpusDecoder, createOpusEncoder, type OpusEncoder } from '../../src/audio/opus.ts';
+import { createOpusDecoder, createOpusEncoder, loadOpus, type OpusEncoder } from '../../src/audio/opus.ts';
 import { formatEndpoint } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { randomText } from '../../src/base/ids.ts';
@@ -105,6 +105,7 @@ export class WebCaller {
     const opened = await host.open({ origin: { kind: 'browser' }, offer }, leg);
     caller = new WebCaller(socket, { ...options, identity }, { opened, local });
     for (const command of early) caller.#command(command);
+    await loadOpus();
     caller.#encoder = await createOpusEncoder({ sampleRateHz: WEB_RATE_HZ, profile: 'interior' });
     if (options.connect !== false) caller.connect();
     return caller;
@@ -199,6 +200,7 @@ export class WebCaller {
     if (!first || !last) return new Int16Array();
     const place = (timestamp: number): number => Math.round((((timestamp - first.timestamp) | 0) * WEB_RATE_HZ) / 48_000);
     const samples = new Int16Array(Math.max(0, place(last.timestamp)) + FRAME_SAMPLES);
+    await loadOpus();
     const decoder = await createOpusDecoder({ sampleRateHz: WEB_RATE_HZ });
     for (const { payload, timestamp } of arrivals) {
       const pcm = decoder.decode(payload);

@@ -17,6 +17,11 @@ function nodeOf(route: Route | string): number | string {
   return typeof route === 'string' ? route : route.nodeId;
 }
 
+/** All nodes that get the datagram. */
+function routesOf(route: Route | string): readonly number[] {
+  return typeof route === 'string' ? [] : [route.nodeId, ...(route.also ? routesOf(route.also) : [])];
+}
+
 describe('the first datagram of a client', () => {
   it('that is a check for a session of ours makes a flow, and what follows goes the same way unread', () => {
     const flows = table();
@@ -77,14 +82,53 @@ describe('a flow', () => {
     flows.route(0, checkFor(ufragOf(7)), at(1));
     flows.answered(0, 7, ref(1));
     const other = checkFor(ufragOf(8));
-    expect(nodeOf(flows.route(1, other, at(1)))).toBe(8);
-    expect(nodeOf(flows.route(2, DTLS, at(1)))).toBe(7); // nobody has verified that check yet
-    flows.answered(3, 7, ref(1)); // the old owner is still talking
-    expect(nodeOf(flows.route(3, RTP, at(1)))).toBe(7);
-    flows.answered(4, 8, ref(1));
-    expect(nodeOf(flows.route(5, DTLS, at(1)))).toBe(8);
-    flows.answered(6, 7, ref(1)); // a late packet of the old owner changes nothing
-    expect(nodeOf(flows.route(7, DTLS, at(1)))).toBe(8);
+    const moved = 15_001;
+    expect(nodeOf(flows.route(moved, other, at(1)))).toBe(8);
+    expect(nodeOf(flows.route(moved, DTLS, at(1)))).toBe(7); // nobody has verified that check yet
+    flows.answered(moved, 7, ref(1)); // the old owner is still talking
+    expect(nodeOf(flows.route(moved, RTP, at(1)))).toBe(7);
+    flows.answered(moved, 8, ref(1));
+    expect(nodeOf(flows.route(moved, DTLS, at(1)))).toBe(8);
+    flows.answered(moved, 7, ref(1)); // a late packet of the old owner changes nothing
+    expect(nodeOf(flows.route(moved, DTLS, at(1)))).toBe(8);
+  });
+
+  it('moves at once from an owner that never answered', () => {
+    const flows = table();
+    flows.route(0, checkFor(ufragOf(7)), at(1));
+    flows.route(1, checkFor(ufragOf(8)), at(1));
+    flows.answered(2, 8, ref(1));
+    expect(routesOf(flows.route(3, RTP, at(1)))).toEqual([8]);
+  });
+
+  it('cannot be taken from an owner whose client is there: both get what comes', () => {
+    const flows = table();
+    const own = checkFor(ufragOf(7));
+    const forged = checkFor(ufragOf(8));
+    for (let now = 0; now < 60_000; now += 500) {
+      flows.route(now, own, at(1));
+      flows.answered(now, 7, ref(1));
+      for (let n = 0; n < 3; n += 1) flows.route(now, forged, at(1));
+      flows.answered(now, 8, ref(1));
+      expect(routesOf(flows.route(now, RTP, at(1)))).toEqual([7, 8]);
+    }
+    // A third owner takes the second one's place, not the first one's.
+    flows.route(60_000, checkFor(ufragOf(9)), at(1));
+    expect(routesOf(flows.route(60_000, RTP, at(1)))).toEqual([7]);
+    flows.answered(60_001, 9, ref(1));
+    expect(routesOf(flows.route(60_002, RTP, at(1)))).toEqual([7, 9]);
+    flows.gone(9, ref(1));
+    expect(routesOf(flows.route(60_003, RTP, at(1)))).toEqual([7]);
+  });
+
+  it('is left to the other owner when the first one knows nothing of the session any more', () => {
+    const flows = table();
+    flows.route(0, checkFor(ufragOf(7)), at(1));
+    flows.answered(0, 7, ref(1));
+    flows.route(1, checkFor(ufragOf(8)), at(1));
+    flows.answered(1, 8, ref(1));
+    flows.gone(7, ref(1));
+    expect(routesOf(flows.route(2, RTP, at(1)))).toEqual([8]);
   });
 
   it('stays when a check on it has a forged name', () => {
