@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseClientHello, writeClientHello } from '../../src/webrtc/dtls/hello.ts';
+import { parseRecords } from '../../src/webrtc/dtls/record.ts';
+import { clientHello } from '../support/dtls-forgery.ts';
+import { DtlsPair, type Side } from '../support/dtls-pair.ts';
+import { seededRandom } from '../support/random.ts';
+
+/** Changes, cuts, lengthens, doubles or joins: what a datagram may look like after a hostile hand. */
+function mutate(datagram: Buffer, others: readonly Buffer[], random: () => number): Buffer {
+  const at = (length: number) => Math.floor(random() * length);
+  const bytes = Buffer.from(datagram);
+  switch (at(7)) {
+    case 0:
+      for (let i = 0; i <= at(8); i++) bytes[at(bytes.length)]! ^= 1 << at(8);
+      return bytes;
+    case 1:
+      return bytes.subarray(0, at(bytes.length));
+    case 2:
+      return Buffer.concat([bytes, Buffer.from(Array.from({ length: at(100) }, () => at(256)))]);
+    case 3:
+      return Buffer.concat([bytes, others[at(others.length)] ?? bytes]);
+    case 4:
+      bytes[at(Math.min(26, bytes.length))] = at(256);
+      return bytes;
+    case 5: {
+      const from = at(bytes.length);
+      return Buffer.concat([bytes.subarray(0, from), bytes.subarray(at(bytes.length))]);
+    }
+    default:
+      return Buffer.from(Array.from({ length: at(300) }, (_, i) => (i === 0 ? 20 + at(8) : at(256))));
+  }
+}
+
+describe('mutated handshakes', () => {
+  it('never throw, in 1500 of them, and the genuine messages still get through', () => {
+    for (let seed = 1; seed <= 1500; seed++) {
+      const random = seededRandom(seed);
+      const seen: Buffer[] = [];
+      const pair: DtlsPair = new DtlsPair({
+        seed,
+        tap: (from, datagram) => {
+          seen.push(Buffer.from(datagram));
+          // Mutants ahead of the genuine datagram, and in the other direction as well.
+          const peer: Side = from === 'client' ? 'server' : 'client';
+          for (let i = 0; i < 3; i++) {
+            const mutant = mutate(datagram, seen, random);
+            const target = random() < 0.7 ? peer : from;
+            pair.clock.setTimer(random() * 15, () => pair.inject(target, mutant));
+          }
+          return datagram;
+        },
+      });
+      pair.run(20_500);
+      // Whoever sees and changes everything can spoil a transcript; then both sides say so, and neither believes in a wrong peer.
+      const states = [pair.client.state, pair.server.state];
+      expect(
+        states.filter((state) => state === 'connecting' || state === 'new'),
+        `seed ${seed}`,
+      ).toEqual([]);
+      const genuine = new DtlsPair({ seed }).run(1000);
+      if (seed % 100 === 0) expect(genuine.areConnected).toBe(true);
+    }
+  });
+});
+
+describe('parsers', () => {
+  it('take any bytes without throwing', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), (array) => {
+        const bytes = Buffer.from(array);
+        parseRecords(bytes);
+        parseClientHello(bytes);
+      }),
+    );
+  });
+
+  it('read back the ClientHello that was written', () => {
+    const buffers = (max: number) => fc.uint8Array({ maxLength: max }).map((array) => Buffer.from(array));
+    const extensions = fc.uniqueArray(fc.tuple(fc.nat(65535), buffers(40)), { maxLength: 10, selector: ([type]) => type });
+    fc.assert(
+      fc.property(
+        buffers(32),
+        buffers(255),
+        fc.array(fc.nat(65535), { maxLength: 20 }),
+        extensions,
+        (sessionId, cookie, cipherSuites, pairs) => {
+          const hello = clientHello({ sessionId, cookie, cipherSuites, extensions: new Map(pairs) });
+          expect(parseClientHello(writeClientHello(hello))).toEqual(hello);
+        },
+      ),
+    );
+  });
+});
