@@ -51,6 +51,8 @@ export class Uplink {
   readonly #framer: Framer;
   readonly #silence: Int16Array;
   #concealing = false;
+  /** A key is or was held since the last audio: the hole it leaves is silence, not loss. */
+  #keyHeld = false;
   #expectedTimestamp: number | undefined;
   #lastArrivalAt: number | undefined;
   #silent = false;
@@ -81,8 +83,11 @@ export class Uplink {
       this.#unknownPayload += 1;
       return undefined;
     }
-    this.#lastArrivalAt = now;
-    this.#silent = false;
+    // While a key is held no audio comes, and time goes on all the same.
+    if (packet.payloadType === payloadType) {
+      this.#lastArrivalAt = now;
+      this.#silent = false;
+    }
     this.#reorder.push(packet, now);
     this.drain(now);
     return packet;
@@ -139,8 +144,13 @@ export class Uplink {
   }
 
   #release(packet: RtpPacket, now: number): void {
-    if (packet.payloadType === this.#options.payloadType) this.#decode(packet);
-    else this.#events.push(packet, now);
+    if (packet.payloadType === this.#options.payloadType) {
+      this.#decode(packet);
+      this.#keyHeld = false;
+      return;
+    }
+    this.#keyHeld = true;
+    this.#events.push(packet, now);
   }
 
   #decode(packet: RtpPacket): void {
@@ -154,13 +164,13 @@ export class Uplink {
     this.#framer.push(pcm);
   }
 
-  /** A jump of the timestamp: lost audio is concealed, a marker says that the sender was silent. */
+  /** A jump of the timestamp: lost audio is concealed, a marker or a key says that the sender was silent. */
   #fillGap(packet: RtpPacket): void {
     if (this.#expectedTimestamp === undefined) return;
     const jump = (packet.timestamp - this.#expectedTimestamp) | 0;
     const frames = Math.round(jump / FRAME_TICKS);
     if (frames <= 0) return;
-    if (packet.marker) {
+    if (packet.marker || this.#keyHeld) {
       // The ticks have let this silence pass already, but for what lies below their threshold.
       for (let n = 0; n < Math.min(frames, SILENCE_AFTER_MS / FRAME_MS) && !this.#silent; n++) this.#pushSilence();
       return;
