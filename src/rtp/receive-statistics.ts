@@ -20,6 +20,7 @@ export class ReceiveStatistics {
   #receivedBefore = 0;
   #jitter = 0;
   #transit: number | undefined;
+  #timestamp: number | undefined;
   /** First number of what may be a new numbering. */
   #badSequence = -1;
 
@@ -51,6 +52,9 @@ export class ReceiveStatistics {
 
   handle(sequenceNumber: number, timestamp: number, now: number): void {
     this.#count(sequenceNumber);
+    // A key keeps its timestamp while it is held (RFC 4733 §2.2): when its packets come says nothing of jitter.
+    if (timestamp === this.#timestamp) return;
+    this.#timestamp = timestamp;
     const transit = (Math.round((now * this.#clockRateHz) / 1000) - timestamp) | 0;
     if (this.#transit !== undefined) {
       const step = Math.abs(distance32(this.#transit, transit));

@@ -122,6 +122,18 @@ describe('receive statistics', () => {
     expect(statistics.jitterMs).toBeCloseTo(20, 0);
   });
 
+  it('do not take a held key for jitter: its packets repeat one timestamp', () => {
+    const statistics = new ReceiveStatistics(8000);
+    let sequence = 0;
+    for (let n = 0; n < 100; n++) {
+      const held = n >= 40 && n < 60;
+      // RFC 4733 §2.5.1.4: the last packet is sent three times.
+      for (let copy = n === 59 ? 3 : 1; copy > 0; copy--) statistics.handle(sequence++, (held ? 40 : n) * 160, n * 20);
+    }
+    expect(statistics.jitterMs).toBe(0);
+    expect(statistics.lost).toBe(0);
+  });
+
   it('do not take a new clock for jitter', () => {
     const statistics = new ReceiveStatistics(8000);
     for (let i = 0; i < 50; i += 1) statistics.handle(i, i * 160, i * 20);
