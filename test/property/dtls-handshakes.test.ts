@@ -33,15 +33,38 @@ function mutate(datagram: Buffer, others: readonly Buffer[], random: () => numbe
 }
 
 describe('mutated handshakes', () => {
-  it('never throw, in 1500 of them, and the genuine messages still get through', () => {
+  it('of others never throw, in 1500 runs, and do not keep the genuine handshake from completing', () => {
+    const recorded = new DtlsPair().run(1000);
+    const old = { client: recorded.sent.client, server: recorded.sent.server };
+    const all = [...old.client, ...old.server];
     for (let seed = 1; seed <= 1500; seed++) {
+      const random = seededRandom(seed);
+      const pair = new DtlsPair({ seed });
+      const inject = (side: Side) => {
+        // What the peer would send, mostly.
+        const source = random() < 0.8 ? old[side === 'client' ? 'server' : 'client'] : all;
+        pair.inject(side, mutate(source[Math.floor(random() * source.length)]!, all, random));
+      };
+      for (let i = 0; i < 4; i++) inject(random() < 0.5 ? 'client' : 'server');
+      pair.start();
+      for (let ms = 0; ms < 60; ms += 5) {
+        inject(random() < 0.5 ? 'client' : 'server');
+        pair.clock.advance(5);
+      }
+      pair.clock.advance(8000);
+      expect([pair.client.state, pair.server.state], `seed ${seed}`).toEqual(['connected', 'connected']);
+    }
+  });
+
+  it('of its own, sent ahead of every datagram by somebody who sees them all, rarely spoil it', () => {
+    let connected = 0;
+    for (let seed = 1; seed <= 500; seed++) {
       const random = seededRandom(seed);
       const seen: Buffer[] = [];
       const pair: DtlsPair = new DtlsPair({
         seed,
         tap: (from, datagram) => {
           seen.push(Buffer.from(datagram));
-          // Mutants ahead of the genuine datagram, and in the other direction as well.
           const peer: Side = from === 'client' ? 'server' : 'client';
           for (let i = 0; i < 3; i++) {
             const mutant = mutate(datagram, seen, random);
@@ -52,15 +75,15 @@ describe('mutated handshakes', () => {
         },
       });
       pair.run(20_500);
-      // Whoever sees and changes everything can spoil a transcript; then both sides say so, and neither believes in a wrong peer.
+      // A transcript can be spoiled so; then the handshake fails in time, and never with a wrong peer.
       const states = [pair.client.state, pair.server.state];
       expect(
         states.filter((state) => state === 'connecting' || state === 'new'),
         `seed ${seed}`,
       ).toEqual([]);
-      const genuine = new DtlsPair({ seed }).run(1000);
-      if (seed % 100 === 0) expect(genuine.areConnected).toBe(true);
+      if (pair.areConnected) connected += 1;
     }
+    expect(connected, 'of 500; 494 in a measured run').toBeGreaterThan(470);
   });
 });
 
