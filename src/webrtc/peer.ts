@@ -68,7 +68,10 @@ export class Peer {
     this.#state = 'checking';
     this.#startedAt = this.#deps.clock.now();
     const timeoutMs = this.#options.setupTimeoutMs ?? SETUP_TIMEOUT_MS;
-    this.#setupTimer = this.#deps.clock.setTimer(timeoutMs, () => this.#finish('setup_timeout'));
+    this.#setupTimer = this.#deps.clock.setTimer(timeoutMs, () => {
+      const suspicion = this.#connection?.snapshot().suspicion;
+      this.#finish(suspicion === undefined ? 'setup_timeout' : `dtls_failed: ${suspicion}`);
+    });
     this.#ice.run((now) => this.#agent.start(now));
   }
 
