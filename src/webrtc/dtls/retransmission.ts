@@ -4,6 +4,8 @@ const DEFAULT_MS = 200;
 const MIN_MS = 100;
 /** RFC 6347 §4.2.4.1 allows 60 s, for peers that may be in no hurry. A caller hears every second of it. */
 const MAX_MS = 1000;
+/** Two doublings: from then on it is loss, not a path that is slower than we think. A flight is 1.3 kB. */
+const MAX_GROWTH = 4;
 
 /** When to send a flight again: doubling from two round trips (RFC 6347 §4.2.4). */
 export class Retransmission {
@@ -28,7 +30,7 @@ export class Retransmission {
 
   /** The flight was sent again because its time had come. */
   backOff(now: number): void {
-    this.#delayMs = Math.min(MAX_MS, 2 * this.#delayMs);
+    this.#delayMs = Math.min(MAX_MS, MAX_GROWTH * this.#firstMs, 2 * this.#delayMs);
     this.#at = now + this.#delayMs;
   }
 
