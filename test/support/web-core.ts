@@ -39,6 +39,8 @@ export class WebLeg {
   #settle: (() => void) | undefined;
   readonly commands: ('answer' | `reject ${RejectCause}` | `hangup ${EndCause}`)[] = [];
   summary: SessionSummary | undefined;
+  /** When the last word came (performance.now() ms). */
+  endedAt = 0;
   /** The session has said its last word. */
   readonly #over = new Promise<void>((resolve) => {
     this.#settle = resolve;
@@ -53,6 +55,7 @@ export class WebLeg {
     hangup: (cause) => this.commands.push(`hangup ${cause}`),
     report: (summary) => {
       this.summary = summary;
+      this.endedAt = performance.now();
       this.#settle?.();
     },
   };
