@@ -13,7 +13,8 @@ export function recordOf(report: CallReport): CallRecord {
     setup_acknowledged_ms: setup.acknowledgedMs,
     setup_first_audio_ms: setup.firstAudioMs,
     packets_in: media?.rtcp.received.packets,
-    packets_lost: media?.rtcp.received.lost,
+    // RTCP subtracts what came twice (RFC 3550 §6.4.1); a record should not.
+    packets_lost: media && media.rtcp.received.lost + media.uplink.reorder.discarded.duplicate,
     jitter_ms: rounded(media?.rtcp.received.jitterMs),
     packets_discarded: media && sum(media.uplink.reorder.discarded),
     packets_out: media?.rtcp.sent.packets,

@@ -12,8 +12,12 @@ const FRAME_TICKS = (OPUS_CLOCK_HZ * FRAME_MS) / 1000;
 /** Longer holes are silence: concealment beyond 200 ms only drones. */
 const MAX_CONCEALED_FRAMES = 10;
 
-/** Without a packet for this long the person is silent (suppressed silence, hold, or a dead network): time goes on without them. */
-const SILENCE_AFTER_MS = 60;
+/**
+ * Without a packet for this long the person is silent (suppressed silence, hold, or a dead network): time goes on without
+ * them. Three lost packets in a row look the same for 20 + 60 ms and the 30 ms that the bridge waits for them: those are
+ * to be concealed, not taken for silence.
+ */
+const SILENCE_AFTER_MS = 120;
 
 export interface UplinkOptions {
   /** Payload type of Opus. */
