@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Endpoint } from './base/addresses.ts';
+import type { TransportAddress } from './base/addresses.ts';
 import type { Clock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import type { Metrics } from './base/metrics.ts';
@@ -50,25 +50,25 @@ export interface Inside {
 
 /**
  * Joins relay and transceiver: by calls when they are alone in one process, else by MACed frames on the inner port.
- * @param endpoints where clients reach the relay of this process; undefined when it has none
+ * @param candidates where clients reach the relay of this process; undefined when it has none
  * @throws GatewayError ERR_PORT_IN_USE
  */
 export async function openInside(
   deps: { readonly clock: Clock; readonly metrics: Metrics; readonly membership: Membership },
   config: Config,
-  endpoints: readonly Endpoint[] | undefined,
+  candidates: readonly TransportAddress[] | undefined,
 ): Promise<Inside> {
   const { clock, metrics, membership } = deps;
   const { nodeId } = membership.self;
   if (!config.node) {
-    const { relayLink, transceiverLink } = directLink({ nodeId, endpoints: endpoints ?? [] });
+    const { relayLink, transceiverLink } = directLink({ nodeId, endpoints: candidates ?? [] });
     return { relayLink, transceiverLink, close: () => relayLink.close() };
   }
   const socket = await bindUdp({ address: config.bind, port: config.node.innerPort }, '--inner-port');
   const wire = new InnerWire({ socket, keys: deriveRelayKeys(membership.keys), clock, metrics }, { nodeId });
   const relayLink = config.roles.includes('transceiver') ? new UdpRelayLink({ wire, clock }) : undefined;
   const { directory } = membership;
-  const transceiverLink = endpoints ? new UdpTransceiverLink({ wire, directory, clock }, { endpoints }) : undefined;
+  const transceiverLink = candidates && new UdpTransceiverLink({ wire, directory, clock }, { endpoints: candidates });
   return {
     relayLink,
     transceiverLink,

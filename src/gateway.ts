@@ -1,12 +1,11 @@
 import { liveOpusCodecs } from './audio/opus.ts';
 import { warmUpOpus } from './audio/opus-warm-up.ts';
-import { type Endpoint, formatEndpoint } from './base/addresses.ts';
+import { formatEndpoint, type TransportAddress } from './base/addresses.ts';
 import { type Clock, systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import { createLog, type Logger } from './base/log.ts';
 import { Metrics } from './base/metrics.ts';
 import { type Ticker, WorkerTicker } from './base/ticker.ts';
-import { bindUdp } from './base/udp.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
@@ -23,8 +22,9 @@ import { EmbeddedAgent } from './realtime/embedded/agent.ts';
 import { loadPrompts } from './realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
 import { createSessionMetrics } from './realtime/session-metrics.ts';
-import { publicEndpoints } from './relay/public-endpoints.ts';
+import { publicCandidates, publicEndpoints } from './relay/public-endpoints.ts';
 import { Relay } from './relay/relay.ts';
+import { openRelayPorts } from './relay/relay-ports.ts';
 import { RtpPortPool } from './rtp/ports.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
@@ -144,23 +144,25 @@ class RunningGateway implements Gateway {
   /** @returns the wire behind the relay, for a transceiver in the same process */
   async #startRelay(membership: Membership): Promise<Inside> {
     const { bind, publicAddress } = this.#config;
-    const socket = await bindUdp({ address: bind, port: this.#config.relay.port }, '--relay-port');
-    const endpoints = publicEndpoints(socket.local, publicAddress);
-    const inside = await this.#openInside(membership, endpoints).catch((thrown: unknown) => {
-      socket.close();
+    const ports = await openRelayPorts({ address: bind, port: this.#config.relay.port });
+    const { local } = ports.socket;
+    const candidates = publicCandidates(publicEndpoints(local, publicAddress));
+    const inside = await this.#openInside(membership, candidates).catch((thrown: unknown) => {
+      ports.socket.close();
+      ports.listener.close();
       throw thrown;
     });
     if (!inside.transceiverLink) throw new GatewayError('ERR_INTERNAL', 'a relay without its link');
     const keys = deriveRelayKeys(membership.keys);
-    const relay = new Relay({ socket, link: inside.transceiverLink, keys, clock: this.#clock, metrics: this.#metrics });
+    const relay = new Relay({ ...ports, link: inside.transceiverLink, keys, clock: this.#clock, metrics: this.#metrics });
     this.#relay = relay;
     this.#stops.push(() => relay.close());
-    this.doors.push({ name: 'relay', detail: `udp ${formatEndpoint(socket.local)}` });
+    this.doors.push({ name: 'relay', detail: `udp+tcp ${formatEndpoint(local)}` });
     return inside;
   }
 
-  async #openInside(membership: Membership, endpoints: readonly Endpoint[] | undefined): Promise<Inside> {
-    const inside = await openInside({ clock: this.#clock, metrics: this.#metrics, membership }, this.#config, endpoints);
+  async #openInside(membership: Membership, candidates: readonly TransportAddress[] | undefined): Promise<Inside> {
+    const inside = await openInside({ clock: this.#clock, metrics: this.#metrics, membership }, this.#config, candidates);
     this.#stops.push(() => inside.close());
     return inside;
   }

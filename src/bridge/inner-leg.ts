@@ -5,6 +5,7 @@ import { GatewayError } from '../base/errors.ts';
 import { randomText, randomUint32 } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { bindUdp, type DatagramSocket } from '../base/udp.ts';
+import type { IceCandidate } from '../sdp/ice-candidate.ts';
 import { parseWebRtcAnswer, writeWebRtcOffer } from '../sdp/webrtc.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { Path } from '../webrtc/path.ts';
@@ -70,7 +71,7 @@ export class InnerLeg {
     const parsed = parseWebRtcAnswer(answerText);
     if ('fault' in parsed) throw new GatewayError('ERR_MEDIA_FAILED', `the owner's answer is of no use: ${parsed.fault.detail}`);
     const { ice, fingerprints, setup } = parsed;
-    const candidates = ice.candidates.filter((each) => isIPv6(each.address) === isIPv6(this.#deps.bind)).map((each) => this.#path(each));
+    const candidates = ice.candidates.filter((each) => this.#reaches(each)).map((each) => this.#path(each));
     if (candidates.length === 0) throw new GatewayError('ERR_MEDIA_FAILED', 'the owner names no relay that we can reach');
     const peer = new Peer(this.#deps, {
       ice: {
@@ -110,6 +111,12 @@ export class InnerLeg {
 
   snapshot(): PeerSnapshot | undefined {
     return this.#peer?.snapshot();
+  }
+
+  /** Over UDP, and of a family our socket speaks: one bound to all of IPv6 speaks both. */
+  #reaches({ transport, address }: IceCandidate): boolean {
+    const { bind } = this.#deps;
+    return transport === 'udp' && (bind === '::' || isIPv6(address) === isIPv6(bind));
   }
 
   /** One path object a remote address. Strangers get one too, for as long as it takes to see that they are strangers. */

@@ -1,11 +1,19 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { formatEndpoint } from '../base/addresses.ts';
 
-/** A client's address as a map key: a number for IPv4 (address · 65536 + port, 48 bit), text for IPv6. */
+/** A client as a map key. Over UDP a number for IPv4 (address · 65536 + port, 48 bit), text for IPv6; over TCP -1 - flow id. */
 export type ClientKey = number | string;
 
 /** Address (16 bytes, IPv4 in its mapped form ::ffff:a.b.c.d) and port (2 bytes), as frames carry them. */
 export const CLIENT_ADDRESS_BYTES = 18;
+
+/** A relay gives each TCP connection a number of 32 bits, which goes with its frames. */
+export const FLOW_ID_BYTES = 4;
+
+/** Is this the key of a TCP connection? */
+export function isTcpKey(key: ClientKey): boolean {
+  return typeof key === 'number' && key < 0;
+}
 
 /** Whoever knows a client's key, and can say the rest when it is needed. */
 export interface ClientRef {
@@ -18,6 +26,7 @@ export class ClientAddress implements ClientRef {
   readonly address: string;
   readonly port: number;
   readonly key: ClientKey;
+  /** CLIENT_ADDRESS_BYTES; over TCP the flow id behind them. */
   readonly bytes: Uint8Array;
 
   private constructor(address: string, port: number, key: ClientKey, bytes: Uint8Array) {
@@ -31,6 +40,22 @@ export class ClientAddress implements ClientRef {
     return this;
   }
 
+  /** For people and for path keys: `192.0.2.7:5000`, `tcp:192.0.2.7:5000#17`. */
+  get text(): string {
+    const endpoint = formatEndpoint(this);
+    return isTcpKey(this.key) ? `tcp:${endpoint}#${-1 - Number(this.key)}` : endpoint;
+  }
+
+  /** The client of a TCP connection. @param flowId unsigned 32 bits, one of a relay's connections */
+  static overTcp(address: string, port: number, flowId: number): ClientAddress | undefined {
+    const endpoint = ClientAddress.of(address, port);
+    if (!endpoint) return undefined;
+    const bytes = Buffer.alloc(CLIENT_ADDRESS_BYTES + FLOW_ID_BYTES);
+    bytes.set(endpoint.bytes);
+    bytes.writeUInt32BE(flowId, CLIENT_ADDRESS_BYTES);
+    return new ClientAddress(address, port, tcpKey(flowId), bytes);
+  }
+
   /** Undefined for what is no literal address, or one with a zone (fe80::1%eth0), which means nothing on another machine. */
   static of(address: string, port: number): ClientAddress | undefined {
     const key = isIP(address) ? clientKey(address, port) : undefined;
@@ -38,13 +63,18 @@ export class ClientAddress implements ClientRef {
     return key === undefined || !bytes ? undefined : new ClientAddress(address, port, key, bytes);
   }
 
-  /** Reads the 18 bytes at `offset`. */
-  static read(buffer: Buffer, offset: number): ClientAddress {
-    const bytes = Uint8Array.prototype.slice.call(buffer, offset, offset + CLIENT_ADDRESS_BYTES);
+  /** Reads the 18 bytes at `offset`, and for a client over TCP the flow id behind them. */
+  static read(buffer: Buffer, offset: number, overTcp = false): ClientAddress {
+    const length = CLIENT_ADDRESS_BYTES + (overTcp ? FLOW_ID_BYTES : 0);
+    const bytes = Uint8Array.prototype.slice.call(buffer, offset, offset + length);
     const port = buffer.readUInt16BE(offset + 16);
     const address = isMapped(buffer, offset) ? buffer.subarray(offset + 12, offset + 16).join('.') : ipv6Text(buffer, offset);
-    return new ClientAddress(address, port, readClientKey(buffer, offset), bytes);
+    return new ClientAddress(address, port, readClientKey(buffer, offset, overTcp), bytes);
   }
+}
+
+function tcpKey(flowId: number): number {
+  return -1 - flowId;
 }
 
 /** The key of an address as Node's sockets write it; undefined when it is no literal address. The IPv4 way makes no garbage. */
@@ -65,8 +95,9 @@ export function clientKey(address: string, port: number): ClientKey | undefined 
   return dots === 3 ? (value * 256 + octet) * 65536 + port : undefined;
 }
 
-/** The key of the address in a frame. Equal to clientKey of the same address. */
-export function readClientKey(buffer: Buffer, offset: number): ClientKey {
+/** The key of the client in a frame. Equal to clientKey of the same address, or to the key of the TCP connection. */
+export function readClientKey(buffer: Buffer, offset: number, overTcp = false): ClientKey {
+  if (overTcp) return tcpKey(buffer.readUInt32BE(offset + CLIENT_ADDRESS_BYTES));
   const port = buffer.readUInt16BE(offset + 16);
   if (isMapped(buffer, offset)) return buffer.readUInt32BE(offset + 12) * 65536 + port;
   return formatEndpoint({ address: ipv6Text(buffer, offset), port });

@@ -1,4 +1,4 @@
-import { type Endpoint, formatEndpoint } from '../base/addresses.ts';
+import type { TransportAddress } from '../base/addresses.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { NodeId } from './node-id.ts';
 import type { RelayedPath, RelayLink } from './relay-link.ts';
@@ -13,7 +13,7 @@ export interface DirectLink {
 }
 
 /** @param options.endpoints where clients reach the relay of this process */
-export function directLink(options: { readonly nodeId: NodeId; readonly endpoints: readonly Endpoint[] }): DirectLink {
+export function directLink(options: { readonly nodeId: NodeId; readonly endpoints: readonly TransportAddress[] }): DirectLink {
   const { nodeId, endpoints } = options;
   // A relay keeps one ClientAddress a flow: the path lives as long.
   const paths = new WeakMap<ClientAddress, DirectPath>();
@@ -56,7 +56,7 @@ class DirectPath implements RelayedPath {
   readonly #link: TransceiverLink;
 
   constructor(nodeId: NodeId, client: ClientAddress, link: TransceiverLink) {
-    this.key = formatEndpoint(client);
+    this.key = client.text;
     this.address = client.address;
     this.port = client.port;
     this.client = client;

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { CLIENT_ADDRESS_BYTES, ClientAddress, type ClientKey, type ClientRef, readClientKey } from './client-address.ts';
+import { CLIENT_ADDRESS_BYTES, ClientAddress, type ClientKey, type ClientRef, FLOW_ID_BYTES, readClientKey } from './client-address.ts';
 import { findKey, type RelayKeys } from './cluster-keys.ts';
 import type { NodeId } from './node-id.ts';
 
@@ -10,7 +10,8 @@ import type { NodeId } from './node-id.ts';
  *   frames, each: payload length 16 ‖ flags 8 ‖ client address 128 ‖ client port 16 ‖ payload
  *   MAC 64 (HMAC-SHA256 over all before it, truncated)
  *
- * The low four bits of flags are the kind of frame; the others are 0 (a TCP flow will have its bit there).
+ * The low four bits of flags are the kind of frame. Bit 4 says that the client comes over TCP: the first 32 bits of what the payload length
+ * counts are then the number of its connection. The other bits are 0.
  */
 export type FrameKind =
   /** A client's datagram, up or down, opaque. */
@@ -31,6 +32,9 @@ const DIRECTIONS: Record<Direction, number> = { up: 1, down: 2 };
 const KINDS: readonly (FrameKind | undefined)[] = [undefined, 'data', 'gone', 'hello', 'hello_ack', 'flow'];
 const KIND_CODES: Record<FrameKind, number> = { data: 1, gone: 2, hello: 3, hello_ack: 4, flow: 5 };
 
+const KIND_BITS = 0x0f;
+const TCP_BIT = 0x10;
+
 const MAGIC = 0x52;
 const VERSION = 1;
 const HEADER_BYTES = 25;
@@ -45,7 +49,7 @@ export const COALESCED_BYTES = 1400;
 export const MAX_PAYLOAD_BYTES = 8192;
 
 /** Room for the payload length, so that length and MAC cannot be made to disagree. */
-const MAX_DATAGRAM_BYTES = HEADER_BYTES + FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES + MAC_BYTES;
+const MAX_DATAGRAM_BYTES = HEADER_BYTES + FRAME_HEADER_BYTES + FLOW_ID_BYTES + MAX_PAYLOAD_BYTES + MAC_BYTES;
 
 export interface DatagramHeader {
   readonly direction: Direction;
@@ -74,23 +78,24 @@ export class DatagramWriter {
   }
 
   /** Would this payload still go into the datagram? An empty one takes any payload up to MAX_PAYLOAD_BYTES. */
-  fits(payloadBytes: number): boolean {
-    return this.empty ? payloadBytes <= MAX_PAYLOAD_BYTES : this.#sizeWith(payloadBytes) <= COALESCED_BYTES;
+  fits(payload: Uint8Array, client: Uint8Array = NO_CLIENT): boolean {
+    return this.empty ? payload.length <= MAX_PAYLOAD_BYTES : this.#endWith(payload, client) + MAC_BYTES <= COALESCED_BYTES;
   }
 
-  /** Adds a frame that fits. `client` is 18 bytes, all zero for frames about no client. */
+  /** Adds a frame that fits. `client` is the bytes of a ClientAddress; all zero for frames about no client. */
   add(kind: FrameKind, payload: Uint8Array, client: Uint8Array = NO_CLIENT): void {
-    const size = this.#sizeWith(payload.length);
-    if (size > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(size); // only ever the first frame: nothing to keep
+    const end = this.#endWith(payload, client);
+    if (end + MAC_BYTES > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(end + MAC_BYTES); // only ever the first frame: nothing to keep
     const buffer = this.#buffer;
-    let end = this.#end;
-    buffer[end] = payload.length >>> 8;
-    buffer[end + 1] = payload.length & 0xff;
-    buffer[end + 2] = KIND_CODES[kind];
-    end += 3;
-    for (let i = 0; i < CLIENT_ADDRESS_BYTES; i += 1) buffer[end + i] = client[i] ?? 0;
-    buffer.set(payload, end + CLIENT_ADDRESS_BYTES);
-    this.#end = end + CLIENT_ADDRESS_BYTES + payload.length;
+    const start = this.#end;
+    const clientBytes = client.length;
+    const length = payload.length + clientBytes - CLIENT_ADDRESS_BYTES;
+    buffer[start] = length >>> 8;
+    buffer[start + 1] = length & 0xff;
+    buffer[start + 2] = clientBytes > CLIENT_ADDRESS_BYTES ? KIND_CODES[kind] | TCP_BIT : KIND_CODES[kind];
+    for (let i = 0; i < clientBytes; i += 1) buffer[start + 3 + i] = client[i] ?? 0;
+    buffer.set(payload, start + 3 + clientBytes);
+    this.#end = end;
   }
 
   /** The finished datagram; the writer is empty again and keeps nothing of it. */
@@ -113,8 +118,8 @@ export class DatagramWriter {
     return buffer.subarray(0, end + MAC_BYTES);
   }
 
-  #sizeWith(payloadBytes: number): number {
-    return this.#end + FRAME_HEADER_BYTES + payloadBytes + MAC_BYTES;
+  #endWith(payload: Uint8Array, client: Uint8Array): number {
+    return this.#end + 3 + client.length + payload.length;
   }
 }
 
@@ -127,6 +132,7 @@ export class DatagramReader implements ClientRef {
   #next = 0;
   #end = 0;
   #clientAt = 0;
+  #overTcp = false;
   kind: FrameKind = 'data';
   /** The frame's payload: a view into the datagram. */
   payload: Buffer = this.#datagram;
@@ -160,11 +166,15 @@ export class DatagramReader implements ClientRef {
       const end = start + datagram.readUInt16BE(at);
       if (end > this.#end) break;
       this.#next = end;
-      const kind = KINDS[datagram[at + 2] ?? 0];
-      if (!kind) continue;
+      const flags = datagram[at + 2] ?? 0;
+      const kind = KINDS[flags & KIND_BITS];
+      const overTcp = (flags & TCP_BIT) !== 0;
+      const payloadAt = overTcp ? start + FLOW_ID_BYTES : start;
+      if (!kind || flags > (KIND_BITS | TCP_BIT) || payloadAt > end) continue;
       this.kind = kind;
       this.#clientAt = at + 3;
-      this.payload = datagram.subarray(start, end);
+      this.#overTcp = overTcp;
+      this.payload = datagram.subarray(payloadAt, end);
       return true;
     }
     this.#next = this.#end;
@@ -173,11 +183,11 @@ export class DatagramReader implements ClientRef {
 
   /** Of the frame's client. */
   get key(): ClientKey {
-    return readClientKey(this.#datagram, this.#clientAt);
+    return readClientKey(this.#datagram, this.#clientAt, this.#overTcp);
   }
 
   resolve(): ClientAddress {
-    return ClientAddress.read(this.#datagram, this.#clientAt);
+    return ClientAddress.read(this.#datagram, this.#clientAt, this.#overTcp);
   }
 }
 

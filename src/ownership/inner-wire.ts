@@ -90,8 +90,8 @@ export class InnerWire {
   /** Queues a frame; it leaves when this turn of the event loop has read its sockets. The payload is copied at once. */
   send(direction: Direction, receiver: NodeId, to: Endpoint, kind: FrameKind, payload: Uint8Array, client?: Uint8Array): void {
     const outlet = this.#outlet(direction, receiver, to);
-    if (!outlet.writer.fits(payload.length)) this.#flush(outlet);
-    if (!outlet.writer.fits(payload.length)) {
+    if (!outlet.writer.fits(payload, client)) this.#flush(outlet);
+    if (!outlet.writer.fits(payload, client)) {
       this.#drop('too_large');
       return;
     }

@@ -1,8 +1,8 @@
-import type { Endpoint } from '../base/addresses.ts';
+import type { TransportAddress } from '../base/addresses.ts';
 
 /** One client's flow through one relay, as the transceiver sees it. Structurally a webrtc Path. */
 export interface RelayedPath {
-  /** Differs for each relay and client address. */
+  /** Differs for each relay and client address, and for each TCP connection. */
   readonly key: string;
   /** The client's address as the relay saw it. */
   readonly address: string;
@@ -14,8 +14,8 @@ export interface RelayedPath {
 export interface RelayLink {
   /** A client's datagram. The buffer belongs to the receiver. */
   onDatagram: ((datagram: Buffer, path: RelayedPath) => void) | undefined;
-  /** Public addresses of the relays that are alive, for the candidates of an SDP answer. Never empty once `ready`. */
-  readonly candidates: readonly Endpoint[];
+  /** Where clients reach the relays that are alive, by UDP and by TCP, for the candidates of an SDP answer. Never empty once `ready`. */
+  readonly candidates: readonly TransportAddress[];
   /** Tells the relay to forget this flow: its session is not here. */
   gone(path: RelayedPath): void;
   close(): void;

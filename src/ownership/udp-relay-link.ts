@@ -1,6 +1,6 @@
-import { type Endpoint, formatEndpoint } from '../base/addresses.ts';
+import { formatEndpoint, type TransportAddress } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
-import type { ClientAddress, ClientKey } from './client-address.ts';
+import { type ClientAddress, type ClientKey, isTcpKey } from './client-address.ts';
 import { readHello } from './hello-frame.ts';
 import type { DatagramReader } from './inner-frame.ts';
 import type { InnerPeer, InnerWire } from './inner-wire.ts';
@@ -32,7 +32,7 @@ interface RelayState {
   /** Boot that has proven itself by a fresh hello. */
   greetedBootId: number;
   helloAt: number;
-  endpoints: readonly Endpoint[];
+  endpoints: readonly TransportAddress[];
   readonly paths: Map<ClientKey, UdpPath>;
 }
 
@@ -56,7 +56,7 @@ export class UdpRelayLink implements RelayLink {
     this.#sweep = clock.setTimer(RELAY_ALIVE_MS, () => this.#forgetIdle());
   }
 
-  get candidates(): readonly Endpoint[] {
+  get candidates(): readonly TransportAddress[] {
     const since = this.#clock.now() - RELAY_ALIVE_MS;
     return [...this.#relays.values()].filter((relay) => relay.helloAt >= since).flatMap((relay) => relay.endpoints);
   }
@@ -123,7 +123,13 @@ export class UdpRelayLink implements RelayLink {
   /** Tells a relay that has just started whose clients are ours. What the kernel drops of it, the next packet or check repairs. */
   #teach(relay: RelayState): void {
     const now = this.#clock.now();
-    for (const path of relay.paths.values()) {
+    for (const [key, path] of relay.paths) {
+      if (isTcpKey(key)) {
+        // Connections have died with the process that held them; their clients connect anew.
+        relay.paths.delete(key);
+        this.#paths -= 1;
+        continue;
+      }
       if (now - path.usedAt > PATH_IDLE_MS || now - path.sentAt < SPEAKING_MS) continue;
       this.#wire.send('down', relay.nodeId, relay.peer.endpoint, 'flow', NOTHING, path.client.bytes);
     }
@@ -153,8 +159,8 @@ export class UdpRelayLink implements RelayLink {
   }
 }
 
-function formatAll(endpoints: readonly Endpoint[]): string {
-  return endpoints.map(formatEndpoint).join();
+function formatAll(endpoints: readonly TransportAddress[]): string {
+  return endpoints.map((each) => `${each.transport}:${formatEndpoint(each)}`).join();
 }
 
 class UdpPath implements RelayedPath {
@@ -169,7 +175,7 @@ class UdpPath implements RelayedPath {
   readonly #clock: Clock;
 
   constructor(wire: InnerWire, clock: Clock, relay: RelayState, client: ClientAddress) {
-    this.key = `${formatNodeId(relay.nodeId)}/${formatEndpoint(client)}`;
+    this.key = `${formatNodeId(relay.nodeId)}/${client.text}`;
     this.address = client.address;
     this.port = client.port;
     this.relay = relay;

@@ -44,8 +44,11 @@ const UNANSWERED_MS = 10_000;
  */
 const LEFT_MS = 15_000;
 
-/** A phone on two networks with two address families each, twice over; what is beyond it is somebody multiplying state. */
-const FLOWS_A_UFRAG = 8;
+/**
+ * A phone on two networks with two address families each, over UDP and two TCP candidates, and once more after a change of network; what is
+ * beyond it is somebody multiplying state.
+ */
+const FLOWS_A_UFRAG = 16;
 
 /** How many flows are looked at to find one to give up: the least recently used of 64 is very nearly the least recently used of all. */
 const EVICTION_SAMPLE = 64;
@@ -83,9 +86,12 @@ export class FlowTable {
     return this.#flows.size;
   }
 
-  /** Where a client's datagram goes. A STUN check is read; everything else follows its flow unread. */
-  route(now: number, datagram: Buffer, from: Endpoint): Route | FlowDrop {
-    const key = clientKey(from.address, from.port);
+  /**
+   * Where a client's datagram goes. A STUN check is read; everything else follows its flow unread.
+   * @param from the source over UDP, or the client of a TCP connection
+   */
+  route(now: number, datagram: Buffer, from: Endpoint | ClientAddress): Route | FlowDrop {
+    const key = from instanceof ClientAddress ? from.key : clientKey(from.address, from.port);
     if (key === undefined) return 'bad_address';
     const flow = this.#flows.get(key);
     if (!flow) return this.#admit(now, datagram, from);
@@ -125,6 +131,16 @@ export class FlowTable {
     else if (current.nodeId === nodeId) this.#forget(ref.key, flow);
   }
 
+  /** The client's TCP connection is over, and its flow with it. */
+  forget(key: ClientKey): void {
+    const flow = this.#flows.get(key);
+    if (flow) this.#forget(key, flow);
+  }
+
+  has(key: ClientKey): boolean {
+    return this.#flows.has(key);
+  }
+
   /** Looks at up to `steps` flows, from where the last sweep ended, and forgets those that are over. */
   sweep(now: number, steps: number): void {
     for (let i = Math.min(steps, this.#flows.size); i > 0; i -= 1) {
@@ -135,12 +151,12 @@ export class FlowTable {
     }
   }
 
-  #admit(now: number, datagram: Buffer, from: Endpoint): Route | FlowDrop {
+  #admit(now: number, datagram: Buffer, from: Endpoint | ClientAddress): Route | FlowDrop {
     const ufrag = serverUfrag(datagram);
     if (ufrag === undefined) return 'no_check';
     const nodeId = this.#ownerOf(ufrag);
     if (typeof nodeId === 'string') return nodeId;
-    const client = ClientAddress.of(from.address, from.port);
+    const client = from instanceof ClientAddress ? from : ClientAddress.of(from.address, from.port);
     if (!client) return 'bad_address';
     return this.#insert(now, { client, nodeId, ufrag }).current;
   }

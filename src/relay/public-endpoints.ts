@@ -1,5 +1,5 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
-import { type Endpoint, formatEndpoint } from '../base/addresses.ts';
+import { type Endpoint, formatEndpoint, isLoopback, type TransportAddress } from '../base/addresses.ts';
 
 type Interfaces = Readonly<Record<string, readonly Pick<NetworkInterfaceInfo, 'address' | 'family' | 'internal'>[] | undefined>>;
 
@@ -34,4 +34,20 @@ function external(interfaces: Interfaces): string[] {
     .flatMap((each) => each ?? [])
     .filter(({ family, internal }) => family === 'IPv4' && !internal)
     .map(({ address }) => address);
+}
+
+/** A client opens a connection to each at once, and most will never need one. */
+const MAX_TCP_CANDIDATES = 2;
+
+/**
+ * What an SDP answer names: every endpoint over UDP, then the best ones over TCP (RFC 6544). Not loopback, where UDP always works, unless there
+ * is nothing else.
+ */
+export function publicCandidates(endpoints: readonly Endpoint[]): readonly TransportAddress[] {
+  const outside = endpoints.filter(({ address }) => !isLoopback(address));
+  const overTcp = (outside.length > 0 ? outside : endpoints).slice(0, MAX_TCP_CANDIDATES);
+  return [
+    ...endpoints.map((each): TransportAddress => ({ ...each, transport: 'udp' })),
+    ...overTcp.map((each): TransportAddress => ({ ...each, transport: 'tcp' })),
+  ];
 }

@@ -1,17 +1,21 @@
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
+import type { StreamListener } from '../base/tcp.ts';
 import type { DatagramSocket } from '../base/udp.ts';
-import type { ClientRef } from '../ownership/client-address.ts';
+import { type ClientAddress, type ClientRef, isTcpKey } from '../ownership/client-address.ts';
 import type { RelayKeys } from '../ownership/cluster-keys.ts';
 import { MAX_PAYLOAD_BYTES } from '../ownership/inner-frame.ts';
 import type { NodeId } from '../ownership/node-id.ts';
 import type { TransceiverLink } from '../ownership/transceiver-link.ts';
 import { FlowTable, type FlowTableOptions } from './flow-table.ts';
+import { TcpClients } from './tcp-clients.ts';
 
 export interface RelayDeps {
   /** The public port. The relay closes it. */
   readonly socket: DatagramSocket;
+  /** The same port over TCP, for clients whose network lets no UDP out. The relay closes it. */
+  readonly listener?: StreamListener;
   readonly link: TransceiverLink;
   readonly keys: Pick<RelayKeys, 'ufragTag'>;
   readonly clock: Clock;
@@ -23,7 +27,7 @@ const SWEEP_EVERY_MS = 1000;
 const SWEEP_STEPS = 8192;
 
 /**
- * The thin front: one public UDP port. Reads STUN usernames, decrypts nothing, answers nothing itself. What it cannot attribute to a
+ * The thin front: one public port, UDP and TCP. Reads STUN usernames, decrypts nothing, answers nothing itself. What it cannot attribute to a
  * session of ours it drops without a word.
  */
 export class Relay {
@@ -31,6 +35,7 @@ export class Relay {
   readonly #link: TransceiverLink;
   readonly #clock: Clock;
   readonly #flows: FlowTable;
+  readonly #tcp: TcpClients | undefined;
   readonly #datagrams: Counter<'direction'>;
   readonly #dropped: Counter<'reason'>;
   // Counted here and handed on once a second: a labelled counter costs more than forwarding in memory.
@@ -38,7 +43,7 @@ export class Relay {
   #down = 0;
   #timer: Timer | undefined;
 
-  constructor({ socket, link, keys, clock, metrics }: RelayDeps, options: FlowTableOptions = {}) {
+  constructor({ socket, listener, link, keys, clock, metrics }: RelayDeps, options: FlowTableOptions = {}) {
     this.#socket = socket;
     this.#link = link;
     this.#clock = clock;
@@ -49,9 +54,18 @@ export class Relay {
     this.#dropped = metrics.counter('relay_dropped_total', 'Datagrams of clients that were not forwarded', ['reason']);
     metrics.observe('relay_flows', 'Clients whose owner is known', () => this.#flows.size);
     socket.onDatagram = (datagram, from) => this.#fromClient(datagram, from);
+    this.#tcp =
+      listener &&
+      new TcpClients(
+        { listener, clock, metrics },
+        {
+          onDatagram: (datagram, client) => this.#forward(datagram, client),
+          onClosed: (client) => this.#flows.forget(client.key),
+        },
+      );
     link.onDatagram = (nodeId, client, datagram) => this.#fromNode(nodeId, client, datagram);
-    link.onFlow = (nodeId, client) => void this.#flows.answered(clock.now(), nodeId, client);
-    link.onGone = (nodeId, client) => this.#flows.gone(nodeId, client);
+    link.onFlow = (nodeId, client) => this.#claimed(nodeId, client);
+    link.onGone = (nodeId, client) => this.#gone(nodeId, client);
     this.#tick();
   }
 
@@ -60,29 +74,50 @@ export class Relay {
     return this.#flows.size;
   }
 
-  /** Stops forwarding and closes the public port; the link stays with whoever made it. */
+  /** Stops forwarding, closes the public port and all connections; the link stays with whoever made it. */
   close(): void {
     this.#timer?.cancel();
     this.#reportCounts();
     this.#link.onDatagram = this.#link.onFlow = this.#link.onGone = undefined;
+    this.#tcp?.close();
     this.#socket.close();
   }
 
   #fromClient(datagram: Buffer, from: Endpoint): void {
-    const route = datagram.length > MAX_PAYLOAD_BYTES ? 'too_large' : this.#flows.route(this.#clock.now(), datagram, from);
+    if (datagram.length > MAX_PAYLOAD_BYTES) this.#dropped.inc({ reason: 'too_large' });
+    else this.#forward(datagram, from);
+  }
+
+  /** @returns whether it goes anywhere */
+  #forward(datagram: Buffer, from: Endpoint | ClientAddress): boolean {
+    const route = this.#flows.route(this.#clock.now(), datagram, from);
     if (typeof route === 'string') {
       this.#dropped.inc({ reason: route });
-      return;
+      return false;
     }
     this.#up += 1;
     this.#link.send(route.nodeId, route.client, datagram);
-    if (route.also) this.#link.send(route.also.nodeId, route.also.client, datagram);
+    return true;
   }
 
   #fromNode(nodeId: NodeId, ref: ClientRef, datagram: Buffer): void {
-    const client = this.#flows.answered(this.#clock.now(), nodeId, ref);
+    const { key } = ref;
+    if (isTcpKey(key)) {
+      // A connection cannot be learned from its owner: it is here, or it is over.
+      if (!this.#tcp?.send(key, datagram)) return;
+      this.#flows.answered(this.#clock.now(), nodeId, ref);
+    } else this.#socket.send(datagram, this.#flows.answered(this.#clock.now(), nodeId, ref));
     this.#down += 1;
-    this.#socket.send(datagram, client);
+  }
+
+  #claimed(nodeId: NodeId, ref: ClientRef): void {
+    if (!isTcpKey(ref.key)) this.#flows.answered(this.#clock.now(), nodeId, ref);
+  }
+
+  #gone(nodeId: NodeId, ref: ClientRef): void {
+    const { key } = ref;
+    this.#flows.gone(nodeId, ref);
+    if (isTcpKey(key) && !this.#flows.has(key)) this.#tcp?.end(key);
   }
 
   #tick(): void {

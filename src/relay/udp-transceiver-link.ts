@@ -1,4 +1,4 @@
-import type { Endpoint } from '../base/addresses.ts';
+import type { TransportAddress } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { ClientAddress, ClientRef } from '../ownership/client-address.ts';
 import type { Directory, NodeRecord } from '../ownership/directory.ts';
@@ -25,13 +25,13 @@ export class UdpTransceiverLink implements TransceiverLink {
   readonly #wire: InnerWire;
   readonly #directory: Directory;
   readonly #clock: Clock;
-  readonly #endpoints: readonly Endpoint[];
+  readonly #endpoints: readonly TransportAddress[];
   /** Boot ids of the transceivers that have answered; bounded by the directory. */
   readonly #heard = new Map<NodeId, number>();
   #timer: Timer | undefined;
 
   /** @param options.endpoints where clients reach this relay, best first */
-  constructor({ wire, directory, clock }: UdpTransceiverLinkDeps, options: { readonly endpoints: readonly Endpoint[] }) {
+  constructor({ wire, directory, clock }: UdpTransceiverLinkDeps, options: { readonly endpoints: readonly TransportAddress[] }) {
     this.#wire = wire;
     this.#directory = directory;
     this.#clock = clock;

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Endpoint } from '../base/addresses.ts';
+import type { Endpoint, TransportAddress } from '../base/addresses.ts';
 
 /** A transport address that ICE may try (RFC 8839 §5.1): only those with a literal address; names are for their owner to resolve. */
 export interface IceCandidate extends Endpoint {
@@ -18,6 +18,10 @@ const TCP_TYPES = ['active', 'passive', 'so'] as const;
 
 /** RFC 8445 §5.1.2.2: the type preference of host candidates, the only kind the gateway has. */
 const HOST_PREFERENCE = 126;
+/** RFC 6544 §4.2 wants TCP below UDP: all of ours stand below all of UDP's, as browsers do it. */
+const TCP_HOST_PREFERENCE = 90;
+/** RFC 6544 §4.2: the direction preference of a passive host candidate, in the upper three bits of the local preference. */
+const PASSIVE_PREFERENCE = 4;
 
 /** Reads the value of a=candidate; undefined for another transport, a name for an address, or nonsense. */
 export function parseIceCandidate(value: string): IceCandidate | undefined {
@@ -46,8 +50,10 @@ export function parseIceCandidate(value: string): IceCandidate | undefined {
   };
 }
 
-/** The value of a=candidate for the `index`th of our host addresses; the first is preferred. */
-export function writeHostCandidate({ address, port }: Endpoint, index: number, ufrag: string): string {
-  const priority = HOST_PREFERENCE * 2 ** 24 + (65_535 - index) * 2 ** 8 + 255;
-  return `${index + 1} 1 udp ${priority} ${address} ${port} typ host ufrag ${ufrag}`;
+/** The value of a=candidate for the `index`th of our host addresses; the first is preferred. Over TCP we wait for connections (RFC 6544). */
+export function writeHostCandidate({ address, port, transport = 'udp' }: TransportAddress, index: number, ufrag: string): string {
+  const isTcp = transport === 'tcp';
+  const localPreference = isTcp ? PASSIVE_PREFERENCE * 2 ** 13 + 8191 - index : 65_535 - index;
+  const priority = (isTcp ? TCP_HOST_PREFERENCE : HOST_PREFERENCE) * 2 ** 24 + localPreference * 2 ** 8 + 255;
+  return `${index + 1} 1 ${transport} ${priority} ${address} ${port} typ host${isTcp ? ' tcptype passive' : ''} ufrag ${ufrag}`;
 }

@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import type { Endpoint } from '../base/addresses.ts';
+import type { Endpoint, TransportAddress } from '../base/addresses.ts';
 import { randomText, randomUint32 } from '../base/ids.ts';
 import {
   type Attribute,
@@ -245,8 +245,8 @@ export function writeWebRtcOffer(options: WebRtcOfferOptions): string {
 
 export interface WebRtcAnswerOptions extends LocalTransport {
   readonly setup: 'active' | 'passive';
-  /** Public addresses of the relays, the preferred one first. Never empty. */
-  readonly candidates: readonly Endpoint[];
+  /** Public addresses of the relays, the preferred one first; UDP before TCP. Never empty. */
+  readonly candidates: readonly TransportAddress[];
   /** Of the audio we will send. */
   readonly ssrc?: number;
   readonly cname?: string;

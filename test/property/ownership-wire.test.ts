@@ -48,6 +48,7 @@ describe('whatever is said', () => {
       payload: fc.uint8Array({ maxLength: 300 }),
       address: fc.ipV4(),
       port,
+      flowId: fc.option(fc.integer({ min: 0, max: 0xffff_ffff }), { nil: undefined }),
     });
     fc.assert(
       fc.property(
@@ -61,8 +62,9 @@ describe('whatever is said', () => {
           const writer = new DatagramWriter();
           const added = [];
           for (const each of all) {
-            if (!writer.fits(each.payload.length)) break;
-            const client = ClientAddress.of(each.address, each.port) as ClientAddress;
+            const { address, port: at, flowId } = each;
+            const client = flowId === undefined ? ClientAddress.of(address, at) : ClientAddress.overTcp(address, at, flowId);
+            if (!client || !writer.fits(each.payload, client.bytes)) break;
             writer.add(each.kind, each.payload, client.bytes);
             added.push({ kind: each.kind, payload: Buffer.from(each.payload), key: client.key });
           }

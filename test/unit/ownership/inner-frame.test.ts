@@ -41,19 +41,40 @@ describe('an inner datagram', () => {
   it('holds frames up to 1400 bytes, and a larger one alone', () => {
     const writer = new DatagramWriter();
     let count = 0;
-    while (writer.fits(180)) {
+    while (writer.fits(Buffer.alloc(180), client.bytes)) {
       writer.add('data', Buffer.alloc(180), client.bytes);
       count += 1;
     }
     expect(count).toBe(6);
     expect(writer.seal(header, keys).length).toBeLessThanOrEqual(COALESCED_BYTES);
-    expect(writer.fits(MAX_PAYLOAD_BYTES)).toBe(true);
+    expect(writer.fits(Buffer.alloc(MAX_PAYLOAD_BYTES), client.bytes)).toBe(true);
     writer.add('data', Buffer.alloc(MAX_PAYLOAD_BYTES), client.bytes);
-    expect(writer.fits(0)).toBe(false);
-    expect(writer.fits(MAX_PAYLOAD_BYTES + 1)).toBe(false);
+    expect(writer.fits(Buffer.alloc(0), client.bytes)).toBe(false);
+    expect(new DatagramWriter().fits(Buffer.alloc(MAX_PAYLOAD_BYTES + 1), client.bytes)).toBe(false);
     const reader = new DatagramReader();
     expect(reader.open(writer.seal(header, keys), keys)).toBeDefined();
     expect(reader.next() && reader.payload.length).toBe(MAX_PAYLOAD_BYTES);
+  });
+
+  it('tells the clients of two TCP connections apart, and from one over UDP, that share an address and port', () => {
+    const clients = [client, ...[0, 0xffff_ffff].map((flowId) => ClientAddress.overTcp('192.0.2.7', 40_000, flowId) as ClientAddress)];
+    const writer = new DatagramWriter();
+    for (const [i, each] of clients.entries()) writer.add('data', Buffer.from(`to ${i}`), each.bytes);
+    const reader = new DatagramReader();
+    reader.open(writer.seal(header, keys), keys);
+    const read: unknown[] = [];
+    while (reader.next()) read.push([reader.payload.toString(), reader.key, reader.resolve()]);
+    expect(read).toEqual(clients.map((each, i) => [`to ${i}`, each.key, each]));
+    expect(new Set(clients.map(({ key }) => key)).size).toBe(3);
+  });
+
+  it('carries the largest frame of a TCP client', () => {
+    const overTcp = ClientAddress.overTcp('2001:db8::1', 9, 7) as ClientAddress;
+    const writer = new DatagramWriter();
+    writer.add('data', Buffer.alloc(MAX_PAYLOAD_BYTES, 5), overTcp.bytes);
+    const reader = new DatagramReader();
+    expect(reader.open(writer.seal(header, keys), keys)).toBeDefined();
+    expect(reader.next() && reader.payload).toEqual(Buffer.alloc(MAX_PAYLOAD_BYTES, 5));
   });
 
   it('is refused when any bit of it is another', () => {
@@ -100,10 +121,11 @@ describe('a hello', () => {
     const hello = {
       heardBootId: makeBootId(1_700_000_000_000, 5),
       endpoints: [
-        { address: '192.0.2.1', port: 3478 },
-        { address: '2001:db8::2', port: 9 },
+        { address: '192.0.2.1', port: 3478, transport: 'udp' },
+        { address: '2001:db8::2', port: 9, transport: 'udp' },
+        { address: '192.0.2.1', port: 443, transport: 'tcp' },
       ],
-    };
+    } as const;
     expect(readHello(writeHello(hello))).toEqual(hello);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { publicEndpoints } from '../../../src/relay/public-endpoints.ts';
+import { publicCandidates, publicEndpoints } from '../../../src/relay/public-endpoints.ts';
 
 const nic = (address: string, internal = false, family: 'IPv4' | 'IPv6' = 'IPv4') => ({ address, internal, family });
 const machine = {
@@ -37,5 +37,24 @@ describe('a relay says that it is reached', () => {
 
   it('on the port it is bound to', () => {
     expect(publicEndpoints({ address: '127.0.0.1', port: 40_001 })).toEqual([{ address: '127.0.0.1', port: 40_001 }]);
+  });
+});
+
+describe('an answer names', () => {
+  const at = (address: string) => ({ address, port: 3478 });
+  const udp = (address: string) => ({ ...at(address), transport: 'udp' });
+  const tcp = (address: string) => ({ ...at(address), transport: 'tcp' });
+
+  it('every address over UDP, and after them the two best over TCP', () => {
+    const endpoints = ['203.0.113.1', '192.0.2.1', '198.51.100.1', '127.0.0.1'].map(at);
+    expect(publicCandidates(endpoints)).toEqual([
+      ...['203.0.113.1', '192.0.2.1', '198.51.100.1', '127.0.0.1'].map(udp),
+      ...['203.0.113.1', '192.0.2.1'].map(tcp),
+    ]);
+  });
+
+  it('loopback over TCP only when there is nothing else', () => {
+    expect(publicCandidates([at('192.0.2.1'), at('127.0.0.1')])).toEqual([udp('192.0.2.1'), udp('127.0.0.1'), tcp('192.0.2.1')]);
+    expect(publicCandidates([at('::1')])).toEqual([udp('::1'), tcp('::1')]);
   });
 });

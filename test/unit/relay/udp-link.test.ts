@@ -88,7 +88,7 @@ describe('relay and transceiver in two processes', () => {
     const front = await relay(keys, owner.wire.local);
     await eventually(() => owner.link.ready, 500, 'the relay to be known');
     expect(systemClock.now() - startedAt).toBeLessThan(500);
-    expect(owner.link.candidates).toEqual([front.ports.public]);
+    expect(owner.link.candidates).toEqual([{ ...front.ports.public, transport: 'udp' }]);
   });
 
   it('carry datagrams both ways, and the transceiver sees the true address of the client', async () => {
@@ -231,6 +231,6 @@ describe('a transceiver that starts again', () => {
     owner.wire.close();
     const again = await transceiver(keys, at);
     await eventually(() => again.link.ready, 2500, 'the relay to be known again');
-    expect(again.link.candidates).toEqual([front.ports.public]);
+    expect(again.link.candidates).toEqual([{ ...front.ports.public, transport: 'udp' }]);
   });
 });
