@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Endpoint, openUdp, type UdpPort } from './endpoint.ts';
 import { EventLog, elapse } from './wait.ts';
 
@@ -52,23 +51,26 @@ export async function paced(count: number, perSecond: number, act: (n: number) =
   }
 }
 
+/** How many pieces of time are looked at one by one. */
+const ROUNDS = 4;
+
 /**
- * How long this process itself was kept from looking at its sockets: what it sees of a packet's lateness is no better than
- * this. Subtract `worstMs()` from a measured gap.
+ * The longest gap between two packets that an attack makes again and again: the time is cut into four rounds, and the longest gap of the best
+ * round counts. A busy machine stalls somebody now and then; what an attack does to calls it does in every round.
+ * @param streams arrival times of each stream, in milliseconds, over the time of the attack
  */
-export class OwnStalls {
-  readonly #delays = monitorEventLoopDelay({ resolution: 5 });
-
-  constructor() {
-    this.#delays.enable();
+export function lastingGapMs(streams: readonly (readonly number[])[]): number {
+  const from = Math.min(...streams.map((times) => times[0] ?? Number.NaN));
+  const to = Math.max(...streams.map((times) => times.at(-1) ?? Number.NaN));
+  const worst = Array<number>(ROUNDS).fill(0);
+  for (const times of streams) {
+    for (let n = 1; n < times.length; n++) {
+      const at = times[n] as number;
+      const round = Math.min(ROUNDS - 1, Math.floor(((at - from) * ROUNDS) / (to - from)));
+      worst[round] = Math.max(worst[round] as number, at - (times[n - 1] as number));
+    }
+    // A stream that ended early has a gap up to the end.
+    worst[ROUNDS - 1] = Math.max(worst[ROUNDS - 1] as number, to - (times.at(-1) ?? from));
   }
-
-  /** Longest stall since the start or the last reset, in milliseconds. */
-  worstMs(): number {
-    return Math.max(0, this.#delays.max / 1e6 - 5);
-  }
-
-  reset(): void {
-    this.#delays.reset();
-  }
+  return Math.min(...worst);
 }
