@@ -52,6 +52,8 @@ export class UserAgent implements CallServices {
   readonly #pending = new Map<string, InboundInvite>();
   /** INVITE transactions by what identifies the request however it came. */
   readonly #merges = new Set<string>();
+  /** What INVITEs from outside are answered with, by the key of their transaction: for a CANCEL that comes after the answer. */
+  readonly #localTags = new Map<string, string>();
   readonly #tagSecret = randomBytes(16);
   #draining = false;
 
@@ -82,6 +84,7 @@ export class UserAgent implements CallServices {
     this.#dialogs.clear();
     this.#pending.clear();
     this.#merges.clear();
+    this.#localTags.clear();
   }
 
   handleResponse(response: SipResponse): void {
@@ -148,7 +151,7 @@ export class UserAgent implements CallServices {
     else this.#metrics.dropped('stray_ack');
   }
 
-  /** RFC 3261 §9.2. After a 2xx it is answered and changes nothing. */
+  /** RFC 3261 §9.2. After a 2xx it is answered and changes nothing. The tag is the one of the INVITE's responses. */
   #handleCancel(request: IncomingRequest, key: string): void {
     const inviteKey = serverTransactionKey(request, 'INVITE');
     if (!this.#transactions.hasInvite(inviteKey)) {
@@ -157,7 +160,7 @@ export class UserAgent implements CallServices {
     }
     const transaction = this.#transactions.openRequest(key, request.head.flow);
     const invite = this.#pending.get(inviteKey);
-    this.respond(transaction, request, 200, { toTag: invite?.localTag ?? this.#statelessTag(request.callId) });
+    this.respond(transaction, request, 200, { toTag: this.#localTags.get(inviteKey) ?? this.#statelessTag(request.callId) });
     invite?.cancel();
   }
 
@@ -194,12 +197,17 @@ export class UserAgent implements CallServices {
       this.#refuseRequest(request, { status: 482, reason: 'Loop Detected' });
       return;
     }
+    const localTag = randomText(ID_CHARACTERS);
     this.#merges.add(merge);
-    const transaction = this.#transactions.openInvite(key, request.head.flow, () => this.#merges.delete(merge));
+    this.#localTags.set(key, localTag);
+    const transaction = this.#transactions.openInvite(key, request.head.flow, () => {
+      this.#merges.delete(merge);
+      this.#localTags.delete(key);
+    });
     const invite = new InboundInvite(this, {
       request,
       transaction,
-      localTag: randomText(ID_CHARACTERS),
+      localTag,
       localAddress: this.#options.localAddressFor(request.source.address),
       onFinal: () => this.#pending.delete(key),
     });

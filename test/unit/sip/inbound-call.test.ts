@@ -268,8 +268,10 @@ describe('a CANCEL', () => {
 
   it('after the answer gets 200 and changes nothing', async () => {
     const test = await EngineUnderTest.start();
-    const { ends } = answeredCall(test, { branch });
-    expect(test.exchange(request({ method: 'CANCEL', branch })).map(({ what }) => what)).toEqual(['200']);
+    const { ends, toTag } = answeredCall(test, { branch });
+    const [ok, ...more] = test.exchange(request({ method: 'CANCEL', branch }));
+    // RFC 3261 §9.2: the tag of the answer, or the caller takes it for another dialog's.
+    expect([ok?.what, toTagOf(ok!.text), more]).toEqual(['200', toTag, []]);
     test.clock.advance(60_000);
     expect(ends).toEqual([]);
   });
