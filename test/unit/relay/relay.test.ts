@@ -5,9 +5,11 @@ import { deriveRelayKeys, randomClusterKeys } from '../../../src/ownership/clust
 import { directLink } from '../../../src/ownership/direct-link.ts';
 import type { RelayedPath } from '../../../src/ownership/relay-link.ts';
 import { makeUfrag } from '../../../src/ownership/ufrag.ts';
+import { writeFrame } from '../../../src/relay/frame-reader.ts';
 import { Relay } from '../../../src/relay/relay.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeSocket } from '../ownership/fake-socket.ts';
+import { FakeListener } from './fake-stream.ts';
 import { checkFor, DTLS, RTP } from './stun-check.ts';
 
 const client = { address: '192.0.2.7', port: 5000 };
@@ -20,12 +22,13 @@ function relayInProcess() {
   const metrics = new Metrics();
   const socket = new FakeSocket();
   const { relayLink, transceiverLink } = directLink({ nodeId: 7, endpoints: [publicEndpoint] });
-  const relay = new Relay({ socket, link: transceiverLink, keys, clock, metrics });
+  const listener = new FakeListener();
+  const relay = new Relay({ socket, listener, link: transceiverLink, keys, clock, metrics });
   const received: { readonly datagram: Buffer; readonly path: RelayedPath }[] = [];
   relayLink.onDatagram = (datagram, path) => void received.push({ datagram, path });
   const from = (datagram: Buffer, endpoint = client) => socket.onDatagram?.(datagram, endpoint);
   const check = () => checkFor(makeUfrag({ nodeId: 7, generation: 0 }, keys));
-  return { clock, metrics, socket, relayLink, relay, received, from, check };
+  return { clock, metrics, socket, listener, relayLink, transceiverLink, relay, received, from, check };
 }
 
 describe('a relay', () => {
@@ -101,5 +104,82 @@ describe('a relay', () => {
     from(check());
     received[0]?.path.send(RTP);
     expect(socket.sent).toEqual([]);
+  });
+});
+
+describe('a relay, to a client over TCP,', () => {
+  it('is the same as over UDP, and the two are two ways even from one port', () => {
+    const { from, check, listener, received, socket, relay } = relayInProcess();
+    const stream = listener.connect(client.address, client.port);
+    const first = check();
+    stream.receive(writeFrame(first), writeFrame(DTLS));
+    from(check());
+    expect(received.map(({ datagram }) => datagram).slice(0, 2)).toEqual([first, DTLS]);
+    const [overTcp, , overUdp] = received.map(({ path }) => path);
+    expect(overTcp).toMatchObject(client);
+    expect(overTcp?.key).toMatch(/^tcp:192\.0\.2\.7:5000#\d+$/);
+    expect(overUdp?.key).toBe('192.0.2.7:5000');
+    overTcp?.send(RTP);
+    expect([stream.written, socket.sent]).toEqual([[writeFrame(RTP)], []]);
+    overUdp?.send(RTP);
+    expect([stream.written.length, socket.sent.length]).toEqual([1, 1]);
+    expect(relay.flows).toBe(2);
+  });
+
+  it.each([
+    ['a check for a made-up session', checkFor('A'.repeat(22))],
+    ['DTLS', DTLS],
+    ['RTP', RTP],
+  ])('says nothing when it begins with %s, and hangs up', (_name, datagram) => {
+    const { listener, relay, received } = relayInProcess();
+    const stream = listener.connect();
+    stream.receive(writeFrame(datagram));
+    expect([stream.destroyed, stream.written.length, relay.flows, received.length]).toEqual([true, 0, 0, 0]);
+  });
+
+  it('hangs up when the session is gone', () => {
+    const { check, listener, relayLink, relay, received } = relayInProcess();
+    const stream = listener.connect();
+    stream.receive(writeFrame(check()));
+    if (received[0]) relayLink.gone(received[0].path);
+    expect([stream.destroyed, relay.flows]).toEqual([true, 0]);
+  });
+
+  it('hangs up at once when its transceiver does not know the session of its first check', () => {
+    const { check, listener, relayLink, relay } = relayInProcess();
+    relayLink.onDatagram = (_datagram, path) => relayLink.gone(path);
+    const stream = listener.connect();
+    stream.receive(writeFrame(check()));
+    expect([stream.destroyed, relay.flows]).toEqual([true, 0]);
+  });
+
+  it('forgets the way when the client leaves, and does not learn it from the transceiver', () => {
+    const { check, listener, relay, received, socket } = relayInProcess();
+    const stream = listener.connect();
+    stream.receive(writeFrame(check()));
+    stream.onClose?.();
+    expect(relay.flows).toBe(0);
+    received[0]?.path.send(RTP);
+    expect([relay.flows, socket.sent.length, stream.written.length]).toEqual([0, 0, 0]);
+  });
+
+  it('keeps the connection of a client whose way was forgotten, and takes his next check', () => {
+    const { check, listener, relay, received, clock } = relayInProcess();
+    const stream = listener.connect();
+    const again = check();
+    stream.receive(writeFrame(again));
+    clock.advance(11_000); // the flow table gives up an unanswered flow before the connection is given up
+    expect([relay.flows, stream.destroyed]).toEqual([0, false]);
+    stream.receive(writeFrame(again));
+    expect(received).toHaveLength(2);
+    expect(received[1]?.path).toBe(received[0]?.path);
+  });
+
+  it('closes all connections with the port', () => {
+    const { check, listener, relay, clock } = relayInProcess();
+    const stream = listener.connect();
+    stream.receive(writeFrame(check()));
+    relay.close();
+    expect([stream.destroyed, listener.closed, clock.nextTimer()]).toEqual([true, true, undefined]);
   });
 });

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Endpoint } from '../../../src/base/addresses.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
+import { connectTcp } from '../../../src/base/tcp.ts';
 import { bindUdp, type DatagramSocket } from '../../../src/base/udp.ts';
 import { type ClusterKeys, deriveRelayKeys, parseClusterKeys, randomClusterKeys } from '../../../src/ownership/cluster-keys.ts';
 import { InnerWire } from '../../../src/ownership/inner-wire.ts';
@@ -9,7 +10,9 @@ import { MemoryDirectory } from '../../../src/ownership/memory-directory.ts';
 import type { RelayedPath } from '../../../src/ownership/relay-link.ts';
 import { UdpRelayLink } from '../../../src/ownership/udp-relay-link.ts';
 import { makeUfrag } from '../../../src/ownership/ufrag.ts';
+import { FrameReader, writeFrame } from '../../../src/relay/frame-reader.ts';
 import { Relay } from '../../../src/relay/relay.ts';
+import { openRelayPorts } from '../../../src/relay/relay-ports.ts';
 import { UdpTransceiverLink } from '../../../src/relay/udp-transceiver-link.ts';
 import { EventLog, eventually } from '../../support/wait.ts';
 import { checkFor, DTLS, RTP } from './stun-check.ts';
@@ -45,14 +48,14 @@ async function transceiver(keys: ClusterKeys, at?: Endpoint) {
 async function relay(keys: ClusterKeys, owner: Endpoint, ports: { public?: Endpoint; inner?: Endpoint } = {}) {
   const relayKeys = deriveRelayKeys(keys);
   const metrics = new Metrics();
-  const socket = await bind(ports.public);
+  const { socket, listener } = await eventually(() => openRelayPorts(ports.public ?? LOOPBACK).catch(() => undefined), 2000, 'the port');
   const wire = tidy(new InnerWire({ socket: await bind(ports.inner), keys: relayKeys, clock: systemClock, metrics }, { nodeId: RELAY }));
   const directory = new MemoryDirectory([
     { nodeId: OWNER, inner: owner },
     { nodeId: RELAY, inner: wire.local },
   ]);
   const link = tidy(new UdpTransceiverLink({ wire, directory, clock: systemClock }, { endpoints: [socket.local] }));
-  const front = tidy(new Relay({ socket, link, keys: relayKeys, clock: systemClock, metrics }));
+  const front = tidy(new Relay({ socket, listener, link, keys: relayKeys, clock: systemClock, metrics }));
   const close = () => {
     front.close();
     link.close();
@@ -232,5 +235,71 @@ describe('a transceiver that starts again', () => {
     const again = await transceiver(keys, at);
     await eventually(() => again.link.ready, 2500, 'the relay to be known again');
     expect(again.link.candidates).toEqual([{ ...front.ports.public, transport: 'udp' }]);
+  });
+});
+
+describe('a client over TCP', () => {
+  async function connect(to: Endpoint) {
+    const stream = connectTcp(to);
+    tidy({ close: () => stream.destroy() });
+    const reader = new FrameReader();
+    const received = new EventLog<Buffer>();
+    const end = new EventLog<'closed'>();
+    stream.onData = (bytes) => {
+      reader.push(bytes);
+      for (let frame = reader.next(); frame; frame = reader.next()) received.push(frame);
+    };
+    stream.onClose = () => end.push('closed');
+    return { received, end, send: (datagram: Buffer) => stream.write(writeFrame(datagram)) };
+  }
+
+  async function callOverTcp() {
+    const keys = randomClusterKeys();
+    const owner = await transceiver(keys);
+    const front = await relay(keys, owner.wire.local);
+    await eventually(() => owner.link.ready, 2000, 'the relay to be known');
+    const ufrag = makeUfrag({ nodeId: OWNER, generation: 0 }, deriveRelayKeys(keys));
+    const phone = await connect(front.ports.public);
+    phone.send(checkFor(ufrag));
+    await owner.received.reach(1, 2000, 'the check');
+    return { keys, owner, front, phone, ufrag, path: owner.received.all[0]?.path as RelayedPath };
+  }
+
+  it('is carried both ways by the wire, large datagrams too', async () => {
+    const { owner, phone, path } = await callOverTcp();
+    expect(path).toMatchObject({ address: '127.0.0.1', key: expect.stringMatching(/^1\/tcp:127\.0\.0\.1:\d+#\d+$/) });
+    const big = Buffer.alloc(8192, 7);
+    for (const each of [DTLS, big, RTP]) phone.send(each);
+    await owner.received.reach(4, 2000, 'what the client sent');
+    expect(owner.received.all.slice(1).map(({ datagram }) => datagram)).toEqual([DTLS, big, RTP]);
+    expect(new Set(owner.received.all.map(({ path }) => path)).size).toBe(1);
+    for (const each of [RTP, big, DTLS]) path.send(each);
+    await phone.received.reach(3, 2000, 'what the transceiver sent');
+    expect(phone.received.all).toEqual([RTP, big, DTLS]);
+  });
+
+  it('is cut off when its session is gone', async () => {
+    const { owner, phone, path, front } = await callOverTcp();
+    owner.link.gone(path);
+    await phone.end.reach(1, 2000, 'the relay to hang up');
+    expect(front.front.flows).toBe(0);
+  });
+
+  it('is cut off when the relay starts again, connects anew, and is another way then', async () => {
+    const { keys, owner, front, phone, ufrag, path } = await callOverTcp();
+    front.close();
+    await phone.end.reach(1, 2000, 'the connection to end');
+    const again = await relay(keys, owner.wire.local, front.ports);
+    path.send(RTP);
+    const anew = await connect(again.ports.public);
+    anew.send(checkFor(ufrag));
+    await owner.received.reach(2, 2000, 'the check');
+    const next = owner.received.all[1]?.path as RelayedPath;
+    expect(next.key).not.toBe(path.key);
+    path.send(DTLS);
+    next.send(RTP);
+    await anew.received.reach(1, 2000, 'the way back');
+    expect(anew.received.all).toEqual([RTP]);
+    expect(again.front.flows).toBe(1);
   });
 });
