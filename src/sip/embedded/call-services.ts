@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { SipSource } from '../engine.ts';
 import type { Dialog } from './dialog.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import type { ClientEvents, ServerTransaction } from './transactions.ts';
@@ -13,8 +14,8 @@ export interface CallServices {
   respond(transaction: ServerTransaction, request: IncomingRequest, status: number, parts: ResponseParts, repeats?: boolean): Uint8Array;
   /** Sends a request inside the dialog. */
   request(dialog: Dialog, localAddress: string, method: string, headers: readonly HeaderLine[], events: ClientEvents): void;
-  /** Value of Contact for a peer that reaches us at this address. */
-  contact(localAddress: string): string;
+  /** Value of Contact for a peer that reaches us at this address, by UDP unless told otherwise. */
+  contact(localAddress: string, transport?: SipSource['transport']): string;
   /** Gives the dialog to another holder, or to none. */
   assign(dialogKey: string, holder: DialogHolder | undefined): void;
 }

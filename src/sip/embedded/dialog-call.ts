@@ -95,7 +95,7 @@ export class DialogCall implements Call, DialogHolder {
       respond(487); // it crossed our BYE; nothing is agreed on any more
       return;
     }
-    const headers: HeaderLine[] = [['Contact', this.#services.contact(this.#localAddress)], ALLOW, SUPPORTED];
+    const headers: HeaderLine[] = [['Contact', this.#services.contact(this.#localAddress, request.source.transport)], ALLOW, SUPPORTED];
     const offer = sessionDescription(request.message);
     if (offer === undefined) {
       if (request.method === 'INVITE') {

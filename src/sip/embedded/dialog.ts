@@ -1,4 +1,4 @@
-import type { Endpoint } from '../../base/addresses.ts';
+import type { Hop } from './flow.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { parseNameAddress } from './name-address.ts';
 import { nextHop, type PeerPlace } from './next-hop.ts';
@@ -59,7 +59,7 @@ export class Dialog {
   }
 
   /** Where a request of ours goes now. */
-  nextHop(): Endpoint {
+  nextHop(): Hop {
     return nextHop(routeUri(this.#routes[0]) ?? this.#target, this.#place);
   }
 
@@ -82,8 +82,10 @@ function contactUri(request: IncomingRequest): string | undefined {
   return contact === undefined ? undefined : parseNameAddress(contact)?.uri;
 }
 
-function placeOf({ source, via, hops }: IncomingRequest): PeerPlace {
-  return { source: { address: source.address, port: source.port }, viaAddress: viaAddress(via), direct: hops === 1 };
+function placeOf({ source, via, hops, head }: IncomingRequest): PeerPlace {
+  const { address, port } = source;
+  const flow = head.flow.reliable ? head.flow : undefined;
+  return { source: { address, port }, viaAddress: viaAddress(via), viaPort: via.port, direct: hops === 1, flow };
 }
 
 function routeUri(route: string | undefined): string | undefined {

@@ -2,13 +2,18 @@ import type { Clock } from '../../base/clock.ts';
 import { localAddressTowards } from '../../base/local-address.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
-import { bindUdp } from '../../base/udp.ts';
+import { connectTcp, listenTcp, type StreamListener } from '../../base/tcp.ts';
+import { bindUdp, type DatagramSocket } from '../../base/udp.ts';
 import type { InboundCall, SipEngine, SipListener, SipSource } from '../engine.ts';
+import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
-import { MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
+import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
 import { SipMetrics } from './sip-metrics.ts';
+import { TcpTransport } from './tcp-transport.ts';
+import { Transports } from './transports.ts';
 import { UdpTransport } from './udp-transport.ts';
 import { UserAgent } from './user-agent.ts';
+import { SIP_PORT } from './via.ts';
 
 export interface EmbeddedEngineDeps {
   readonly clock: Clock;
@@ -16,6 +21,9 @@ export interface EmbeddedEngineDeps {
   readonly metrics: Metrics;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
+  /** base/tcp.ts unless a test plays the network. */
+  readonly listen?: typeof listenTcp;
+  readonly connect?: typeof connectTcp;
 }
 
 export interface EmbeddedEngineOptions {
@@ -36,10 +44,13 @@ export interface EmbeddedEngineOptions {
 /** 800 calls a second hold two transactions for 32 s each: 51,200. */
 const MAX_TRANSACTIONS = 60_000;
 
+/** A number free for UDP and taken for TCP is rare; ten in a row are a machine without ports. */
+const PORT_TRIES = 10;
+
 /** A datagram this short is a NAT keep-alive (RFC 5626 §3.5.1: CRLF), no message. */
 const KEEP_ALIVE_BYTES = 4;
 
-/** The SIP stack inside the process: UDP, all four transactions, dialogs. Guards the door, parses, and gives to the UserAgent. */
+/** The SIP stack inside the process: UDP and TCP on one port, all four transactions, dialogs. Guards the door, parses, and gives to the UserAgent. */
 export class EmbeddedEngine implements SipEngine {
   readonly #deps: EmbeddedEngineDeps;
   readonly #options: EmbeddedEngineOptions;
@@ -47,7 +58,8 @@ export class EmbeddedEngine implements SipEngine {
   readonly #guard: SourceGuard;
   #onInvite: ((invite: InboundCall) => void) | undefined;
   #agent: UserAgent | undefined;
-  #transport: UdpTransport | undefined;
+  #transports: Transports | undefined;
+  #tcp: TcpTransport | undefined;
 
   constructor(deps: EmbeddedEngineDeps, options: EmbeddedEngineOptions) {
     this.#deps = deps;
@@ -55,6 +67,7 @@ export class EmbeddedEngine implements SipEngine {
     this.#metrics = new SipMetrics(deps.metrics);
     this.#guard = new SourceGuard({ requestsPerSecond: options.requestsPerSecond });
     deps.metrics.observe('sip_transactions', 'SIP transactions held', () => this.#agent?.transactionCount ?? 0);
+    deps.metrics.observe('sip_connections', 'SIP connections over TCP, both ways', () => this.#tcp?.connections ?? 0);
     deps.metrics.observe('sip_dialogs', 'SIP dialogs held, early ones included', () => this.#agent?.dialogCount ?? 0);
   }
 
@@ -69,20 +82,22 @@ export class EmbeddedEngine implements SipEngine {
 
   async start(): Promise<readonly SipListener[]> {
     const { bind, port, publicAddress, userAgent } = this.#options;
-    const socket = await (this.#deps.bind ?? bindUdp)({ address: bind, port }, '--sip-port');
-    this.#transport = new UdpTransport({
+    const { socket, listener } = await this.#open(bind, port);
+    const udp = new UdpTransport({
       socket,
-      onDatagram: (datagram, source) => this.#receive(datagram, source),
+      onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
       onSent: () => this.#metrics.sent(),
     });
+    this.#tcp = this.#overTcp(listener);
+    this.#transports = new Transports(udp, this.#tcp);
     const { clock, log } = this.#deps;
-    this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, this.#transport, {
+    this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, this.#transports, {
       userAgent,
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
       localAddressFor: (remote) => publicAddress ?? localAddressTowards(bind, remote),
     });
     this.#agent.onInvite = this.#onInvite;
-    return [this.#transport.listener];
+    return this.#transports.listeners;
   }
 
   drain(): void {
@@ -90,16 +105,17 @@ export class EmbeddedEngine implements SipEngine {
   }
 
   async stop(): Promise<void> {
-    this.#transport?.close();
+    this.#transports?.close();
     this.#agent?.stop();
-    this.#transport = undefined;
+    this.#transports = undefined;
+    this.#tcp = undefined;
     this.#agent = undefined;
   }
 
   /** One message must never take the other calls with it, whatever it finds broken behind it. */
-  #receive(datagram: Buffer, source: SipSource): void {
+  #guarded(handle: () => void): void {
     try {
-      this.#handleDatagram(datagram, source);
+      handle();
     } catch (error) {
       this.#deps.log.error({ err: error }, 'a sip message could not be handled');
     }
@@ -123,5 +139,50 @@ export class EmbeddedEngine implements SipEngine {
     }
     if (message.type === 'request') this.#agent?.handleRequest(message, source);
     else this.#agent?.handleResponse(message);
+  }
+
+  /** @param fault what the framing found wrong; the sender is told if it sent a request */
+  #handleStream(bytes: Buffer, flow: Flow, fault?: Fault): void {
+    this.#metrics.received();
+    const message = parseMessage(bytes);
+    if (!message) {
+      this.#metrics.dropped('unparsable');
+      return;
+    }
+    const { address, port } = flow.remote;
+    const source: SipSource = { address, port, transport: 'tcp' };
+    if (message.type === 'request') {
+      this.#agent?.handleRequest(fault ? { ...message, fault } : message, source, (via) =>
+        this.#tcp ? this.#tcp.replyFlow(flow, { address, port: via?.port ?? SIP_PORT }) : flow,
+      );
+    } else if (!fault) this.#agent?.handleResponse(message);
+  }
+
+  #overTcp(listener: StreamListener): TcpTransport {
+    const { clock } = this.#deps;
+    return new TcpTransport({
+      clock,
+      listener,
+      connect: this.#deps.connect ?? connectTcp,
+      admit: (address) => this.#guard.admit(address, clock.now()),
+      onMessage: (bytes, flow) => this.#guarded(() => this.#handleStream(bytes, flow)),
+      onFault: (head, fault, flow) => this.#guarded(() => this.#handleStream(head, flow, fault)),
+      onSent: () => this.#metrics.sent(),
+      onRefused: (why) => this.#metrics.dropped(why === 'too_many' ? 'too_many_connections' : why),
+    });
+  }
+
+  /** UDP and TCP on one number. Where any will do, the kernel's choice for UDP may be taken for TCP: then another is tried. */
+  async #open(address: string, port: number): Promise<{ socket: DatagramSocket; listener: StreamListener }> {
+    for (let tries = port === 0 ? PORT_TRIES : 1; ; tries -= 1) {
+      const socket = await (this.#deps.bind ?? bindUdp)({ address, port }, '--sip-port');
+      try {
+        const listener = await (this.#deps.listen ?? listenTcp)({ address, port: socket.local.port }, '--sip-port');
+        return { socket, listener };
+      } catch (thrown) {
+        socket.close();
+        if (tries <= 1) throw thrown;
+      }
+    }
   }
 }

@@ -28,7 +28,7 @@ export class SourceGuard {
   /** Takes a token of this source; false when it has none left. */
   admit(address: string, now: number): boolean {
     if (this.#perSecond === 0) return true;
-    const key = isIPv6(address) ? prefix64(address) : address;
+    const key = sourceKey(address);
     const full = this.#perSecond * BURST_S;
     let bucket = this.#buckets.get(key);
     if (bucket) {
@@ -52,7 +52,11 @@ export class SourceGuard {
   }
 }
 
-/** One IPv6 customer has a whole /64 to send from, so it counts as one source. */
+/** What counts as one source: an IPv4 address, or an IPv6 /64, since one customer has all of it to send from. */
+export function sourceKey(address: string): string {
+  return isIPv6(address) ? prefix64(address) : address;
+}
+
 function prefix64(address: string): string {
   const [left = '', right] = address.split('::');
   const groups = left === '' ? [] : left.split(':');

@@ -60,6 +60,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
     this.localAddress = localAddress;
     this.#driver = new Driver(services.clock, this.#pending, ({ type }) => (type === 'refresh' ? this.#refresh() : this.#expire()));
     services.assign(this.#dialog.key, this);
+    transaction.onFailed = () => this.#unreachable();
   }
 
   header(name: string): string | undefined {
@@ -147,6 +148,14 @@ export class InboundInvite implements InboundCall, DialogHolder {
     // An ACK before any 2xx belongs to nothing.
   }
 
+  /** The caller's connection is gone and it cannot be reached by another. */
+  #unreachable(): void {
+    if (this.#state === 'final') return;
+    this.#finish();
+    this.#services.assign(this.#dialog.key, undefined);
+    this.onCancel?.();
+  }
+
   #startWaiting(): void {
     const expires = this.#request.message.headers.first('expires') ?? '';
     this.#driver.run((now) => this.#pending.start(now, /^\d{1,9}$/.test(expires) ? Number(expires) : undefined));
@@ -158,7 +167,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
   }
 
   get #contact(): HeaderLine {
-    return ['Contact', this.#services.contact(this.localAddress)];
+    return ['Contact', this.#services.contact(this.localAddress, this.source.transport)];
   }
 
   /** Whatever makes a dialog repeats the route the request took (RFC 3261 §12.1.1). */

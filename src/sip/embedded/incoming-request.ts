@@ -1,9 +1,9 @@
 import type { SipSource } from '../engine.ts';
-import type { Flow, Transport } from './flow.ts';
+import type { Flow } from './flow.ts';
 import { bad, type Fault, type SipRequest } from './message.ts';
 import { type NameAddress, parseNameAddress } from './name-address.ts';
 import { splitElements } from './text.ts';
-import { BRANCH_COOKIE, parseVia, responseTarget, type Via, writeReceivedVia } from './via.ts';
+import { BRANCH_COOKIE, parseVia, type Via, writeReceivedVia } from './via.ts';
 
 /** What every response repeats of its request (RFC 3261 §8.2.6.2), and the way it takes. */
 export interface ReplyHead {
@@ -51,8 +51,11 @@ export type ReadRequest =
   /** Nobody can be told. */
   | { readonly type: 'unanswerable' };
 
-/** Reads what the transport, the transactions and every response need of a request (RFC 3261 §8.1.1, §18.2.1). */
-export function readRequest(message: SipRequest, source: SipSource, transport: Transport): ReadRequest {
+/**
+ * Reads what the transport, the transactions and every response need of a request (RFC 3261 §8.1.1, §18.2.1).
+ * @param replyFlow the way of responses; its Via is undefined when it cannot be read
+ */
+export function readRequest(message: SipRequest, source: SipSource, replyFlow: (via: Via | undefined) => Flow): ReadRequest {
   const { headers } = message;
   const vias = headers.all('via');
   if (vias[0] === undefined) return { type: 'unanswerable' };
@@ -62,7 +65,7 @@ export function readRequest(message: SipRequest, source: SipSource, transport: T
   const toText = headers.first('to') ?? '';
   const to = parseNameAddress(toText);
   const head: ReplyHead = {
-    flow: transport.flowTo(via ? responseTarget(via, source) : source),
+    flow: replyFlow(via),
     vias: `Via: ${via ? [writeReceivedVia(via, source), ...below].join('\r\nVia: ') : vias.join('\r\nVia: ')}\r\n`,
     from: headers.first('from') ?? '',
     to: toText,

@@ -4,7 +4,16 @@ import { T1, TimerSet, TRANSACTION_LIFETIME } from './timers.ts';
 import type { TransitionTable } from './transition.ts';
 
 export type InviteClientState = 'calling' | 'proceeding' | 'accepted' | 'completed' | 'terminated';
-export type InviteClientEvent = 'start' | 'provisional' | 'success' | 'failure' | 'timer_a' | 'timer_b' | 'timer_d' | 'timer_m';
+export type InviteClientEvent =
+  | 'start'
+  | 'provisional'
+  | 'success'
+  | 'failure'
+  | 'timer_a'
+  | 'timer_b'
+  | 'timer_d'
+  | 'timer_m'
+  | 'transport_error';
 type Action =
   | 'send'
   | 'start_a'
@@ -24,6 +33,7 @@ export const INVITE_CLIENT: TransitionTable<InviteClientState, InviteClientEvent
     start: { to: 'calling', actions: ['send', 'start_a', 'start_b'] },
     timer_a: { to: 'calling', actions: ['repeat'] },
     timer_b: { to: 'terminated', actions: ['stop_timers', 'time_out', 'terminate'] },
+    transport_error: { to: 'terminated', actions: ['stop_timers', 'time_out', 'terminate'] },
     provisional: { to: 'proceeding', actions: ['stop_timers', 'pass'] },
     success: { to: 'accepted', actions: ['stop_timers', 'pass', 'start_m'] },
     failure: { to: 'completed', actions: ['stop_timers', 'acknowledge', 'pass', 'start_d'] },
@@ -79,6 +89,11 @@ export class InviteClientTransaction implements Machine<ClientTransactionOutput>
   /** Sends the INVITE. Once. */
   start(now: number): void {
     this.#handle('start', now);
+  }
+
+  /** The request cannot arrive: the same as no answer (RFC 3261 §17.1.4). */
+  handleTransportError(now: number): void {
+    this.#handle('transport_error', now);
   }
 
   handleResponse(now: number, response: SipResponse): void {

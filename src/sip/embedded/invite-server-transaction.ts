@@ -3,7 +3,17 @@ import { T1, T2, T4, TimerSet, TRANSACTION_LIFETIME } from './timers.ts';
 import type { TransitionTable } from './transition.ts';
 
 export type InviteServerState = 'proceeding' | 'accepted' | 'completed' | 'confirmed' | 'terminated';
-export type InviteServerEvent = 'invite' | 'provisional' | 'success' | 'failure' | 'ack' | 'timer_g' | 'timer_h' | 'timer_i' | 'timer_l';
+export type InviteServerEvent =
+  | 'invite'
+  | 'provisional'
+  | 'success'
+  | 'failure'
+  | 'ack'
+  | 'timer_g'
+  | 'timer_h'
+  | 'timer_i'
+  | 'timer_l'
+  | 'transport_error';
 type Action = 'send' | 'send_if_any' | 'start_g' | 'repeat' | 'start_h' | 'start_i' | 'start_l' | 'stop_timers' | 'time_out' | 'terminate';
 
 /** RFC 3261 figure 7 with the Accepted state of RFC 6026 figure 5. Retransmitted INVITEs are absorbed once a 2xx is out. */
@@ -13,6 +23,7 @@ export const INVITE_SERVER: TransitionTable<InviteServerState, InviteServerEvent
     provisional: { to: 'proceeding', actions: ['send'] },
     success: { to: 'accepted', actions: ['send', 'start_l'] },
     failure: { to: 'completed', actions: ['send', 'start_g', 'start_h'] },
+    transport_error: { to: 'terminated', actions: ['time_out', 'terminate'] },
   },
   accepted: {
     success: { to: 'accepted', actions: ['send'] },
@@ -23,6 +34,7 @@ export const INVITE_SERVER: TransitionTable<InviteServerState, InviteServerEvent
     timer_g: { to: 'completed', actions: ['repeat'] },
     ack: { to: 'confirmed', actions: ['stop_timers', 'start_i'] },
     timer_h: { to: 'terminated', actions: ['stop_timers', 'time_out', 'terminate'] },
+    transport_error: { to: 'terminated', actions: ['stop_timers', 'time_out', 'terminate'] },
   },
   confirmed: {
     timer_i: { to: 'terminated', actions: ['terminate'] },
@@ -32,7 +44,7 @@ export const INVITE_SERVER: TransitionTable<InviteServerState, InviteServerEvent
 
 export type ServerTransactionOutput =
   | { readonly type: 'send'; readonly message: Uint8Array }
-  /** A final response was never acknowledged (Timer H). */
+  /** A final response was never acknowledged (Timer H), or a response could not be delivered at all (§17.2.4). */
   | { readonly type: 'timed_out' }
   | { readonly type: 'terminated' };
 
@@ -62,6 +74,11 @@ export class InviteServerTransaction implements Machine<ServerTransactionOutput>
   /** A repeated INVITE of this transaction. */
   handleInvite(now: number): void {
     this.#handle('invite', now);
+  }
+
+  /** What was sent cannot arrive (§17.2.4). A 2xx is the user's to repeat, so it changes nothing there. */
+  handleTransportError(now: number): void {
+    this.#handle('transport_error', now);
   }
 
   handleAck(now: number): void {

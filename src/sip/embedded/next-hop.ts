@@ -1,6 +1,8 @@
 import { BlockList, isIPv4 } from 'node:net';
 import { type Endpoint, isLoopback, plainAddress } from '../../base/addresses.ts';
+import type { Flow, Hop } from './flow.ts';
 import { literalEndpoint, parseUri } from './uri.ts';
+import { SIP_PORT } from './via.ts';
 
 /** What the peer's last INVITE or UPDATE showed of where it stands. */
 export interface PeerPlace {
@@ -10,6 +12,10 @@ export interface PeerPlace {
   readonly viaAddress: string;
   /** Whether the sender is the agent itself: a single Via. */
   readonly direct: boolean;
+  /** The connection it came by; undefined for a datagram. */
+  readonly flow?: Flow | undefined;
+  /** sent-by port of its top Via: where a peer by TCP listens, as far as is known. */
+  readonly viaPort?: number | undefined;
 }
 
 const privateNet = new BlockList();
@@ -47,16 +53,32 @@ function reach(address: string): number {
  *   multicast, broadcast and 0.0.0.0;
  * - for a peer behind a NAT that keeps its scope: it sent directly, its Via names another address than the packet's source,
  *   and the Contact repeats that address.
+ * The connection the INVITE came by is taken as long as it stands, if the hop is the same machine; another one is opened
+ * otherwise (RFC 5923 §4). The URI's transport parameter counts where it can.
  * @param uri of the first route, or the remote target
  */
-export function nextHop(uri: string, place: PeerPlace): Endpoint {
+export function nextHop(uri: string, place: PeerPlace): Hop {
   const parsed = parseUri(uri);
   const named = parsed && literalEndpoint(parsed);
-  const { source } = place;
-  if (!named) return source;
+  const { source, flow } = place;
+  const asked = parsed?.type === 'sip' ? parsed.parameters.get('transport')?.toLowerCase() : undefined;
+  if (!named || !isMeant(plainAddress(named.address), named.address, place)) return sourceHop(place, named?.port);
   const address = plainAddress(named.address);
-  if (address === source.address) return { address, port: named.port };
-  if (reach(address) < reach(source.address)) return source;
-  if (place.direct && place.viaAddress !== source.address && place.viaAddress === named.address) return source;
-  return { address, port: named.port };
+  const same = address === source.address;
+  const transport = asked === 'tcp' || (asked === undefined && same && flow) ? 'tcp' : 'udp';
+  return { address, port: named.port, transport, ...(same && transport === 'tcp' ? { flow } : {}) };
+}
+
+/** Whether an address can be meant by a peer that stands there. */
+function isMeant(address: string, written: string, { source, viaAddress, direct }: PeerPlace): boolean {
+  if (address === source.address) return true;
+  if (reach(address) < reach(source.address)) return false;
+  return !(direct && viaAddress !== source.address && viaAddress === written);
+}
+
+/** Back where the INVITE came from. The far port of a connection is nobody's to listen on, so another one is tried when it is gone. */
+function sourceHop({ source, flow, viaPort }: PeerPlace, namedPort: number | undefined): Hop {
+  const { address, port } = source;
+  if (!flow) return { address, port, transport: 'udp' };
+  return { address, port: namedPort ?? viaPort ?? SIP_PORT, transport: 'tcp', flow };
 }

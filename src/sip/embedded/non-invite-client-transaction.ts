@@ -5,7 +5,7 @@ import { T1, T2, T4, TimerSet, TRANSACTION_LIFETIME } from './timers.ts';
 import type { TransitionTable } from './transition.ts';
 
 export type NonInviteClientState = 'trying' | 'proceeding' | 'completed' | 'terminated';
-export type NonInviteClientEvent = 'start' | 'provisional' | 'final' | 'timer_e' | 'timer_f' | 'timer_k';
+export type NonInviteClientEvent = 'start' | 'provisional' | 'final' | 'timer_e' | 'timer_f' | 'timer_k' | 'transport_error';
 type Action = 'send' | 'start_e' | 'back_off' | 'repeat_slowly' | 'start_f' | 'stop_timers' | 'pass' | 'start_k' | 'time_out' | 'terminate';
 
 /** RFC 3261 figure 6. */
@@ -14,6 +14,7 @@ export const NON_INVITE_CLIENT: TransitionTable<NonInviteClientState, NonInviteC
     start: { to: 'trying', actions: ['send', 'start_e', 'start_f'] },
     timer_e: { to: 'trying', actions: ['send', 'back_off'] },
     timer_f: { to: 'terminated', actions: ['stop_timers', 'time_out', 'terminate'] },
+    transport_error: { to: 'terminated', actions: ['stop_timers', 'time_out', 'terminate'] },
     provisional: { to: 'proceeding', actions: ['pass'] },
     final: { to: 'completed', actions: ['stop_timers', 'pass', 'start_k'] },
   },
@@ -53,6 +54,11 @@ export class NonInviteClientTransaction implements Machine<ClientTransactionOutp
   /** Sends the request. Once. */
   start(now: number): void {
     this.#handle('start', now);
+  }
+
+  /** The request cannot arrive: the same as no answer (RFC 3261 §17.1.4). */
+  handleTransportError(now: number): void {
+    this.#handle('transport_error', now);
   }
 
   handleResponse(now: number, response: SipResponse): void {

@@ -4,6 +4,12 @@ import { KNOWN_METHODS } from './capabilities.ts';
 /** Why a message was dropped without an answer. */
 export type DropReason =
   | 'rate_limited'
+  /** A connection that was not let in, or ended for one of these. */
+  | 'too_many_connections'
+  | 'too_slow'
+  | 'not_reading'
+  | 'not_sip'
+  | 'idle'
   | 'too_large'
   | 'unparsable'
   | 'no_via'

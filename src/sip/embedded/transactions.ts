@@ -12,6 +12,8 @@ export interface ServerTransaction {
   readonly flow: Flow;
   /** `repeats: false`: see InviteServerTransaction.respond. */
   respond(status: number, message: Uint8Array, repeats?: boolean): void;
+  /** A response could not be delivered, or a refusal was never acknowledged. For INVITE only. */
+  onFailed?: (() => void) | undefined;
 }
 
 /** What a client transaction tells its user. Nothing follows a timeout. */
@@ -94,17 +96,21 @@ export class Transactions {
   openInvite(key: string, flow: Flow, onTerminated?: () => void): ServerTransaction {
     const machine = new InviteServerTransaction({ reliable: flow.reliable });
     const driver = new Driver(this.#clock, machine, (output) => {
-      if (output.type === 'send') flow.send(output.message);
+      if (output.type === 'send') flow.send(output.message, failed);
+      if (output.type === 'timed_out') transaction.onFailed?.();
       if (output.type !== 'terminated') return;
       this.#invites.delete(key);
       driver.stop();
       onTerminated?.();
     });
+    const failed = (): void => driver.run((now) => machine.handleTransportError(now));
     this.#invites.set(key, { machine, driver });
-    return {
+    const transaction: ServerTransaction = {
       flow,
+      onFailed: undefined,
       respond: (status, message, repeats) => driver.run((now) => machine.respond(now, status, message, repeats)),
     };
+    return transaction;
   }
 
   /** A server transaction for any other request; when the table is full a stateless one, which answers and forgets (RFC 3261 §8.2.7). */
@@ -130,7 +136,7 @@ export class Transactions {
     const driver = new Driver<ClientTransactionOutput>(this.#clock, machine, (output) => {
       switch (output.type) {
         case 'send':
-          return flow.send(output.message);
+          return flow.send(output.message, failed);
         case 'response':
           return events.onResponse(output.response);
         case 'timed_out':
@@ -140,6 +146,7 @@ export class Transactions {
           driver.stop();
       }
     });
+    const failed = (): void => driver.run((now) => machine.handleTransportError(now));
     this.#clients.set(key, { machine, driver });
     driver.run((now) => machine.start(now));
   }

@@ -25,6 +25,7 @@ export class UdpTransport implements Transport {
       transport: 'udp',
       reliable: false,
       remote,
+      open: true,
       send: (message) => {
         this.#onSent();
         this.#socket.send(message, remote);

@@ -7,15 +7,16 @@ import { type Refused, refuse } from './admission.ts';
 import type { CallServices, DialogHolder } from './call-services.ts';
 import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
 import { type Dialog, dialogKey } from './dialog.ts';
-import type { Transport } from './flow.ts';
+import type { Flow } from './flow.ts';
 import { InboundInvite } from './inbound-invite.ts';
 import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { splitElements } from './text.ts';
 import { type ClientEvents, type ServerTransaction, Transactions } from './transactions.ts';
+import type { Transports } from './transports.ts';
 import { uriHost } from './uri.ts';
-import { BRANCH_COOKIE, parseVia } from './via.ts';
+import { BRANCH_COOKIE, parseVia, responseTarget, type Via } from './via.ts';
 import { type HeaderLine, type ResponseParts, writeResponse } from './write-response.ts';
 
 export interface UserAgentDeps {
@@ -45,7 +46,7 @@ export class UserAgent implements CallServices {
   onInvite: ((invite: InboundCall) => void) | undefined;
   readonly #metrics: SipMetrics;
   readonly #options: UserAgentOptions;
-  readonly #transport: Transport;
+  readonly #transports: Transports;
   readonly #transactions: Transactions;
   readonly #dialogs = new Map<string, DialogHolder>();
   /** INVITEs of calls that have no final response yet, by the key of their transaction. */
@@ -57,11 +58,11 @@ export class UserAgent implements CallServices {
   readonly #tagSecret = randomBytes(16);
   #draining = false;
 
-  constructor({ clock, log, metrics }: UserAgentDeps, transport: Transport, options: UserAgentOptions) {
+  constructor({ clock, log, metrics }: UserAgentDeps, transports: Transports, options: UserAgentOptions) {
     this.clock = clock;
     this.log = log;
     this.#metrics = metrics;
-    this.#transport = transport;
+    this.#transports = transports;
     this.#options = options;
     this.#transactions = new Transactions({ clock }, { limit: options.maxTransactions });
   }
@@ -98,9 +99,10 @@ export class UserAgent implements CallServices {
     if (!this.#transactions.takeResponse(branch, method, response)) this.#metrics.dropped('stray_response');
   }
 
-  handleRequest(message: SipRequest, source: SipSource): void {
+  /** @param replies the way of responses when it is not simply the source: a connection */
+  handleRequest(message: SipRequest, source: SipSource, replies?: (via: Via | undefined) => Flow): void {
     this.#metrics.request(message.method);
-    const read = readRequest(message, source, this.#transport);
+    const read = readRequest(message, source, replies ?? ((via) => this.#datagramFlow(via, source)));
     if (read.type === 'unanswerable') {
       this.#metrics.dropped('no_via');
       return;
@@ -231,17 +233,23 @@ export class UserAgent implements CallServices {
 
   request(dialog: Dialog, localAddress: string, method: string, headers: readonly HeaderLine[], events: ClientEvents): void {
     const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
-    const flow = this.#transport.flowTo(dialog.nextHop());
+    const flow = this.#transports.flowTo(dialog.nextHop());
     const message = dialog.writeRequest({
       method,
-      via: `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${this.#transport.listener.port};branch=${branch};rport`,
+      via: `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${this.#transports.portOf(flow.transport)};branch=${branch};rport`,
       headers: [...headers, ['User-Agent', this.#options.userAgent]],
     });
     this.#transactions.send({ method, branch, message, flow }, events);
   }
 
-  contact(localAddress: string): string {
-    return `<sip:${uriHost(localAddress)}:${this.#transport.listener.port}>`;
+  contact(localAddress: string, transport: SipSource['transport'] = 'udp'): string {
+    const parameter = transport === 'udp' ? '' : `;transport=${transport}`;
+    return `<sip:${uriHost(localAddress)}:${this.#transports.portOf(transport)}${parameter}>`;
+  }
+
+  #datagramFlow(via: Via | undefined, source: SipSource): Flow {
+    const { address, port } = via ? responseTarget(via, source) : source;
+    return this.#transports.flowTo({ address, port, transport: 'udp' });
   }
 
   assign(key: string, holder: DialogHolder | undefined): void {

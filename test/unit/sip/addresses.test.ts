@@ -151,13 +151,13 @@ describe('the next hop of a request in a dialog', () => {
     viaAddress,
     direct,
   });
-  const source = (address: string) => ({ address, port: 4444 });
+  const source = (address: string) => ({ address, port: 4444, transport: 'udp' });
 
   it('is the literal address in the URI', () => {
-    expect(nextHop('sip:a@192.0.2.5:5070', place('192.0.2.1'))).toEqual({ address: '192.0.2.5', port: 5070 });
-    expect(nextHop('sip:a@192.0.2.1', place('192.0.2.1'))).toEqual({ address: '192.0.2.1', port: 5060 });
-    expect(nextHop('sip:a@10.0.0.9', place('10.0.0.5'))).toEqual({ address: '10.0.0.9', port: 5060 }); // a proxy in the same network
-    expect(nextHop('sip:a@10.0.0.9', place('127.0.0.1'))).toEqual({ address: '10.0.0.9', port: 5060 });
+    expect(nextHop('sip:a@192.0.2.5:5070', place('192.0.2.1'))).toEqual({ address: '192.0.2.5', port: 5070, transport: 'udp' });
+    expect(nextHop('sip:a@192.0.2.1', place('192.0.2.1'))).toEqual({ address: '192.0.2.1', port: 5060, transport: 'udp' });
+    expect(nextHop('sip:a@10.0.0.9', place('10.0.0.5'))).toEqual({ address: '10.0.0.9', port: 5060, transport: 'udp' }); // a proxy in the same network
+    expect(nextHop('sip:a@10.0.0.9', place('127.0.0.1'))).toEqual({ address: '10.0.0.9', port: 5060, transport: 'udp' });
   });
 
   it('is the source for a name, for a NAT, and for addresses nobody has', () => {
@@ -180,7 +180,11 @@ describe('the next hop of a request in a dialog', () => {
 
   it('is the source for a peer whose Via and Contact show the inside of a NAT of the same scope', () => {
     expect(nextHop('sip:a@172.17.0.5', place('10.0.0.1', '172.17.0.5'))).toEqual(source('10.0.0.1'));
-    expect(nextHop('sip:a@172.17.0.5', place('10.0.0.1', '172.17.0.5', false))).toEqual({ address: '172.17.0.5', port: 5060 });
+    expect(nextHop('sip:a@172.17.0.5', place('10.0.0.1', '172.17.0.5', false))).toEqual({
+      address: '172.17.0.5',
+      port: 5060,
+      transport: 'udp',
+    });
     expect(nextHop('sip:a@[2001:db8::5]', place('2001:db8::1', '2001:db8::5'))).toEqual(source('2001:db8::1'));
   });
 });

@@ -5,6 +5,7 @@ import type { DatagramSocket } from '../../../src/base/udp.ts';
 import { EmbeddedEngine, type EmbeddedEngineOptions } from '../../../src/sip/embedded/embedded-engine.ts';
 import type { InboundCall } from '../../../src/sip/engine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeListener, FakeStream } from './fake-stream.ts';
 
 export const PEER: Endpoint = { address: '192.0.2.10', port: 5062 };
 export const OFFER = 'v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
@@ -27,7 +28,10 @@ export class EngineUnderTest {
   /** What the engine logged as broken. */
   readonly faults: string[] = [];
   readonly engine: EmbeddedEngine;
+  /** Connections the engine opened. */
+  readonly opened: FakeStream[] = [];
   #socket: DatagramSocket | undefined;
+  #listener: FakeListener | undefined;
 
   constructor(options: Partial<EmbeddedEngineOptions> = {}) {
     const deps = {
@@ -35,6 +39,15 @@ export class EngineUnderTest {
       log: createLog('error', { write: (line) => void this.faults.push(line) }),
       metrics: this.metrics,
       bind: async (at: Endpoint) => this.#open(at),
+      listen: async (at: Endpoint) => {
+        this.#listener = new FakeListener(at);
+        return this.#listener;
+      },
+      connect: (to: Endpoint) => {
+        const stream = new FakeStream(to, (text) => this.#note(text, to));
+        this.opened.push(stream);
+        return stream;
+      },
     };
     this.engine = new EmbeddedEngine(deps, { bind: '192.0.2.1', port: 5060, requestsPerSecond: 0, userAgent: 'ringdown', ...options });
     this.engine.onInvite = (invite) => void this.invites.push(invite);
@@ -52,12 +65,22 @@ export class EngineUnderTest {
       sendErrors: 0,
       onDatagram: undefined,
       send: (datagram, to) => {
-        const text = Buffer.from(datagram).toString();
-        this.sent.push({ at: this.clock.now(), to, text, what: /^SIP\/2\.0 (\d+)/.exec(text)?.[1] ?? /^\S+/.exec(text)?.[0] ?? '' });
+        this.#note(Buffer.from(datagram).toString(), to);
       },
       close: () => undefined,
     };
     return this.#socket;
+  }
+
+  /** A connection of a peer. What the engine writes to it is in `sent` as well. */
+  connect(from: Endpoint = PEER): FakeStream {
+    const stream = new FakeStream(from, (text) => this.#note(text, from));
+    this.#listener?.onConnection?.(stream);
+    return stream;
+  }
+
+  #note(text: string, to: Endpoint): void {
+    this.sent.push({ at: this.clock.now(), to, text, what: /^SIP\/2\.0 (\d+)/.exec(text)?.[1] ?? /^\S+/.exec(text)?.[0] ?? '' });
   }
 
   receive(message: string | Buffer, from: Endpoint = PEER): void {
