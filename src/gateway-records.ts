@@ -22,6 +22,7 @@ export function recordOf(report: CallReport): CallRecord {
     rtt_ms: rounded(media?.rtcp.rttMs),
     concealed_in_frames: session?.concealedFrames,
     concealed_out_frames: media?.downlink.concealedFrames,
+    missed_out_frames: media?.downlink.missedFrames,
     turns: session?.turns,
     barge_ins: session?.bargeIns,
     response_p50_ms: rounded(session?.responseLatencyMs?.p50),

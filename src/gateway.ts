@@ -18,6 +18,7 @@ import { deriveDoorKeys, deriveNodeKeys, deriveRelayKeys } from './ownership/clu
 import { DoorLegHost } from './ownership/door-leg-host.ts';
 import { NodeDoor } from './ownership/node-door.ts';
 import type { NodeStatus } from './ownership/placement.ts';
+import { sessionNode } from './ownership/session-id.ts';
 import { EmbeddedAgent } from './realtime/embedded/agent.ts';
 import { loadPrompts } from './realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
@@ -233,6 +234,7 @@ class RunningGateway implements Gateway {
         ports,
         inner: { clock, log, identity: createIdentity(clock.wallclock()), bind },
         host: this.#transceiver ?? this.#dialNodes(membership),
+        ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
         mediaTimeoutMs: mediaTimeoutS * 1000,
         onReport: (report) => records.write(recordOf(report)),
       },
@@ -257,6 +259,11 @@ class RunningGateway implements Gateway {
     this.#remote = remote;
     this.#stops.push(() => remote.stop());
     return remote;
+  }
+
+  #ownerAnswers(sessionId: string): boolean {
+    const owner = sessionNode(sessionId);
+    return !this.#remote || this.#remote.nodes().some(({ nodeId, healthy }) => nodeId === owner && healthy);
   }
 
   #status(): NodeStatus {

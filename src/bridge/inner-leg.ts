@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { type Endpoint, formatEndpoint } from '../base/addresses.ts';
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { randomText, randomUint32 } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
@@ -10,14 +10,20 @@ import { parseWebRtcAnswer, writeWebRtcOffer } from '../sdp/webrtc.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { Path } from '../webrtc/path.ts';
 import { Peer } from '../webrtc/peer.ts';
-import type { PeerSnapshot } from '../webrtc/peer-options.ts';
+import type { PeerCloseReason, PeerSnapshot } from '../webrtc/peer-options.ts';
 
 /** Payload type of Opus on the inner leg: what browsers use. */
 const OPUS_PAYLOAD_TYPE = 111;
 
-/** Consent checks: a transceiver that died is noticed within four of these. */
+/** Consent checks: somebody who died is noticed within four of these. */
 const CHECK_INTERVAL_MS = 500;
-const LOST_AFTER_MS = 2000;
+const SILENT_MS = 2000;
+
+/**
+ * An owner that answers at its door while no check comes through: the relay is down. A supervisor starts it again within
+ * seconds, and the call goes on where it was; after this nobody waits in silence any more.
+ */
+const LOST_AFTER_MS = 10_000;
 
 export interface InnerLegDeps {
   readonly clock: Clock;
@@ -27,6 +33,9 @@ export interface InnerLegDeps {
   readonly bind: string;
 }
 
+/** Why a leg is dead: its owner is, or what the connection says. */
+export type InnerLegEnd = 'owner_lost' | PeerCloseReason;
+
 /** The phone's side of the WebRTC leg: a light client that goes to the transceiver through the relay, as a browser does. */
 export class InnerLeg {
   /** SDP offer for the owner of the session. */
@@ -35,7 +44,7 @@ export class InnerLeg {
   readonly payloadType = OPUS_PAYLOAD_TYPE;
   onConnected: (() => void) | undefined;
   /** The leg is dead. Not called for our own close. */
-  onClosed: ((reason: string) => void) | undefined;
+  onClosed: ((reason: InnerLegEnd) => void) | undefined;
   onRtp: ((packet: Buffer, now: number) => void) | undefined;
   readonly #deps: InnerLegDeps;
   readonly #socket: DatagramSocket;
@@ -45,6 +54,7 @@ export class InnerLeg {
   /** The one that the last datagram came by: saves writing its key for every packet. */
   #lastPath: Path | undefined;
   #peer: Peer | undefined;
+  #watch: Timer | undefined;
   #closed = false;
 
   static async create(deps: InnerLegDeps): Promise<InnerLeg> {
@@ -65,9 +75,10 @@ export class InnerLeg {
 
   /**
    * Begins to connect.
+   * @param ownerAnswers is asked when media falls silent: does the process that owns the session still answer otherwise?
    * @throws GatewayError ERR_MEDIA_FAILED when the answer is of no use
    */
-  connect(answerText: string): void {
+  connect(answerText: string, ownerAnswers: () => boolean): void {
     const parsed = parseWebRtcAnswer(answerText);
     if ('fault' in parsed) throw new GatewayError('ERR_MEDIA_FAILED', `the owner's answer is of no use: ${parsed.fault.detail}`);
     const { ice, fingerprints, setup } = parsed;
@@ -85,11 +96,12 @@ export class InnerLeg {
       dtlsRole: setup === 'active' ? 'server' : 'client',
       remoteFingerprints: fingerprints,
       handlers: {
-        onConnected: () => this.onConnected?.(),
-        onRtp: (packet, now) => this.onRtp?.(packet, now),
-        onClosed: (reason) => {
-          if (!this.#closed) this.onClosed?.(reason);
+        onConnected: () => {
+          this.#watchOwner(peer, ownerAnswers);
+          this.onConnected?.();
         },
+        onRtp: (packet, now) => this.onRtp?.(packet, now),
+        onClosed: (reason) => this.#died(reason),
       },
     });
     this.#peer = peer;
@@ -105,12 +117,30 @@ export class InnerLeg {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#watch?.cancel();
     this.#peer?.close();
     this.#socket.close();
   }
 
   snapshot(): PeerSnapshot | undefined {
     return this.#peer?.snapshot();
+  }
+
+  /** The relay's silence and the owner's death look the same from here; the owner's door tells them apart. */
+  #watchOwner(peer: Peer, ownerAnswers: () => boolean): void {
+    const { clock } = this.#deps;
+    const connectedAt = clock.now();
+    const look = () => {
+      const silentMs = clock.now() - (peer.snapshot().ice.lastCheckAt ?? connectedAt);
+      if (silentMs >= SILENT_MS && !ownerAnswers()) this.#died('owner_lost');
+      else this.#watch = clock.setTimer(CHECK_INTERVAL_MS, look);
+    };
+    this.#watch = clock.setTimer(CHECK_INTERVAL_MS, look);
+  }
+
+  #died(reason: InnerLegEnd): void {
+    this.#watch?.cancel();
+    if (!this.#closed) this.onClosed?.(reason);
   }
 
   /** Over UDP, and of a family our socket speaks: one bound to all of IPv6 speaks both. */

@@ -8,7 +8,7 @@ import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
-import { InnerLeg, type InnerLegDeps } from './inner-leg.ts';
+import { InnerLeg, type InnerLegDeps, type InnerLegEnd } from './inner-leg.ts';
 import { PhoneMedia } from './phone-media.ts';
 
 /** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
@@ -27,6 +27,8 @@ export interface PhoneCallDeps {
   readonly inner: InnerLegDeps;
   /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
   readonly host: LegHost;
+  /** Does the process that owns this session answer? Always, when it is this one. */
+  readonly ownerAnswers: (sessionId: string) => boolean;
   /** The caller is told of silence for this long by a BYE. */
   readonly mediaTimeoutMs: number;
   /** The call is over and this is its record. Called once. */
@@ -143,7 +145,8 @@ export class PhoneCall {
     );
     if (this.#over()) return;
     this.#state = 'connecting';
-    inner.connect(this.#opened.answer);
+    const { sessionId, answer } = this.#opened;
+    inner.connect(answer, () => this.#deps.ownerAnswers(sessionId));
   }
 
   /** When one of the two cannot be had, the other one is not lost: it is closed with the call. */
@@ -221,9 +224,9 @@ export class PhoneCall {
     this.#deps.onGone();
   }
 
-  #innerClosed(reason: string): void {
+  #innerClosed(reason: InnerLegEnd): void {
     if (this.#state === 'ended') return;
-    if (this.#state === 'answered') this.#end('media_failed', { detail: reason });
+    if (this.#state === 'answered') this.#end(reason === 'owner_lost' ? 'owner_lost' : 'media_failed', { detail: reason });
     else this.#refuse('media_failed', reason);
   }
 

@@ -62,7 +62,10 @@ export class PhoneMedia {
 
   static async create(deps: PhoneMediaDeps, audio: NegotiatedAudio, options: PhoneMediaOptions): Promise<PhoneMedia> {
     const encoder = await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior', narrowband: true });
-    const decoder = await createOpusDecoder({ sampleRateHz: 8000 });
+    const decoder = await createOpusDecoder({ sampleRateHz: 8000 }).catch((thrown: unknown) => {
+      encoder.free();
+      throw thrown;
+    });
     const { inner, onDigit } = deps;
     const sender = new RtpSender({ payloadType: inner.payloadType, ssrc: inner.ssrc });
     const uplink = new PhoneUplink(encoder, sender, audio, { onPacket: (packet) => inner.sendRtp(packet), onDigit });

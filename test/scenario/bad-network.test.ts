@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GatewayProcess } from '../support/gateway-process.ts';
-import { loudness, nextSound } from '../support/heard.ts';
+import { nextSound, quietForMs } from '../support/heard.ts';
 import { IdleGateway } from '../support/idle-gateway.ts';
 import type { DialOptions, PhoneCall } from '../support/phone-call.ts';
 import { seededRandom } from '../support/random.ts';
 import type { Mangle, OutgoingRtp, RtpPhone } from '../support/rtp-phone.ts';
 import { speech } from '../support/speech.ts';
 import { Switchhook } from '../support/switchhook.ts';
-import { concat, findTone, SILENCE_RMS, tone, toneRuns } from '../support/tones.ts';
+import { concat, findTone, tone, toneRuns } from '../support/tones.ts';
 import { elapse, eventually } from '../support/wait.ts';
 
 /* The phone's audio comes over a bad network, or from a phone that changes its mind: the agent goes on hearing it. */
@@ -41,12 +41,6 @@ async function humming(options: DialOptions = {}): Promise<PhoneCall> {
   await nextSound(call.media, 1000);
   await elapse(200);
   return call;
-}
-
-/** How long after `since` the last packet without the tone came: from then on it is heard again. 0 when it was never away. */
-function backAfterMs({ media }: PhoneCall, since: number): number {
-  const after = media.arrivals.all.filter((each) => each.at > since);
-  return Math.max(0, (after.findLast((each) => loudness(each) <= SILENCE_RMS)?.at ?? 0) - since);
 }
 
 async function expectTone(call: PhoneCall, ms = 400): Promise<void> {
@@ -141,7 +135,7 @@ describe.concurrent('a caller', () => {
     change(call.media);
     const at = performance.now();
     await elapse(1000);
-    const backMs = backAfterMs(call, at);
+    const backMs = quietForMs(call.media, at);
     console.log(`${what}: audio back after ${backMs.toFixed(0)} ms`);
     expect(backMs).toBeLessThan(withinMs);
     await expectTone(call);
@@ -160,7 +154,7 @@ describe.concurrent('a caller', () => {
     const at = performance.now();
     if (firstSequence > 60_000) expect(call.media.sequence, 'the wrap lies in the hole').toBeLessThan(before);
     await elapse(1000);
-    const backMs = backAfterMs(call, at);
+    const backMs = quietForMs(call.media, at);
     console.log(`hole of 3.2 s ${what}: audio back after ${backMs.toFixed(0)} ms`);
     expect(backMs).toBeGreaterThan(0);
     expect(backMs).toBeLessThan(200);
@@ -175,7 +169,7 @@ describe.concurrent('a caller', () => {
     call.media.resume();
     const at = performance.now();
     await elapse(600);
-    const backMs = backAfterMs(call, at);
+    const backMs = quietForMs(call.media, at);
     console.log(`silence suppression: audio back after ${backMs.toFixed(0)} ms`);
     expect(backMs).toBeLessThan(150);
     await call.bye();

@@ -35,3 +35,9 @@ export function longestGapMs(media: RtpPhone, from: number, to = Number.POSITIVE
   }
   return to === Number.POSITIVE_INFINITY ? longest : Math.max(longest, to - before);
 }
+
+/** How long after `since` the last silent packet came: from then on there is something to hear again. 0 when there always was. */
+export function quietForMs(media: RtpPhone, since: number): number {
+  const quiet = media.arrivals.all.findLast((each) => each.at > since && loudness(each) <= SILENCE_RMS);
+  return quiet ? quiet.at - since : 0;
+}
