@@ -68,8 +68,10 @@ export class WebCaller {
   readonly closed: PeerCloseReason[] = [];
   /** Commands of the session: `answer`, `hangup: cause` … */
   readonly commands = new EventLog<string>();
+  readonly sessionId: string;
   readonly remote: RemoteDescription;
   readonly relay: Endpoint;
+  #nextSequence = 0;
   startedAt = 0;
   connectedAt: number | undefined;
 
@@ -78,6 +80,7 @@ export class WebCaller {
     this.#options = options;
     this.#local = made.local;
     this.#opened = made.opened;
+    this.sessionId = made.opened.sessionId;
     this.identity = options.identity ?? createIdentity(Date.now());
     this.#sender = new RtpSender({
       payloadType: OPUS,
@@ -125,10 +128,6 @@ export class WebCaller {
     return this.#peer;
   }
 
-  get sessionId(): string {
-    return this.#opened?.sessionId ?? '';
-  }
-
   /** Begins to check. */
   connect(): void {
     const { remote } = this;
@@ -163,6 +162,11 @@ export class WebCaller {
     };
     this.startedAt = performance.now();
     peer.start();
+  }
+
+  /** Of the next packet. */
+  get nextSequence(): number {
+    return this.#nextSequence;
   }
 
   /** Waits until ICE and DTLS are done. @returns how long that took in milliseconds */
@@ -259,6 +263,7 @@ export class WebCaller {
     const payload = this.#encoder?.encode(frame);
     if (!payload) return;
     const packet = this.#sender.next(payload, FRAME_TICKS);
+    this.#nextSequence = (packet.readUInt16BE(2) + 1) & 0xffff;
     if (!this.lost) this.#peer?.sendRtp(packet);
   }
 
