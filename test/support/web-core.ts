@@ -3,8 +3,9 @@ import { type Endpoint, isLoopback } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { createLog } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
+import type { StreamListener } from '../../src/base/tcp.ts';
 import { WorkerTicker } from '../../src/base/ticker.ts';
-import { bindUdp, type DatagramSocket } from '../../src/base/udp.ts';
+import type { DatagramSocket } from '../../src/base/udp.ts';
 import type { EndCause, Leg, LegEvent, OpenedLeg, RejectCause, SessionSummary } from '../../src/leg/leg.ts';
 import { deriveNodeKeys, randomClusterKeys } from '../../src/ownership/cluster-keys.ts';
 import { directLink } from '../../src/ownership/direct-link.ts';
@@ -13,7 +14,9 @@ import { loadPrompts } from '../../src/realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from '../../src/realtime/fvad-detector.ts';
 import type { RealtimeModel } from '../../src/realtime/model.ts';
 import { createSessionMetrics } from '../../src/realtime/session-metrics.ts';
+import { publicCandidates } from '../../src/relay/public-endpoints.ts';
 import { Relay } from '../../src/relay/relay.ts';
+import { openRelayPorts } from '../../src/relay/relay-ports.ts';
 import { Transceiver } from '../../src/transceiver/transceiver.ts';
 import { createIdentity } from '../../src/webrtc/dtls/identity.ts';
 import type { PeerSnapshot } from '../../src/webrtc/peer-options.ts';
@@ -115,17 +118,23 @@ export class WebCore {
     this.#stops = parts.stops;
   }
 
-  /** @param model who talks; the embedded agent when left out */
-  static async start(model?: RealtimeModel): Promise<WebCore> {
+  /**
+   * @param model who talks; the embedded agent when left out
+   * @param options.tcp answers name the TCP port too. Then Chromium takes it: its UDP sockets on other addresses than loopback go unanswered here.
+   */
+  static async start(model?: RealtimeModel, { tcp = false } = {}): Promise<WebCore> {
     await Promise.all([warmUpOpus(), Transceiver.warmUp()]);
     const clock = systemClock;
     const log = createLog('silent');
     const metrics = new Metrics();
     const ticker = new WorkerTicker(clock);
     const keys = deriveNodeKeys(randomClusterKeys());
-    const socket = loopbackOnly(await bindUdp({ address: LOOPBACK, port: 0 }));
-    const { relayLink, transceiverLink } = directLink({ nodeId: 0, endpoints: [socket.local] });
-    const relay = new Relay({ socket, link: transceiverLink, keys, clock, metrics });
+    const ports = await openRelayPorts({ address: LOOPBACK, port: 0 });
+    const socket = loopbackOnly(ports.socket);
+    const listener = loopbackOnlyTcp(ports.listener);
+    const endpoints = tcp ? publicCandidates([socket.local]) : [socket.local];
+    const { relayLink, transceiverLink } = directLink({ nodeId: 0, endpoints });
+    const relay = new Relay({ socket, listener, link: transceiverLink, keys, clock, metrics });
     const transceiver = new Transceiver(
       {
         ...{ clock, log, metrics, ticker, keys },
@@ -142,9 +151,9 @@ export class WebCore {
   }
 
   /** A core whose model is an instrument. */
-  static async withProbe(): Promise<{ readonly core: WebCore; readonly model: ProbeModel }> {
+  static async withProbe(options: { readonly tcp?: boolean } = {}): Promise<{ readonly core: WebCore; readonly model: ProbeModel }> {
     const model = new ProbeModel();
-    return { core: await WebCore.start(model), model };
+    return { core: await WebCore.start(model, options), model };
   }
 
   /** Hands in the offer of a browser, as the HTTP door will. */
@@ -179,6 +188,15 @@ function loopbackOnly(socket: DatagramSocket): DatagramSocket {
   };
   socket.onDatagram = (datagram, from) => {
     if (isLoopback(from.address)) filtered.onDatagram?.(datagram, from);
+  };
+  return filtered;
+}
+
+function loopbackOnlyTcp(listener: StreamListener): StreamListener {
+  const filtered: StreamListener = { local: listener.local, onConnection: undefined, close: () => listener.close() };
+  listener.onConnection = (stream) => {
+    if (isLoopback(stream.remote.address)) filtered.onConnection?.(stream);
+    else stream.destroy();
   };
   return filtered;
 }

@@ -363,4 +363,15 @@ describe('a candidate of ours', () => {
       parseIceCandidate(writeHostCandidate({ address: '192.0.2.1', port: 1 }, 0, 'u'))?.priority ?? 0,
     );
   });
+
+  it('over TCP is passive, and stands below every one over UDP (RFC 6544)', () => {
+    const text = writeHostCandidate({ address: '192.0.2.1', port: 3478, transport: 'tcp' }, 1, 'u');
+    expect(text).toBe('2 1 tcp 1520434943 192.0.2.1 3478 typ host tcptype passive ufrag u');
+    const overTcp = parseIceCandidate(text);
+    expect(overTcp).toMatchObject({ transport: 'tcp', tcpType: 'passive', port: 3478, ufrag: 'u' });
+    const lastUdp = parseIceCandidate(writeHostCandidate({ address: '192.0.2.1', port: 3478 }, 63, 'u'));
+    expect(overTcp?.priority).toBeLessThan(lastUdp?.priority ?? 0);
+    const nextTcp = parseIceCandidate(writeHostCandidate({ address: '192.0.2.2', port: 3478, transport: 'tcp' }, 2, 'u'));
+    expect(nextTcp?.priority).toBeLessThan(overTcp?.priority ?? 0);
+  });
 });
