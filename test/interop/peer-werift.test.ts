@@ -1,34 +1,14 @@
-import dns from 'node:dns';
-import { syncBuiltinESMExports } from 'node:module';
-import { isIP } from 'node:net';
-import os from 'node:os';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RtpPacket } from 'werift';
 import { LoopbackPeer, readDescription } from '../support/loopback-peer.ts';
 import { rtpPacket } from '../support/peer-pair.ts';
 import { eventually } from '../support/wait.ts';
+import { keepWeriftOnLoopback } from '../support/werift-on-loopback.ts';
 
 const DEADLINE_MS = 10_000;
 const closers: (() => unknown)[] = [];
 
-// werift looks up stun.l.google.com even without ICE servers, and gathers on every interface: it gets neither a name server nor the interfaces.
-beforeAll(() => {
-  vi.spyOn(dns.promises, 'lookup').mockRejectedValue(new Error('no names in tests'));
-  const { lookup } = dns;
-  vi.spyOn(dns, 'lookup').mockImplementation(((name: string, ...rest: [never, never]) => {
-    // Node's own sockets pass literal addresses through it.
-    if (!isIP(name)) throw new Error('no names in tests');
-    return lookup(name, ...rest);
-  }) as never);
-  const loopback = { address: '127.0.0.1', netmask: '255.0.0.0', family: 'IPv4' as const, mac: '', internal: false, cidr: '127.0.0.1/8' };
-  vi.spyOn(os, 'networkInterfaces').mockReturnValue({ lo: [loopback] });
-  syncBuiltinESMExports();
-});
-
-afterAll(() => {
-  vi.restoreAllMocks();
-  syncBuiltinESMExports();
-});
+keepWeriftOnLoopback();
 
 afterEach(async () => {
   for (const close of closers.splice(0)) await close();
