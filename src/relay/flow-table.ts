@@ -44,11 +44,8 @@ const UNANSWERED_MS = 10_000;
  */
 const LEFT_MS = 15_000;
 
-/**
- * A phone on two networks with two address families each, over UDP and two TCP candidates, and once more after a change of network; what is
- * beyond it is somebody multiplying state.
- */
-const FLOWS_A_UFRAG = 16;
+/** A phone on two networks with two address families each, over UDP and TCP; what is beyond it is somebody multiplying state. */
+const FLOWS_A_UFRAG = 8;
 
 /** How many flows are looked at to find one to give up: the least recently used of 64 is very nearly the least recently used of all. */
 const EVICTION_SAMPLE = 64;
