@@ -10,6 +10,8 @@ const NOTHING = Buffer.alloc(0);
  * unfinished frame.
  */
 export class FrameReader {
+  /** Larger frames break the stream. */
+  maxFrameBytes: number;
   #bytes: Buffer = NOTHING;
   #at = 0;
   #lengthBytes = 0;
@@ -18,6 +20,10 @@ export class FrameReader {
   #frame: Buffer | undefined;
   #filled = 0;
   #broken = false;
+
+  constructor(maxFrameBytes = MAX_PAYLOAD_BYTES) {
+    this.maxFrameBytes = maxFrameBytes;
+  }
 
   /** A frame was announced that is too large: where the next one begins cannot be known any more. */
   get broken(): boolean {
@@ -40,7 +46,7 @@ export class FrameReader {
       this.#at += 1;
       this.#lengthBytes += 1;
     }
-    if (this.#length > MAX_PAYLOAD_BYTES) {
+    if (this.#length > this.maxFrameBytes) {
       this.#broken = true;
       return this.#spent();
     }

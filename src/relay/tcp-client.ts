@@ -11,7 +11,7 @@ export type TcpClose =
   /** Its first frame was no check for a session of ours, or did not come in time. */
   | 'no_check'
   | 'late'
-  /** A frame larger than any packet of WebRTC. */
+  /** A frame larger than any packet of WebRTC, or than any check where one should be. */
   | 'too_large'
   /** The owner of the session never answered. */
   | 'unanswered'
@@ -24,6 +24,9 @@ export type TcpClose =
   | 'crowded'
   | 'bad_address'
   | 'shutdown';
+
+/** A check with everything RFC 8445 knows is 200 bytes. Other protocols, TLS among them, show by it that they are not at home here. */
+const MAX_FIRST_FRAME_BYTES = 1024;
 
 /** With a look every half second a stranger is out within 5 s. */
 const FIRST_CHECK_MS = 4500;
@@ -44,7 +47,7 @@ export class TcpClient {
   /** Who it is counted with. */
   readonly source: string;
   readonly stream: StreamSocket;
-  readonly reader = new FrameReader();
+  readonly reader = new FrameReader(MAX_FIRST_FRAME_BYTES);
   /** stranger → asked, by a check that names a session of ours → answered, by its owner. */
   state: 'stranger' | 'asked' | 'answered' | 'closed' = 'stranger';
   /** When the last whole frame came: dripping bytes is no sign of life. */
@@ -62,6 +65,13 @@ export class TcpClient {
     this.stream = stream;
     this.#openedAt = this.heardAt = options.now;
     this.allowance = options.allowance;
+  }
+
+  /** It has shown a frame that may lead somewhere. */
+  met(now: number): void {
+    this.state = 'asked';
+    this.heardAt = now;
+    this.reader.maxFrameBytes = MAX_PAYLOAD_BYTES;
   }
 
   /** Sends a datagram. False when it was dropped, because too much is queued; media first. */

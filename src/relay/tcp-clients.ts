@@ -149,14 +149,12 @@ export class TcpClients {
 
   /** The first frame decides. */
   #meet(client: TcpClient, frame: Buffer): void {
-    const now = this.#clock.now();
     if (this.#isCrowded(client.source)) {
       this.#close(client, 'crowded');
       return;
     }
     this.#strangers.delete(client);
-    client.state = 'asked'; // before the owner can answer
-    client.heardAt = now;
+    client.met(this.#clock.now()); // before the owner can answer
     if (!this.#handlers.onDatagram(frame, client.address)) this.#close(client, 'no_check');
     else if (this.#clients.size - this.#strangers.size > this.#capacity) this.#closeIdlest();
   }

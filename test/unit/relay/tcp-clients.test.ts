@@ -86,6 +86,17 @@ describe('a TCP client', () => {
     expect(await reasons()).toEqual(['no_check 1']);
   });
 
+  it.each([
+    ['TLS', Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00])],
+    ['plain HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    ['a frame no check fills', Buffer.from([0x04, 0x01])],
+  ])('that begins with %s need not even finish', async (_name, bytes) => {
+    const stream = listener.connect();
+    stream.receive(bytes);
+    expect(stream.destroyed).toBe(true);
+    expect(await reasons()).toEqual(['too_large 1']);
+  });
+
   it('that says nothing, or drips its first frame, is out within 5 s', async () => {
     const silent = listener.connect();
     const dripping = listener.connect('192.0.2.8');
