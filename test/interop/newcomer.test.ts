@@ -1,11 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Baresip } from '../support/baresip.ts';
 import { Child } from '../support/child.ts';
+import { LOOPBACK, openUdp } from '../support/endpoint.ts';
+import { readJsonLines } from '../support/gateway-process.ts';
 import { FREE_PORTS, GatewayRun } from '../support/gateway-run.ts';
+import { describePeer, requiredPeer } from '../support/peers.ts';
+import { findSound, promptSound } from '../support/prompt-sound.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { eventually } from '../support/wait.ts';
+import { elapse, eventually } from '../support/wait.ts';
 
 /*
  * What somebody does who has just found this repository: clone it, start it. With the npm of this machine and its package
@@ -75,5 +80,104 @@ describe('a fresh clone', () => {
     const gateway = npmStart(['--sip-prot', '1']);
     expect((await gateway.end()).code).toBe(2);
     expect(gateway.err.join('\n')).toContain('did you mean --sip-port?');
+  });
+});
+
+/** What stands between the fences of README.md, by the language after them. */
+function readmeBlocks(language: string): string[][] {
+  const text = readFileSync(join(checkout, 'README.md'), 'utf8');
+  const blocks = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)];
+  return blocks.filter(([, tag]) => tag === language).map(([, , body = '']) => body.trimEnd().split('\n'));
+}
+
+/** The line of a block without language that begins like this. */
+function readmeLine(beginning: string): string {
+  const line = readmeBlocks('')
+    .flat()
+    .find((each) => each.startsWith(beginning));
+  if (line === undefined) throw new Error(`README.md has no line that begins with ${beginning}`);
+  return line;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const socket = await openUdp(LOOPBACK, port).catch(() => undefined);
+  socket?.close();
+  return socket !== undefined;
+}
+
+/** What README.md promises, on its own ports where they are free; on loopback alone. */
+describe('README.md', () => {
+  let gateway: GatewayRun;
+  let sipPort: number;
+  const records = () => readJsonLines(join(checkout, 'data', 'cdr.jsonl'));
+
+  beforeAll(async () => {
+    const ports = [
+      ['--sip-port', 5060],
+      ['--relay-port', 3478],
+      ['--http-port', 8080],
+    ] as const;
+    const flags = ['--bind', LOOPBACK];
+    for (const [flag, port] of ports) if (!(await isFree(port))) flags.push(flag, '0');
+    gateway = npmStart(flags);
+    await gateway.child.line(/^dial /, INSTALL_MS);
+    sipPort = await gateway.port('sip');
+  }, INSTALL_MS);
+  afterAll(() => gateway?.child.stop());
+
+  test('shows the lines that npm start prints', () => {
+    const shape = (line: string) => line.replace(/\d+\.\d+\.\d+\.\d+/g, 'ADDRESS').replace(/:\d+/g, ':PORT');
+    const [shown = []] = readmeBlocks('').filter((block) => block.some((line) => line.startsWith('dial ')));
+    const printed = gateway.out.slice(gateway.out.findIndex((line) => /^\w+ +(udp|tcp|http)/.test(line)));
+    expect(printed.map(shape)).toEqual(shown.map(shape));
+  });
+
+  test('names commands that exist, with flags that are taken', async () => {
+    const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+    const lines = readmeBlocks('sh').flat();
+    expect(lines).toContain('npm start');
+    for (const line of lines) {
+      const [npm, command = '', ...rest] = line.split(' ');
+      expect([npm, scripts[command]], line).toEqual(['npm', expect.any(String)]);
+      if (rest[0] !== '--') continue;
+      const shown = npmStart([...rest.slice(1), '--print-config']);
+      expect(await shown.end(), line).toEqual({ code: 0, signal: null });
+      for (const flag of rest.filter((word) => word.startsWith('--') && word.length > 2 && word !== '--print-config')) {
+        expect(shown.out.join('\n')).toContain(`# flag ${flag}`);
+      }
+    }
+  });
+
+  describePeer('sipp', 'its line for sipp', () => {
+    test('makes two hundred calls, and none fails', async () => {
+      const [program, ...args] = readmeLine('sipp ').replace(':5060', `:${sipPort}`).split(' ');
+      expect(program).toBe('sipp');
+      const before = records().length;
+      const sipp = new Child(requiredPeer('sipp'), args, { name: 'sipp' });
+      expect(await sipp.end(60_000)).toEqual({ code: 0, signal: null });
+      const count = (name: string) => sipp.stdout.all.findLast((line) => line.includes(name))?.match(/(\d+)\s*$/)?.[1];
+      expect([count('Successful call'), count('Failed call')]).toEqual(['200', '0']);
+      await eventually(() => records().length === before + 200, 5000, 'the call records');
+    });
+  });
+
+  describePeer('baresip', 'its lines for baresip', () => {
+    test('call the agent, which greets', async () => {
+      const baresip = await Baresip.start();
+      // The instrument brings an account; whoever reads these lines has none.
+      await baresip.command('uadel', `sip:baresip@${LOOPBACK}:${baresip.local.port}`);
+      for (const beginning of ['/uanew ', '/dial ']) {
+        const line = readmeLine(beginning).replace(':5060', `:${sipPort}`);
+        await baresip.command(beginning.slice(1, -1), line.slice(beginning.length));
+      }
+      await baresip.established();
+      await elapse(1500);
+      await baresip.hangup();
+      await baresip.closed();
+      expect(findSound(await baresip.heard(), promptSound('hello')).share).toBeGreaterThan(0.15);
+      const record = await eventually(() => records().find(({ from }) => from === 'sip:me@127.0.0.1'), 3000, 'its record');
+      expect(record).toMatchObject({ cause: 'remote_hangup', sip_status: 200 });
+      await baresip.stop();
+    });
   });
 });
