@@ -1,0 +1,131 @@
+import { BlockList, isIPv6 } from 'node:net';
+import { plainAddress } from '../base/addresses.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Trunk, TrunkRefusal } from './trunk.ts';
+import { type Destination, isAllowed, readDestination } from './trunk-destination.ts';
+import { type CallLease, TrunkMeter } from './trunk-meter.ts';
+
+/** A call that may be placed. */
+export interface OutboundAdmission {
+  readonly trunk: Trunk;
+  readonly destination: Destination;
+  readonly lease: CallLease;
+}
+
+export interface Refused {
+  readonly refusal: TrunkRefusal;
+  /** For people. */
+  readonly detail: string;
+}
+
+interface Entry {
+  readonly trunk: Trunk;
+  readonly sources: BlockList;
+  readonly outbound: TrunkMeter;
+  readonly inbound: TrunkMeter;
+}
+
+/** All trunks of a process: who may call, whom we may call, and how much. Nothing leaves the gateway without having been asked for here. */
+export class TrunkBook {
+  readonly #clock: Clock;
+  readonly #entries: readonly Entry[];
+
+  constructor(clock: Clock, trunks: readonly Trunk[]) {
+    this.#clock = clock;
+    this.#entries = trunks.map((trunk) => ({
+      trunk,
+      sources: blockList([trunk.peer.address, ...trunk.addresses]),
+      outbound: new TrunkMeter(trunk.caps),
+      inbound: new TrunkMeter(trunk.caps),
+    }));
+  }
+
+  /** Can anything be dialled at all? */
+  get dialsOut(): boolean {
+    return this.#entries.some(({ trunk }) => trunk.destinations.length > 0);
+  }
+
+  find(name: string): Trunk | undefined {
+    return this.#entry(name)?.trunk;
+  }
+
+  /** The trunk a source address belongs to; of several the first. */
+  ofSource(address: string): Trunk | undefined {
+    return this.#ofSource(address)?.trunk;
+  }
+
+  /** May this be dialled, caps aside? */
+  judge(name: string, destination: string): { readonly trunk: Trunk; readonly destination: Destination } | Refused {
+    const trunk = this.find(name);
+    if (!trunk) return { refusal: 'no_such_trunk', detail: 'there is no such trunk' };
+    const read = readDestination(destination, trunk.peer);
+    if ('fault' in read) return { refusal: 'bad_destination', detail: read.fault };
+    if (!isAllowed(read, trunk.destinations)) {
+      return { refusal: 'destination_refused', detail: `not among the destinations of trunk ${trunk.name}` };
+    }
+    return { trunk, destination: read };
+  }
+
+  /** Asks for a call of ours; what is admitted counts until its lease is released. */
+  admitOutbound(name: string, destination: string): OutboundAdmission | Refused {
+    const judged = this.judge(name, destination);
+    if ('refusal' in judged) return judged;
+    const lease = this.#take(this.#entry(name)?.outbound);
+    return typeof lease === 'string' ? capReached(lease, judged.trunk) : { ...judged, lease };
+  }
+
+  /**
+   * Asks for a call of theirs. Strangers are let in as long as nothing can be dialled out from here: then there is nothing to steal.
+   * @returns undefined for a stranger who is let in
+   */
+  admitInbound(address: string): { readonly trunk: Trunk; readonly lease: CallLease } | Refused | undefined {
+    const entry = this.#ofSource(address);
+    if (!entry) return this.dialsOut ? { refusal: 'not_a_trunk', detail: 'only trunks may call while calls can be placed' } : undefined;
+    const lease = this.#take(entry.inbound);
+    return typeof lease === 'string' ? capReached(lease, entry.trunk) : { trunk: entry.trunk, lease };
+  }
+
+  /** Figures of each trunk, without its secrets. */
+  snapshot(): unknown[] {
+    return this.#entries.map(({ trunk, outbound, inbound }) => ({
+      name: trunk.name,
+      outbound: { calls: outbound.concurrent, today: outbound.today },
+      inbound: { calls: inbound.concurrent, today: inbound.today },
+    }));
+  }
+
+  #take(meter: TrunkMeter | undefined): CallLease | TrunkRefusal {
+    return meter?.take(this.#clock.now(), this.#clock.wallclock()) ?? 'no_such_trunk';
+  }
+
+  #entry(name: string): Entry | undefined {
+    return this.#entries.find(({ trunk }) => trunk.name === name);
+  }
+
+  #ofSource(address: string): Entry | undefined {
+    const plain = plainAddress(address);
+    const family = isIPv6(plain) ? 'ipv6' : 'ipv4';
+    return this.#entries.find(({ sources }) => sources.check(plain, family));
+  }
+}
+
+function capReached(refusal: TrunkRefusal, trunk: Trunk): Refused {
+  const { concurrent, perSecond, perDay } = trunk.caps;
+  const caps = {
+    cap_concurrent: `${concurrent} calls at once`,
+    cap_per_second: `${perSecond} calls a second`,
+    cap_per_day: `${perDay} calls a day`,
+  };
+  return { refusal, detail: `trunk ${trunk.name} has reached its cap: ${caps[refusal as keyof typeof caps] ?? refusal}` };
+}
+
+function blockList(addresses: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const each of addresses) {
+    const [address = '', prefix] = each.split('/');
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return list;
+}

@@ -1,0 +1,62 @@
+import type { TrunkCaps, TrunkRefusal } from './trunk.ts';
+
+const DAY_MS = 86_400_000;
+
+/** A call that counts until it is released. */
+export interface CallLease {
+  /** The call is over. Repeated calls do nothing. */
+  release(): void;
+}
+
+/** Counts the calls of one trunk in one direction. What is refused costs nothing but the look. */
+export class TrunkMeter {
+  readonly #caps: TrunkCaps;
+  #concurrent = 0;
+  #tokens: number;
+  #filledAt = 0;
+  #day = -1;
+  #today = 0;
+
+  constructor(caps: TrunkCaps) {
+    this.#caps = caps;
+    this.#tokens = caps.perSecond;
+  }
+
+  get concurrent(): number {
+    return this.#concurrent;
+  }
+
+  /** Calls counted since midnight UTC. */
+  get today(): number {
+    return this.#today;
+  }
+
+  /**
+   * Takes a call, or says which cap is reached.
+   * @param wallclock Unix milliseconds
+   */
+  take(now: number, wallclock: number): CallLease | TrunkRefusal {
+    const { concurrent, perSecond, perDay } = this.#caps;
+    this.#tokens = Math.min(perSecond, this.#tokens + ((now - this.#filledAt) / 1000) * perSecond);
+    this.#filledAt = now;
+    const day = Math.floor(wallclock / DAY_MS);
+    // A clock that is set back must not give a second day's worth.
+    if (day > this.#day) {
+      this.#day = day;
+      this.#today = 0;
+    }
+    if (this.#today >= perDay) return 'cap_per_day';
+    if (this.#concurrent >= concurrent) return 'cap_concurrent';
+    if (this.#tokens < 1) return 'cap_per_second';
+    this.#tokens -= 1;
+    this.#today += 1;
+    this.#concurrent += 1;
+    let held = true;
+    return {
+      release: () => {
+        if (held) this.#concurrent -= 1;
+        held = false;
+      },
+    };
+  }
+}

@@ -1,0 +1,50 @@
+import type { Endpoint } from '../base/addresses.ts';
+
+/** How many calls a trunk may carry; each direction is counted by itself. */
+export interface TrunkCaps {
+  /** At the same time, ringing ones included. */
+  readonly concurrent: number;
+  /** New calls a second. */
+  readonly perSecond: number;
+  /** New calls from midnight to midnight UTC. */
+  readonly perDay: number;
+  /** Seconds a call may last from its answer on. */
+  readonly durationS: number;
+}
+
+/** A neighbour that calls go to and come from: a carrier or a PBX, as configured. */
+export interface Trunk {
+  readonly name: string;
+  /** Where its calls are sent: a literal address. */
+  readonly peer: Endpoint;
+  readonly transport: 'udp' | 'tcp';
+  readonly username?: string;
+  readonly password?: string;
+  /** The only realm that gets an answer, when set. */
+  readonly realm?: string;
+  /** Addresses and networks (CIDR) its calls come from, besides the peer's. */
+  readonly addresses: readonly string[];
+  readonly caps: TrunkCaps;
+  /** What may be dialled: exact, or a prefix that ends in `*`. Nothing when empty. */
+  readonly destinations: readonly string[];
+  /** Whether 3xx responses are followed, within `destinations`. */
+  readonly redirects: 'refuse' | 'follow';
+  /** Whether its calls may transfer us to somebody, within `destinations`. */
+  readonly refer: 'refuse' | 'allow';
+}
+
+/** Why a call is not placed or not taken. */
+export type TrunkRefusal =
+  | 'no_such_trunk'
+  | 'bad_destination'
+  | 'destination_refused'
+  | 'cap_concurrent'
+  | 'cap_per_second'
+  | 'cap_per_day'
+  | 'not_a_trunk';
+
+/** SIP status of a refusal: 503 where another time may do, 403 where none will. */
+export function trunkRefusalStatus(refusal: TrunkRefusal): 403 | 404 | 503 {
+  if (refusal === 'cap_concurrent' || refusal === 'cap_per_second') return 503;
+  return refusal === 'no_such_trunk' || refusal === 'bad_destination' ? 404 : 403;
+}
