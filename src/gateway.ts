@@ -6,6 +6,7 @@ import { GatewayError } from './base/errors.ts';
 import { createLog, type Logger } from './base/log.ts';
 import { Metrics } from './base/metrics.ts';
 import { type Ticker, WorkerTicker } from './base/ticker.ts';
+import { InnerLeg } from './bridge/inner-leg.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
@@ -225,6 +226,7 @@ class RunningGateway implements Gateway {
         ...(publicAddress ? { publicAddress } : {}),
       },
     );
+    const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind };
     this.#switchboard = new Switchboard(
       {
         engine,
@@ -232,7 +234,7 @@ class RunningGateway implements Gateway {
         log,
         metrics,
         ports,
-        inner: { clock, log, identity: createIdentity(clock.wallclock()), bind },
+        openInner: () => InnerLeg.create(inner),
         host: this.#transceiver ?? this.#dialNodes(membership),
         ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
         mediaTimeoutMs: mediaTimeoutS * 1000,

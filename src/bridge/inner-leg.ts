@@ -10,7 +10,8 @@ import { parseWebRtcAnswer, writeWebRtcOffer } from '../sdp/webrtc.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { Path } from '../webrtc/path.ts';
 import { Peer } from '../webrtc/peer.ts';
-import type { PeerCloseReason, PeerSnapshot } from '../webrtc/peer-options.ts';
+import type { PeerSnapshot } from '../webrtc/peer-options.ts';
+import type { InnerConnection, InnerEnd } from './inner-connection.ts';
 
 /** Payload type of Opus on the inner leg: what browsers use. */
 const OPUS_PAYLOAD_TYPE = 111;
@@ -33,18 +34,13 @@ export interface InnerLegDeps {
   readonly bind: string;
 }
 
-/** Why a leg is dead: its owner is, or what the connection says. */
-export type InnerLegEnd = 'owner_lost' | PeerCloseReason;
-
 /** The phone's side of the WebRTC leg: a light client that goes to the transceiver through the relay, as a browser does. */
-export class InnerLeg {
-  /** SDP offer for the owner of the session. */
+export class InnerLeg implements InnerConnection {
   readonly offer: string;
   readonly ssrc = randomUint32();
   readonly payloadType = OPUS_PAYLOAD_TYPE;
   onConnected: (() => void) | undefined;
-  /** The leg is dead. Not called for our own close. */
-  onClosed: ((reason: InnerLegEnd) => void) | undefined;
+  onClosed: ((reason: InnerEnd) => void) | undefined;
   onRtp: ((packet: Buffer, now: number) => void) | undefined;
   readonly #deps: InnerLegDeps;
   readonly #socket: DatagramSocket;
@@ -73,11 +69,6 @@ export class InnerLeg {
     });
   }
 
-  /**
-   * Begins to connect.
-   * @param ownerAnswers is asked when media falls silent: does the process that owns the session still answer otherwise?
-   * @throws GatewayError ERR_MEDIA_FAILED when the answer is of no use
-   */
   connect(answerText: string, ownerAnswers: () => boolean): void {
     const parsed = parseWebRtcAnswer(answerText);
     if ('fault' in parsed) throw new GatewayError('ERR_MEDIA_FAILED', `the owner's answer is of no use: ${parsed.fault.detail}`);
@@ -113,7 +104,6 @@ export class InnerLeg {
     this.#peer?.sendRtp(packet);
   }
 
-  /** Says goodbye and closes the socket. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -138,7 +128,7 @@ export class InnerLeg {
     this.#watch = clock.setTimer(CHECK_INTERVAL_MS, look);
   }
 
-  #died(reason: InnerLegEnd): void {
+  #died(reason: InnerEnd): void {
     this.#watch?.cancel();
     if (!this.#closed) this.onClosed?.(reason);
   }

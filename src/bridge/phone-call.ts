@@ -8,14 +8,15 @@ import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
-import { InnerLeg, type InnerLegDeps, type InnerLegEnd } from './inner-leg.ts';
+import type { InnerConnection, InnerEnd } from './inner-connection.ts';
 import { PhoneMedia } from './phone-media.ts';
+import { refusalCause } from './refusal-cause.ts';
 
 /** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
 const SETUP_MS = 5000;
 
-/** How long the report of a call waits for the owner's last word about the session. */
-const REPORT_MS = 500;
+/** How long the owner's word may take over the door, when its media has said goodbye or the call's report waits for it. */
+const OWNER_WORD_MS = 500;
 
 /** What a caller is told to wait when there was no port, no owner or no media. */
 const RETRY_AFTER_S = 5;
@@ -23,8 +24,8 @@ const RETRY_AFTER_S = 5;
 export interface PhoneCallDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly ports: RtpPortPool;
-  readonly inner: InnerLegDeps;
+  readonly ports: Pick<RtpPortPool, 'open'>;
+  readonly openInner: () => Promise<InnerConnection>;
   /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
   readonly host: LegHost;
   /** Does the process that owns this session answer? Always, when it is this one. */
@@ -52,18 +53,19 @@ export class PhoneCall {
   #state: State = 'opening';
   #answerWanted = false;
   #answeredAt: number | undefined;
+  #endedAt = 0;
   #sipStatus = 0;
   #cause: EndCause | undefined;
   #detail: string | undefined;
   #ports: RtpPorts | undefined;
   #agreed: PhoneAnswer | undefined;
-  #inner: InnerLeg | undefined;
+  #inner: InnerConnection | undefined;
   #opened: OpenedLeg | undefined;
   #media: PhoneMedia | undefined;
   #call: Call | undefined;
   #summary: SessionSummary | undefined;
   #setupTimer: Timer | undefined;
-  #reportTimer: Timer | undefined;
+  #ownerTimer: Timer | undefined;
   #closed = false;
 
   constructor(deps: PhoneCallDeps, invite: InboundCall) {
@@ -85,7 +87,7 @@ export class PhoneCall {
     this.#open().catch((thrown: unknown) => {
       if (this.#over()) return;
       const error = GatewayError.from(thrown);
-      this.#refuse(refusalOf(error), error.message);
+      this.#refuse(refusalCause(error), error.message);
       if (error.code === 'ERR_INTERNAL') this.#log.error({ err: thrown }, 'call set-up failed');
     });
   }
@@ -126,15 +128,19 @@ export class PhoneCall {
     inner.onConnected = () => this.#connected();
     inner.onClosed = (reason) => this.#innerClosed(reason);
     const { from, requestUri: to, sipCallId } = this.#invite;
-    this.#opened = await this.#deps.host.open({ origin: { kind: 'phone', from, to, sipCallId }, offer: inner.offer }, this.#leg());
-    if (this.#over()) return;
+    const opened = await this.#deps.host.open({ origin: { kind: 'phone', from, to, sipCallId }, offer: inner.offer }, this.#leg());
+    if (this.#over()) {
+      opened.tell({ type: 'ended', cause: this.#cause ?? 'internal_error' });
+      return;
+    }
+    this.#opened = opened;
     this.#setup.openedMs = this.#elapsed();
     this.#media = await PhoneMedia.create(
       {
         clock: this.#deps.clock,
         ports,
         inner,
-        onDigit: (digit, durationMs) => this.#opened?.tell({ type: 'dtmf', digit, durationMs }),
+        onDigit: (digit, durationMs) => opened.tell({ type: 'dtmf', digit, durationMs }),
         onTimeout: () => this.#end('media_timeout'),
         onFirstAudio: () => {
           this.#setup.firstAudioMs = this.#elapsed();
@@ -145,13 +151,12 @@ export class PhoneCall {
     );
     if (this.#over()) return;
     this.#state = 'connecting';
-    const { sessionId, answer } = this.#opened;
-    inner.connect(answer, () => this.#deps.ownerAnswers(sessionId));
+    inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
   }
 
   /** When one of the two cannot be had, the other one is not lost: it is closed with the call. */
-  async #openSockets(): Promise<[RtpPorts, InnerLeg]> {
-    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), InnerLeg.create(this.#deps.inner)]);
+  async #openSockets(): Promise<[RtpPorts, InnerConnection]> {
+    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner()]);
     if (ports.status === 'fulfilled') this.#ports = ports.value;
     if (inner.status === 'fulfilled') this.#inner = inner.value;
     if (ports.status === 'rejected') throw ports.reason;
@@ -170,7 +175,7 @@ export class PhoneCall {
       hangup: (cause) => this.hangup(cause),
       report: (summary) => {
         this.#summary = summary;
-        if (this.#state === 'ended') this.#maybeClose();
+        if (this.#state === 'ended') this.#close();
       },
     };
   }
@@ -224,10 +229,13 @@ export class PhoneCall {
     this.#deps.onGone();
   }
 
-  #innerClosed(reason: InnerLegEnd): void {
+  #innerClosed(reason: InnerEnd): void {
     if (this.#state === 'ended') return;
-    if (this.#state === 'answered') this.#end(reason === 'owner_lost' ? 'owner_lost' : 'media_failed', { detail: reason });
-    else this.#refuse('media_failed', reason);
+    if (this.#state !== 'answered') this.#refuse('media_failed', reason);
+    else if (reason === 'owner_lost') this.#end('owner_lost');
+    // The owner hangs up on both ways at once; the one that says why may be the slower one.
+    else if (reason === 'remote_closed') this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#end('media_failed'));
+    else this.#end('media_failed', { detail: reason });
   }
 
   #refuse(cause: RejectCause, detail: string): void {
@@ -244,40 +252,39 @@ export class PhoneCall {
   #end(cause: EndCause, facts: { sipStatus?: number; detail?: string } = {}): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
+    this.#endedAt = this.#deps.clock.wallclock();
     this.#cause = cause;
     this.#detail = facts.detail;
     if (facts.sipStatus !== undefined) this.#sipStatus = facts.sipStatus;
     this.#setupTimer?.cancel();
-    this.#media?.stop();
+    this.#ownerTimer?.cancel();
     this.#call?.hangup(hangupReason(cause));
     this.#opened?.tell({ type: 'ended', cause });
-    this.#inner?.close();
-    this.#ports?.release();
-    if (this.#opened && !this.#summary) this.#reportTimer = this.#deps.clock.setTimer(REPORT_MS, () => this.#close());
-    this.#maybeClose();
+    this.#release();
+    if (this.#opened && !this.#summary) this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
+    else this.#close();
     if (!this.#call) this.#deps.onGone();
   }
 
   /** True when the call ended while something was awaited; frees what has been opened meanwhile. */
   #over(): boolean {
     if (this.#state !== 'ended') return false;
-    this.#opened?.tell({ type: 'ended', cause: this.#cause ?? 'internal_error' });
-    this.#media?.stop();
-    this.#inner?.close();
-    this.#ports?.release();
+    this.#release();
     return true;
   }
 
-  #maybeClose(): void {
-    if (this.#opened && !this.#summary) return;
-    this.#close();
+  /** Each of these may be done again. */
+  #release(): void {
+    this.#media?.stop();
+    this.#inner?.close();
+    this.#ports?.release();
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#reportTimer?.cancel();
-    const endedAt = this.#deps.clock.wallclock();
+    this.#ownerTimer?.cancel();
+    const endedAt = this.#endedAt;
     const record: CallReport = {
       callId: this.id,
       sipCallId: this.#invite.sipCallId,
@@ -303,23 +310,5 @@ export class PhoneCall {
 
   #elapsed(): number {
     return Math.round((this.#deps.clock.now() - this.#arrivedAt) * 10) / 10;
-  }
-}
-
-/** How an error of the set-up is told to the caller. */
-function refusalOf(error: GatewayError): RejectCause {
-  switch (error.code) {
-    case 'ERR_NO_COMMON_CODEC':
-    case 'ERR_BAD_OFFER':
-      return 'no_common_codec';
-    case 'ERR_OVERLOADED':
-      return 'overloaded';
-    case 'ERR_NO_PORT':
-    case 'ERR_NODE_UNREACHABLE':
-    case 'ERR_TIMEOUT':
-    case 'ERR_MEDIA_FAILED':
-      return 'media_failed';
-    default:
-      return 'internal_error';
   }
 }

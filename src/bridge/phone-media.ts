@@ -7,7 +7,7 @@ import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
 import { SourceLearning, type SourceSnapshot } from '../rtp/source-learning.ts';
 import type { NegotiatedAudio } from '../sdp/phone-answer.ts';
-import type { InnerLeg } from './inner-leg.ts';
+import type { InnerConnection } from './inner-connection.ts';
 import { PhoneDownlink, type PhoneDownlinkSnapshot } from './phone-downlink.ts';
 import { PhoneUplink, type PhoneUplinkSnapshot } from './phone-uplink.ts';
 
@@ -17,7 +17,7 @@ const LOOK_MS = 500;
 export interface PhoneMediaDeps {
   readonly clock: Clock;
   readonly ports: RtpPorts;
-  readonly inner: InnerLeg;
+  readonly inner: InnerConnection;
   readonly onDigit: (digit: string, durationMs: number) => void;
   /** Nothing has come from the phone for too long. Called once. */
   readonly onTimeout: () => void;

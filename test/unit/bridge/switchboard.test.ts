@@ -1,0 +1,172 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { loadOpus } from '../../../src/audio/opus.ts';
+import { createLog } from '../../../src/base/log.ts';
+import { Metrics } from '../../../src/base/metrics.ts';
+import type { CallReport } from '../../../src/bridge/call-report.ts';
+import { Switchboard } from '../../../src/bridge/switchboard.ts';
+import type { InboundCall, SipEngine } from '../../../src/sip/engine.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { MetricsText } from '../../support/metrics-text.ts';
+import { FakeHost, FakeInner, FakeInvite, FakePorts, SUMMARY, settled } from './call-bench.ts';
+
+beforeAll(loadOpus);
+
+class FakeEngine implements SipEngine {
+  onInvite: ((invite: InboundCall) => void) | undefined;
+  drains = 0;
+
+  async start(): Promise<[]> {
+    return [];
+  }
+
+  drain(): void {
+    this.drains += 1;
+  }
+
+  async stop(): Promise<void> {}
+}
+
+/** A switchboard whose calls are answered as soon as they come. */
+class Bench {
+  readonly clock = new FakeClock();
+  readonly engine = new FakeEngine();
+  readonly metrics = new Metrics();
+  readonly reports: CallReport[] = [];
+  readonly invites: FakeInvite[] = [];
+  readonly hosts: FakeHost[] = [];
+  readonly board: Switchboard;
+
+  constructor(maxCalls: number) {
+    const inners: FakeInner[] = [];
+    this.board = new Switchboard(
+      {
+        engine: this.engine,
+        clock: this.clock,
+        log: createLog('silent'),
+        metrics: this.metrics,
+        ports: { open: async () => new FakePorts() },
+        openInner: async () => {
+          const inner = new FakeInner();
+          // It connects in the moment it is told to.
+          inner.connect = () => inner.onConnected?.();
+          inners.push(inner);
+          return inner;
+        },
+        host: {
+          open: (opening, leg) => {
+            const host = new FakeHost();
+            this.hosts.push(host);
+            host.opening.resolve();
+            leg.answer();
+            return host.open(opening, leg);
+          },
+        },
+        ownerAnswers: () => true,
+        mediaTimeoutMs: 30_000,
+        onReport: (report) => void this.reports.push(report),
+      },
+      { maxCalls },
+    );
+  }
+
+  async dial(): Promise<FakeInvite> {
+    const invite = new FakeInvite();
+    this.invites.push(invite);
+    this.engine.onInvite?.(invite);
+    await settled();
+    return invite;
+  }
+
+  /** The owner says its last word, so that nothing waits for it. */
+  report(n: number): void {
+    this.hosts[n]?.leg?.report(SUMMARY);
+  }
+
+  async metric(name: string, labels = {}): Promise<number> {
+    return new MetricsText(await this.metrics.text()).sum(`ringdown_${name}`, labels);
+  }
+}
+
+/** Has the promise settled by now? */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false;
+  void promise.then(() => {
+    done = true;
+  });
+  await settled();
+  return done;
+}
+
+describe('the switchboard', () => {
+  test('takes as many calls as it may, and refuses the next one with 503, Retry-After and a record', async () => {
+    const bench = new Bench(2);
+    await bench.dial();
+    await bench.dial();
+    const third = await bench.dial();
+    expect(bench.board.calls).toBe(2);
+    expect(third.rejections).toEqual([{ status: 503, retryAfterS: 5 }]);
+    expect(bench.reports).toEqual([expect.objectContaining({ cause: 'rejected', sipStatus: 503, detail: 'all lines are busy' })]);
+    expect(await bench.metric('calls')).toBe(2);
+    expect(await bench.metric('calls_ended_total', { cause: 'rejected' })).toBe(1);
+  });
+
+  test('counts a call until it is over, not until it is reported late', async () => {
+    const bench = new Bench(1);
+    const first = await bench.dial();
+    first.call.end('bye');
+    bench.report(0);
+    expect(bench.board.calls).toBe(0);
+    expect((await bench.dial()).answers).toHaveLength(1);
+    expect(await bench.metric('calls_ended_total', { cause: 'remote_hangup' })).toBe(1);
+  });
+
+  test('drains at once when there are no calls', async () => {
+    const bench = new Bench(1);
+    await bench.board.drain();
+    expect(bench.engine.drains).toBe(1);
+  });
+
+  test('drains when the last dialog is over, whoever waits for it', async () => {
+    const bench = new Bench(2);
+    const one = await bench.dial();
+    const two = await bench.dial();
+    const drained = [bench.board.drain(), bench.board.drain()];
+    one.call.end('bye');
+    bench.report(0);
+    expect(await isSettled(drained[0] as Promise<void>)).toBe(false);
+    bench.hosts[1]?.leg?.hangup('agent_hangup');
+    bench.report(1);
+    expect(bench.board.calls).toBe(0);
+    expect(await isSettled(drained[0] as Promise<void>), 'our BYE is not answered yet').toBe(false);
+    two.call.end('hangup');
+    for (const each of drained) expect(await isSettled(each)).toBe(true);
+  });
+
+  test('hangs up on everybody and waits until the BYEs are answered', async () => {
+    const bench = new Bench(2);
+    const invites = [await bench.dial(), await bench.dial()];
+    const done = bench.board.hangUpAll('shutdown');
+    for (const { call } of invites) expect(call.hangups).toEqual([expect.objectContaining({ q850: 38 })]);
+    for (const { call } of invites) call.end('hangup');
+    expect(await isSettled(done)).toBe(true);
+    bench.clock.advance(500);
+    expect(bench.reports.map((each) => each.cause)).toEqual(['shutdown', 'shutdown']);
+  });
+
+  test('waits 1.5 s at the most for a phone that does not answer its BYE', async () => {
+    const bench = new Bench(1);
+    await bench.dial();
+    const done = bench.board.hangUpAll('shutdown');
+    bench.clock.advance(1499);
+    expect(await isSettled(done)).toBe(false);
+    expect(bench.reports, 'the record is written without it').toHaveLength(1);
+    bench.clock.advance(1);
+    expect(await isSettled(done)).toBe(true);
+  });
+
+  test('shows its calls to people who look', async () => {
+    const bench = new Bench(1);
+    await bench.dial();
+    expect(bench.board.snapshot()).toEqual([expect.objectContaining({ state: 'answered' })]);
+  });
+});
