@@ -36,6 +36,29 @@ export function localAddressTowards(bind: string, remote: string, interfaces?: r
   return best?.address ?? (family === 'ipv6' ? '::1' : '127.0.0.1');
 }
 
+/** Can a socket bound there reach that address? One bound to all of IPv6 speaks IPv4 too. */
+export function speaksTo(bind: string, remote: string): boolean {
+  return bind === '::' || sameFamily(bind, remote);
+}
+
+function sameFamily(a: string, b: string): boolean {
+  return isIPv6(plainAddress(a)) === isIPv6(plainAddress(b));
+}
+
+/** Where the doors of this machine are. */
+export interface OwnPlace {
+  readonly bind: string;
+  /** What others know us by. Stands for the addresses of its own family: behind a NAT of IPv4, IPv6 peers come directly. */
+  readonly publicAddress?: string | undefined;
+}
+
+/** The address to name to a peer as ours; undefined when it cannot be reached from here. */
+export function announcedAddress({ bind, publicAddress }: OwnPlace, remote: string): string | undefined {
+  if (!speaksTo(bind, remote)) return undefined;
+  if (publicAddress !== undefined && sameFamily(publicAddress, remote)) return publicAddress;
+  return localAddressTowards(bind, remote);
+}
+
 function ownAddresses(): InterfaceAddress[] {
   return Object.values(networkInterfaces()).flatMap((each) => each ?? []);
 }

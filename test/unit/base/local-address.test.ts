@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type InterfaceAddress, localAddressTowards } from '../../../src/base/local-address.ts';
+import { announcedAddress, type InterfaceAddress, localAddressTowards } from '../../../src/base/local-address.ts';
 
 const interfaces: InterfaceAddress[] = [
   { address: '127.0.0.1', cidr: '127.0.0.1/8', internal: true },
@@ -39,5 +39,21 @@ describe('the local address towards a peer', () => {
 
   it('asks the system when nobody says otherwise', () => {
     expect(localAddressTowards('0.0.0.0', '198.51.100.1')).toMatch(/^\d+\.\d+\.\d+\.\d+$/);
+  });
+});
+
+describe('the address a peer is told', () => {
+  it('is the public one for peers of its family, and our own for the others', () => {
+    const place = { bind: '::', publicAddress: '203.0.113.1' };
+    expect(announcedAddress(place, '198.51.100.1')).toBe('203.0.113.1');
+    expect(announcedAddress(place, '::1')).toBe('::1');
+    expect(announcedAddress({ bind: '::', publicAddress: '2001:db8::1' }, '127.0.0.1')).toBe('127.0.0.1');
+  });
+
+  it('is none for a peer our sockets cannot reach', () => {
+    expect(announcedAddress({ bind: '0.0.0.0' }, '2001:db8::1')).toBeUndefined();
+    expect(announcedAddress({ bind: '::1' }, '192.0.2.1')).toBeUndefined();
+    expect(announcedAddress({ bind: '192.0.2.1' }, '198.51.100.1')).toBe('192.0.2.1');
+    expect(announcedAddress({ bind: '2001:db8::1' }, '2001:db8::2')).toBe('2001:db8::1');
   });
 });

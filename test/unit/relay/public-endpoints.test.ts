@@ -5,7 +5,7 @@ const nic = (address: string, internal = false, family: 'IPv4' | 'IPv6' = 'IPv4'
 const machine = {
   lo: [nic('127.0.0.1', true), nic('::1', true, 'IPv6')],
   eth0: [nic('192.0.2.1'), nic('fe80::1', false, 'IPv6')],
-  eth1: [nic('198.51.100.1')],
+  eth1: [nic('198.51.100.1'), nic('2001:db8::1', false, 'IPv6'), nic('2001:db8::2', false, 'IPv6'), nic('2001:db8::3', false, 'IPv6')],
 };
 const addresses = (bound: string, publicAddress?: string, interfaces: Parameters<typeof publicEndpoints>[2] = machine) =>
   publicEndpoints({ address: bound, port: 3478 }, publicAddress, interfaces).map(({ address }) => address);
@@ -15,7 +15,14 @@ describe('a relay says that it is reached', () => {
     expect(addresses('0.0.0.0')).toEqual(['192.0.2.1', '198.51.100.1', '127.0.0.1']);
   });
 
+  it('at addresses of both families in turn when it is bound to all of IPv6, but for link-local ones', () => {
+    expect(addresses('::')).toEqual(['192.0.2.1', '2001:db8::1', '198.51.100.1', '2001:db8::2', '2001:db8::3', '127.0.0.1']);
+    expect(addresses('::', '203.0.113.1')).toEqual(['203.0.113.1', '2001:db8::1', '2001:db8::2', '2001:db8::3', '127.0.0.1']);
+    expect(addresses('::', '2001:db8::9')).toEqual(['2001:db8::9', '192.0.2.1', '198.51.100.1', '127.0.0.1']);
+  });
+
   it('at the one address it is bound to', () => {
+    expect(addresses('2001:db8::2')).toEqual(['2001:db8::2']);
     expect(addresses('198.51.100.1')).toEqual(['198.51.100.1']);
   });
 
