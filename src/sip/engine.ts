@@ -45,7 +45,8 @@ export interface InboundCall {
   /** 180 Ringing. Does nothing after a final response. */
   ring(): void;
   /**
-   * 200 OK with our SDP, repeated until the ACK arrives.
+   * 200 OK with our SDP, repeated until the ACK arrives. It is the answer, or our offer when `offer` is undefined: then
+   * the answer comes by Call.onAnswer.
    * @throws GatewayError ERR_INVALID_STATE when the caller has cancelled or a final response was sent
    */
   answer(sdp: string): Call;
@@ -72,7 +73,11 @@ export type CallEnd =
   | 'hangup'
   /** Our 2xx was never acknowledged (64·T1); a BYE has been sent. */
   | 'no_ack'
-  /** The dialog is gone at the peer: 408 or 481 to a request of ours. */
+  /** The ACK carried no answer, or none that onAnswer could use, to the offer in our 2xx; a BYE has been sent. */
+  | 'no_answer'
+  /** The session was not refreshed in time (RFC 4028); a BYE has been sent. */
+  | 'session_expired'
+  /** The dialog is gone at the peer: 408 or 481 to a request of ours; a BYE has been sent. */
   | 'dialog_lost';
 
 /** An answered call: one SIP dialog. */
@@ -86,6 +91,22 @@ export interface Call {
    * Without a handler the engine refuses with 488.
    */
   onOffer: ((offer: string) => string | Refusal) | undefined;
+  /**
+   * The peer's answer to an offer of ours that stood in a 2xx: it comes with the ACK, before onAck. False when it cannot be
+   * used: the call is ended by BYE, as it is when the ACK has none.
+   */
+  onAnswer?: ((answer: string) => boolean) | undefined;
+  /** A re-INVITE without an offer: return ours, or a refusal. The answer comes by onAnswer. Without a handler: 488. */
+  onOfferWanted?: (() => string | Refusal) | undefined;
+  /**
+   * Offers the peer a new session by re-INVITE (RFC 3261 §14.1), as soon as nothing else is under way; glare is dealt with.
+   * @returns the answer
+   * @throws GatewayError ERR_BAD_OFFER when the peer refuses: all stays as it was; ERR_INVALID_STATE when the call is over or
+   *   two offers are under way already; ERR_TIMEOUT when the dialog was lost by it: onEnd follows
+   */
+  reinvite?(sdp: string): Promise<string>;
+  /** The same by UPDATE (RFC 3311). @throws GatewayError ERR_INVALID_STATE also when the peer does not allow it */
+  update?(sdp: string): Promise<string>;
   /** An INFO of the peer with a body: DTMF of phones that send no RTP events. It has been answered with 200. */
   onInfo?: ((info: CallInfo) => void) | undefined;
   /** The call is over. Called exactly once. */

@@ -2,6 +2,7 @@ import { ACCEPT, ACCEPTED_TYPE, ALLOW, ALLOWED_METHODS, KNOWN_METHODS, SUPPORTED
 import type { IncomingRequest } from './incoming-request.ts';
 import { bad, type Fault, type SipRequest } from './message.ts';
 import { parseNameAddress } from './name-address.ts';
+import { readSessionExpires } from './session-expires.ts';
 import { splitElements } from './text.ts';
 import { parseUri } from './uri.ts';
 import type { HeaderLine } from './write-response.ts';
@@ -18,7 +19,7 @@ const MAX_ROUTES = 70;
  * What RFC 3261 §8.2 has a user agent check before it looks at what a request wants, in its order: method, Request-URI,
  * Require, content. Undefined when the request may be served. CANCEL and ACK are not for this function.
  */
-export function refuse(request: IncomingRequest): Refused | undefined {
+export function refuse(request: IncomingRequest, minSessionS: number): Refused | undefined {
   const { message, method } = request;
   const malformed = findMalformed(message);
   if (malformed) return malformed;
@@ -35,7 +36,7 @@ export function refuse(request: IncomingRequest): Refused | undefined {
   if (method === 'INVITE' && request.toTag === undefined && message.headers.first('max-forwards') === '0') {
     return { status: 483, reason: 'Too Many Hops' };
   }
-  return refuseExtensions(message) ?? refuseContent(method, message);
+  return refuseExtensions(message) ?? refuseContent(method, message) ?? refuseInterval(method, message, minSessionS);
 }
 
 /** Header fields that are read by nobody yet must still be well-formed, so that the next one along is not fooled. */
@@ -90,6 +91,15 @@ function refuseContent(method: string, { headers, body }: SipRequest): Refused |
   return undefined;
 }
 
+/** RFC 4028 §9: a session that would have to be refreshed all the time. */
+function refuseInterval(method: string, { headers }: SipRequest, minSessionS: number): Refused | undefined {
+  if (method !== 'INVITE' && method !== 'UPDATE') return undefined;
+  const asked = readSessionExpires(headers);
+  if (asked === 'malformed') return bad('Session-Expires');
+  if (!asked || asked.intervalS >= minSessionS) return undefined;
+  return { status: 422, reason: 'Session Interval Too Small', headers: [['Min-SE', String(minSessionS)]] };
+}
+
 /** `handling=optional` says that the body may be ignored (RFC 3261 §20.11). */
 function isOptionalContent(disposition: string | undefined): boolean {
   return disposition !== undefined && /;[ \t]*handling[ \t]*=[ \t]*optional/i.test(disposition);
@@ -101,8 +111,8 @@ function mediaType(value: string): string {
   return (end === -1 ? value : value.slice(0, end)).replaceAll(/[ \t]/g, '').toLowerCase();
 }
 
-/** The session description of a request; undefined when it has none, or another body that may be ignored. */
-export function sessionDescription({ headers, body }: SipRequest): string | undefined {
+/** The session description of a message; undefined when it has none, or another body that may be ignored. */
+export function sessionDescription({ headers, body }: Pick<SipRequest, 'headers' | 'body'>): string | undefined {
   if (body.length === 0 || mediaType(headers.first('content-type') ?? '') !== ACCEPTED_TYPE) return undefined;
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
 }

@@ -12,11 +12,15 @@ export type CallEvent =
   | 'bye'
   /** Our 2xx was repeated for 64·T1 and never acknowledged. */
   | 'no_ack'
+  /** The ACK brought no usable answer to the offer in our 2xx. */
+  | 'no_answer'
+  /** Nobody refreshed the session in time (RFC 4028 §10). */
+  | 'expired'
   /** Our BYE was answered, refused or timed out. */
   | 'bye_done'
   /** The peer answered another request of ours with 481 or 408 (RFC 3261 §12.2.1.2). */
   | 'lost';
-type Action = 'acknowledge' | 'send_bye' | 'end_bye' | 'end_hangup' | 'end_no_ack' | 'end_lost';
+type Action = 'acknowledge' | 'send_bye' | 'end_bye' | 'end_hangup' | 'end_no_ack' | 'end_lost' | 'end_no_answer' | 'end_expired';
 
 /** An answered call from our 2xx to its end (RFC 3261 §13.3.1.4, §15.1). A BYE of ours waits for the ACK. */
 export const CALL: TransitionTable<CallState, CallEvent, Action> = {
@@ -25,19 +29,25 @@ export const CALL: TransitionTable<CallState, CallEvent, Action> = {
     hangup: { to: 'hangup_waits', actions: [] },
     bye: { to: 'ended', actions: ['end_bye'] },
     no_ack: { to: 'ended', actions: ['send_bye', 'end_no_ack'] },
-    lost: { to: 'ended', actions: ['end_lost'] },
+    no_answer: { to: 'ended', actions: ['send_bye', 'end_no_answer'] },
+    expired: { to: 'ended', actions: ['send_bye', 'end_expired'] },
+    lost: { to: 'ended', actions: ['send_bye', 'end_lost'] },
   },
   hangup_waits: {
     ack: { to: 'ending', actions: ['acknowledge', 'send_bye'] },
     bye: { to: 'ended', actions: ['end_hangup'] },
     no_ack: { to: 'ended', actions: ['send_bye', 'end_no_ack'] },
-    lost: { to: 'ended', actions: ['end_lost'] },
+    no_answer: { to: 'ended', actions: ['send_bye', 'end_hangup'] },
+    expired: { to: 'ended', actions: ['send_bye', 'end_hangup'] },
+    lost: { to: 'ended', actions: ['send_bye', 'end_lost'] },
   },
   confirmed: {
     hangup: { to: 'ending', actions: ['send_bye'] },
     bye: { to: 'ended', actions: ['end_bye'] },
     no_ack: { to: 'ended', actions: ['send_bye', 'end_no_ack'] }, // of a re-INVITE
-    lost: { to: 'ended', actions: ['end_lost'] },
+    no_answer: { to: 'ended', actions: ['send_bye', 'end_no_answer'] },
+    expired: { to: 'ended', actions: ['send_bye', 'end_expired'] },
+    lost: { to: 'ended', actions: ['send_bye', 'end_lost'] },
   },
   ending: {
     bye_done: { to: 'ended', actions: ['end_hangup'] },
@@ -57,9 +67,14 @@ export type CallOutput =
 export class CallMachine implements Machine<CallOutput> {
   readonly #timers = new TimerSet<'repeat' | 'no_ack'>();
   readonly #outputs: CallOutput[] = [];
-  #state: CallState = 'unacknowledged';
+  #state: CallState;
   #success: { readonly message: Uint8Array; readonly cseq: number } | undefined;
   #interval = T1;
+
+  /** @param state `confirmed` for a call of ours, which the peer has answered */
+  constructor(state: 'unacknowledged' | 'confirmed' = 'unacknowledged') {
+    this.#state = state;
+  }
 
   get state(): CallState {
     return this.#state;
@@ -79,14 +94,20 @@ export class CallMachine implements Machine<CallOutput> {
     this.#timers.start('no_ack', now + TRANSACTION_LIFETIME);
   }
 
-  handleAck(cseq: number): void {
+  /** Whether the ACK of this INVITE is the one that is waited for, and not a repeat of it or of an older one. */
+  awaits(cseq: number): boolean {
+    return this.#success?.cseq === cseq;
+  }
+
+  /** @param answered false when it lacked the answer to an offer of ours */
+  handleAck(cseq: number, answered = true): void {
     if (this.#success?.cseq !== cseq) return;
     this.#success = undefined;
     this.#timers.clear();
-    this.#handle('ack');
+    this.#handle(answered ? 'ack' : 'no_answer');
   }
 
-  handle(event: 'hangup' | 'bye' | 'bye_done' | 'lost'): void {
+  handle(event: 'hangup' | 'bye' | 'bye_done' | 'lost' | 'expired'): void {
     this.#handle(event);
   }
 
@@ -127,5 +148,7 @@ const OUTPUTS: Readonly<Record<Action, CallOutput>> = {
   end_bye: { type: 'ended', end: 'bye' },
   end_hangup: { type: 'ended', end: 'hangup' },
   end_no_ack: { type: 'ended', end: 'no_ack' },
+  end_no_answer: { type: 'ended', end: 'no_answer' },
+  end_expired: { type: 'ended', end: 'session_expired' },
   end_lost: { type: 'ended', end: 'dialog_lost' },
 };

@@ -8,7 +8,7 @@ export const KNOWN_METHODS: readonly string[] = [
 ];
 
 /** Option tags we can honour when a peer requires them. */
-export const SUPPORTED_OPTIONS: readonly string[] = [];
+export const SUPPORTED_OPTIONS: readonly string[] = ['timer'];
 
 export const ACCEPTED_TYPE = 'application/sdp';
 

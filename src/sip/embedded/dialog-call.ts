@@ -3,41 +3,81 @@ import type { Call, CallEnd, CallInfo, HangupReason, Refusal } from '../engine.t
 import { sessionDescription } from './admission.ts';
 import { CallMachine, type CallOutput } from './call-machine.ts';
 import type { CallServices, DialogHolder } from './call-services.ts';
-import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
+import { ACCEPT, ALLOW, SUPPORTED } from './capabilities.ts';
 import type { Dialog } from './dialog.ts';
+import { DialogSession, type SessionOwner } from './dialog-session.ts';
 import type { Flow } from './flow.ts';
+import type { HeaderFields } from './header-fields.ts';
 import type { IncomingRequest } from './incoming-request.ts';
-import { quotedString, refusalParts } from './refusal-parts.ts';
+import { quotedString } from './refusal-parts.ts';
+import type { SessionInterval } from './session-expires.ts';
 import type { ServerTransaction } from './transactions.ts';
 import type { HeaderLine, ResponseParts } from './write-response.ts';
+
+export interface DialogCallOptions {
+  readonly dialog: Dialog;
+  readonly localAddress: string;
+  /** `callee` answered with a 2xx that waits for its ACK; `caller` has sent the ACK. */
+  readonly role: 'callee' | 'caller';
+  /** What we last sent as our session description. */
+  readonly localSdp: string | undefined;
+  /** Headers of the peer's INVITE or 2xx. */
+  readonly peer: HeaderFields;
+}
 
 /** The answered call: requests of its dialog, offers in it, and its end. */
 export class DialogCall implements Call, DialogHolder {
   readonly sipCallId: string;
   onAck: (() => void) | undefined;
   onOffer: ((offer: string) => string | Refusal) | undefined;
+  onAnswer: ((answer: string) => boolean) | undefined;
+  onOfferWanted: (() => string | Refusal) | undefined;
   onInfo: ((info: CallInfo) => void) | undefined;
   onEnd: ((end: CallEnd) => void) | undefined;
   readonly #services: CallServices;
   readonly #dialog: Dialog;
   readonly #localAddress: string;
-  readonly #machine = new CallMachine();
+  readonly #session: DialogSession;
+  readonly #machine: CallMachine;
   readonly #driver: Driver<CallOutput>;
-  #acknowledged = false;
+  #acknowledged: boolean;
   #hangupReason: HangupReason | undefined;
   /** Where the latest 2xx goes when it is repeated. */
   #successFlow: Flow | undefined;
 
-  constructor(services: CallServices, { dialog, localAddress }: { readonly dialog: Dialog; readonly localAddress: string }) {
+  constructor(services: CallServices, options: DialogCallOptions) {
+    const { dialog, localAddress, role } = options;
     this.#services = services;
     this.#dialog = dialog;
     this.#localAddress = localAddress;
+    this.#machine = new CallMachine(role === 'caller' ? 'confirmed' : 'unacknowledged');
+    this.#acknowledged = role === 'caller';
+    const owner: SessionOwner = {
+      answerOffer: (offer) => this.#ask(() => this.onOffer?.(offer)),
+      makeOffer: () => this.#ask(() => this.onOfferWanted?.()),
+      waitsForAck: () => this.#machine.waitsForAck,
+      fail: (why) => this.#driver.run(() => this.#machine.handle(why)),
+    };
+    this.#session = new DialogSession(services, owner, { ...options, ownsCallId: role === 'caller' });
     this.sipCallId = dialog.callId;
     this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
   }
 
   get acknowledged(): boolean {
     return this.#acknowledged;
+  }
+
+  /** The session timer both sides agreed on runs from now. @param offered our 2xx holds an offer, whose answer comes with the ACK */
+  startSession(session: SessionInterval | undefined, offered = false): void {
+    this.#session.start(session, offered);
+  }
+
+  reinvite(sdp: string): Promise<string> {
+    return this.#session.offer(sdp, 'INVITE');
+  }
+
+  update(sdp: string): Promise<string> {
+    return this.#session.offer(sdp, 'UPDATE');
   }
 
   /** Starts repeating the 2xx that has just been sent to an INVITE with this CSeq. */
@@ -52,10 +92,14 @@ export class DialogCall implements Call, DialogHolder {
   }
 
   handleAck(request: IncomingRequest): void {
-    this.#driver.run(() => this.#machine.handleAck(request.cseq));
+    if (!this.#machine.awaits(request.cseq)) return;
+    const answered = !this.#session.expectsAnswer || this.#takeAnswer(sessionDescription(request.message));
+    this.#driver.run(() => this.#machine.handleAck(request.cseq, answered));
+    this.#session.acknowledged();
   }
 
   abandon(): void {
+    this.#session.stop();
     this.#driver.stop();
   }
 
@@ -95,33 +139,26 @@ export class DialogCall implements Call, DialogHolder {
       respond(487); // it crossed our BYE; nothing is agreed on any more
       return;
     }
-    const headers: HeaderLine[] = [['Contact', this.#services.contact(this.#localAddress, request.source.transport)], ALLOW, SUPPORTED];
-    const offer = sessionDescription(request.message);
-    if (offer === undefined) {
-      if (request.method === 'INVITE') {
-        respond(488, { headers: [['Warning', '399 ringdown "an offer is needed"']] });
-        return;
-      }
-      this.#dialog.refreshTarget(request); // an UPDATE without an offer refreshes the session
-      respond(200, { headers });
-      return;
-    }
-    const answer = this.#answerTo(offer);
-    if (typeof answer !== 'string') {
-      respond(answer.status, refusalParts(answer));
-      return;
-    }
-    this.#dialog.refreshTarget(request);
-    const message = respond(200, { headers, body: { type: ACCEPTED_TYPE, text: answer } });
-    if (request.method === 'INVITE') this.repeatSuccess(message, request.cseq, transaction.flow);
+    const message = this.#session.handleRequest(request, respond);
+    if (message && request.method === 'INVITE') this.repeatSuccess(message, request.cseq, transaction.flow);
   }
 
-  #answerTo(offer: string): string | Refusal {
+  #ask(handler: () => string | Refusal | undefined): string | Refusal {
     try {
-      return this.onOffer?.(offer) ?? { status: 488 };
+      return handler() ?? { status: 488 };
     } catch (error) {
       this.#services.log.error({ err: error }, 'the handler of an offer failed');
       return { status: 500 };
+    }
+  }
+
+  #takeAnswer(answer: string | undefined): boolean {
+    if (answer === undefined) return false;
+    try {
+      return this.onAnswer?.(answer) ?? false;
+    } catch (error) {
+      this.#services.log.error({ err: error }, 'the handler of an answer failed');
+      return false;
     }
   }
 
@@ -151,6 +188,7 @@ export class DialogCall implements Call, DialogHolder {
         return;
       case 'ended':
         this.#driver.stop();
+        this.#session.stop();
         this.#services.assign(this.#dialog.key, undefined);
         this.onEnd?.(output.end);
     }

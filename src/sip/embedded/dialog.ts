@@ -1,4 +1,5 @@
 import type { Hop } from './flow.ts';
+import type { HeaderFields } from './header-fields.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { parseNameAddress } from './name-address.ts';
 import { nextHop, type PeerPlace } from './next-hop.ts';
@@ -16,7 +17,9 @@ export interface OutgoingRequest {
   /** Value of our Via. */
   readonly via: string;
   readonly headers?: readonly HeaderLine[];
-  readonly body?: Body;
+  readonly body?: Body | undefined;
+  /** Of the INVITE, for an ACK; the next number otherwise. */
+  readonly cseq?: number;
 }
 
 /** What two agents share of a call: tags, sequence numbers, route set and remote target (RFC 3261 §12). */
@@ -58,27 +61,41 @@ export class Dialog {
     this.#place = placeOf(request);
   }
 
+  /** A 2xx to a re-INVITE or UPDATE of ours does the same. */
+  refreshTargetBy(headers: HeaderFields): void {
+    this.#target = contactOf(headers) ?? this.#target;
+  }
+
+  /** The number of our last request. */
+  get localSequence(): number {
+    return this.#localSequence;
+  }
+
   /** Where a request of ours goes now. */
   nextHop(): Hop {
     return nextHop(routeUri(this.#routes[0]) ?? this.#target, this.#place);
   }
 
   /** Writes the next request of ours in this dialog (RFC 3261 §12.2.1.1). */
-  writeRequest({ method, via, headers, body }: OutgoingRequest): Buffer {
-    this.#localSequence += 1;
+  writeRequest({ method, via, headers, body, cseq }: OutgoingRequest): Buffer {
+    if (cseq === undefined) this.#localSequence += 1;
     const first = routeUri(this.#routes[0]);
     // A first route without ;lr is a strict router: it gets the Request-URI and our target goes last.
     const strict = first !== undefined && !isLoose(first);
     const routes = strict ? [...this.#routes.slice(1), `<${this.#target}>`] : this.#routes;
     let text = `${method} ${withoutHeaders(strict ? first : this.#target)} SIP/2.0\r\nVia: ${via}\r\nMax-Forwards: 70\r\n`;
     for (const route of routes) text += `Route: ${route}\r\n`;
-    text += `From: ${this.#local}\r\nTo: ${this.#remote}\r\nCall-ID: ${this.callId}\r\nCSeq: ${this.#localSequence} ${method}\r\n`;
+    text += `From: ${this.#local}\r\nTo: ${this.#remote}\r\nCall-ID: ${this.callId}\r\nCSeq: ${cseq ?? this.#localSequence} ${method}\r\n`;
     return finish(text, headers, body);
   }
 }
 
 function contactUri(request: IncomingRequest): string | undefined {
-  const contact = request.message.headers.first('contact');
+  return contactOf(request.message.headers);
+}
+
+function contactOf(headers: HeaderFields): string | undefined {
+  const contact = headers.first('contact');
   return contact === undefined ? undefined : parseNameAddress(contact)?.uri;
 }
 

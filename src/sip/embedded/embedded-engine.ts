@@ -8,6 +8,7 @@ import type { InboundCall, SipEngine, SipListener, SipSource } from '../engine.t
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
 import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
+import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
 import { TcpTransport } from './tcp-transport.ts';
 import { Transports } from './transports.ts';
@@ -39,6 +40,10 @@ export interface EmbeddedEngineOptions {
   readonly userAgent: string;
   /** Transactions kept at once; beyond them new calls get 503. Bounds memory at about 2 kB each. */
   readonly maxTransactions?: number;
+  /** Seconds between refreshes of a session that we ask for (RFC 4028); 1800 unless told otherwise, 0 asks for none. */
+  readonly sessionIntervalS?: number;
+  /** The shortest interval accepted. 90 as the RFC says; shorter for tests only. */
+  readonly minSessionS?: number;
 }
 
 /** 800 calls a second hold two transactions for 32 s each: 51,200. */
@@ -94,6 +99,8 @@ export class EmbeddedEngine implements SipEngine {
     this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, this.#transports, {
       userAgent,
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
+      sessionIntervalS: this.#options.sessionIntervalS ?? DEFAULT_SESSION_S,
+      minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
       localAddressFor: (remote) => publicAddress ?? localAddressTowards(bind, remote),
     });
     this.#agent.onInvite = this.#onInvite;

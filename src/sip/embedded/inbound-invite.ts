@@ -10,6 +10,7 @@ import { canonicalName } from './header-names.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { PendingMachine, type PendingOutput } from './pending-machine.ts';
 import { refusalParts } from './refusal-parts.ts';
+import { agreeInterval, sessionAnswerLines } from './session-expires.ts';
 import { decodeText } from './text.ts';
 import type { ServerTransaction } from './transactions.ts';
 import type { HeaderLine, ResponseParts } from './write-response.ts';
@@ -87,10 +88,19 @@ export class InboundInvite implements InboundCall, DialogHolder {
   answer(sdp: string): Call {
     if (this.#state === 'final') throw new GatewayError('ERR_INVALID_STATE', 'the call has been cancelled, refused or answered already');
     this.#finish();
-    const headers: HeaderLine[] = [this.#contact, ...this.#recordRoutes, ALLOW, SUPPORTED, ACCEPT];
+    const { headers: invited } = this.#request.message;
+    const session = agreeInterval(invited, this.#services.sessionIntervalS, this.#services.minSessionS);
+    const headers: HeaderLine[] = [this.#contact, ...this.#recordRoutes, ALLOW, SUPPORTED, ACCEPT, ...sessionAnswerLines(session)];
     const message = this.#respond(200, { headers, body: { type: ACCEPTED_TYPE, text: sdp } });
-    const call = new DialogCall(this.#services, { dialog: this.#dialog, localAddress: this.localAddress });
+    const call = new DialogCall(this.#services, {
+      dialog: this.#dialog,
+      localAddress: this.localAddress,
+      role: 'callee',
+      localSdp: sdp,
+      peer: invited,
+    });
     this.#services.assign(this.#dialog.key, call);
+    call.startSession(session, this.offer === undefined);
     call.repeatSuccess(message, this.#request.cseq, this.#transaction.flow);
     return call;
   }

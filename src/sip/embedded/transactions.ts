@@ -127,8 +127,11 @@ export class Transactions {
     return { flow, respond: (status, message) => driver.run((now) => machine.respond(now, status, message)) };
   }
 
-  /** Sends a request of ours and repeats it as long as its transaction says. */
-  send({ method, branch, message, flow, acknowledge }: ClientRequest, events: ClientEvents): void {
+  /**
+   * Sends a request of ours and repeats it as long as its transaction says.
+   * @returns how to end it before its time: for a peer that says provisionally and never finally what it thinks
+   */
+  send({ method, branch, message, flow, acknowledge }: ClientRequest, events: ClientEvents): { forget(): void } {
     const key = `${branch} ${method}`;
     const machine = acknowledge
       ? new InviteClientTransaction({ reliable: flow.reliable, message, acknowledge })
@@ -149,6 +152,11 @@ export class Transactions {
     const failed = (): void => driver.run((now) => machine.handleTransportError(now));
     this.#clients.set(key, { machine, driver });
     driver.run((now) => machine.start(now));
+    const forget = (): void => {
+      if (this.#clients.get(key)?.machine === machine) this.#clients.delete(key);
+      driver.stop();
+    };
+    return { forget };
   }
 
   /** Gives a response to its transaction (RFC 3261 §17.1.3); false when nobody waits for it. */

@@ -4,7 +4,7 @@ import { randomText } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { InboundCall, SipSource } from '../engine.ts';
 import { type Refused, refuse } from './admission.ts';
-import type { CallServices, DialogHolder } from './call-services.ts';
+import type { CallServices, DialogHolder, SentRequest } from './call-services.ts';
 import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
 import { type Dialog, dialogKey } from './dialog.ts';
 import type { Flow } from './flow.ts';
@@ -17,7 +17,7 @@ import { type ClientEvents, type ServerTransaction, Transactions } from './trans
 import type { Transports } from './transports.ts';
 import { uriHost } from './uri.ts';
 import { BRANCH_COOKIE, parseVia, responseTarget, type Via } from './via.ts';
-import { type HeaderLine, type ResponseParts, writeResponse } from './write-response.ts';
+import { type Body, type HeaderLine, type ResponseParts, writeResponse } from './write-response.ts';
 
 export interface UserAgentDeps {
   readonly clock: Clock;
@@ -30,6 +30,9 @@ export interface UserAgentOptions {
   readonly maxTransactions: number;
   /** The address a peer at `remote` reaches us at. */
   readonly localAddressFor: (remote: string) => string;
+  /** RFC 4028: what we ask for, 0 for nothing, and the least we accept. */
+  readonly sessionIntervalS: number;
+  readonly minSessionS: number;
 }
 
 /** 128 bits: nobody guesses a tag or a branch. */
@@ -65,6 +68,14 @@ export class UserAgent implements CallServices {
     this.#transports = transports;
     this.#options = options;
     this.#transactions = new Transactions({ clock }, { limit: options.maxTransactions });
+  }
+
+  get sessionIntervalS(): number {
+    return this.#options.sessionIntervalS;
+  }
+
+  get minSessionS(): number {
+    return this.#options.minSessionS;
   }
 
   get transactionCount(): number {
@@ -126,7 +137,7 @@ export class UserAgent implements CallServices {
       this.#handleCancel(request, key);
       return;
     }
-    const refused = refuse(request);
+    const refused = refuse(request, this.#options.minSessionS);
     if (refused) {
       this.#refuseRequest(request, refused);
       return;
@@ -231,15 +242,34 @@ export class UserAgent implements CallServices {
     return message;
   }
 
-  request(dialog: Dialog, localAddress: string, method: string, headers: readonly HeaderLine[], events: ClientEvents): void {
+  request(
+    dialog: Dialog,
+    localAddress: string,
+    method: string,
+    headers: readonly HeaderLine[],
+    events: ClientEvents,
+    body?: Body,
+  ): SentRequest {
     const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
     const flow = this.#transports.flowTo(dialog.nextHop());
-    const message = dialog.writeRequest({
-      method,
-      via: `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${this.#transports.portOf(flow.transport)};branch=${branch};rport`,
-      headers: [...headers, ['User-Agent', this.#options.userAgent]],
-    });
-    this.#transactions.send({ method, branch, message, flow }, events);
+    const via = this.#via(flow, localAddress, branch);
+    const message = dialog.writeRequest({ method, via, headers: [...headers, ['User-Agent', this.#options.userAgent]], body });
+    const cseq = dialog.localSequence;
+    // Of a refusal: same branch, route and number (RFC 3261 §17.1.1.3); inside a dialog the tag in To is the same, too.
+    const ack = method === 'INVITE' ? dialog.writeRequest({ method: 'ACK', via, cseq }) : undefined;
+    const sent = this.#transactions.send({ method, branch, message, flow, ...(ack ? { acknowledge: () => ack } : {}) }, events);
+    return { cseq, forget: () => sent.forget() };
+  }
+
+  acknowledge(dialog: Dialog, localAddress: string, cseq: number, body?: Body): void {
+    const flow = this.#transports.flowTo(dialog.nextHop());
+    const via = this.#via(flow, localAddress, `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`);
+    flow.send(dialog.writeRequest({ method: 'ACK', via, cseq, body }));
+  }
+
+  #via(flow: Flow, localAddress: string, branch: string): string {
+    const port = this.#transports.portOf(flow.transport);
+    return `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${port};branch=${branch};rport`;
   }
 
   contact(localAddress: string, transport: SipSource['transport'] = 'udp'): string {

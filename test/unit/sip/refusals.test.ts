@@ -93,7 +93,7 @@ describe('OPTIONS', () => {
     expect(ok?.what).toBe('200');
     expect(header(ok!.text, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO');
     expect(header(ok!.text, 'Accept')).toBe('application/sdp');
-    expect(header(ok!.text, 'Supported')).toBe('');
+    expect(header(ok!.text, 'Supported')).toBe('timer');
     expect(await test.count('sip_transactions')).toBe(0);
   });
 
