@@ -1,5 +1,5 @@
-import { isIP, isIPv4, isIPv6 } from 'node:net';
-import { type Endpoint, isMediaTarget } from '../base/addresses.ts';
+import { isIPv6 } from 'node:net';
+import { canonicalAddress, type Endpoint, isMediaTarget } from '../base/addresses.ts';
 import { randomUint32 } from '../base/ids.ts';
 import {
   type Attribute,
@@ -19,6 +19,8 @@ export type PhoneCodec = 'PCMU' | 'PCMA';
 export interface LocalMedia {
   /** A literal address the phone can reach. */
   readonly address: string;
+  /** The same for media of another family than `address`; undefined for an address that is not reached from here. */
+  readonly addressTowards?: (remote: string) => string | undefined;
   readonly rtpPort: number;
   readonly rtcpPort: number;
   /** What may be agreed on; both laws when absent. The offerer's order decides between them. */
@@ -64,6 +66,8 @@ const PTIME_MS = 20;
 
 interface Acceptable {
   readonly index: number;
+  /** Ours, of the family of theirs. */
+  readonly address: string;
   readonly codec: MappedCodec;
   readonly telephoneEvent: MappedCodec | undefined;
   readonly remote: Endpoint;
@@ -89,13 +93,13 @@ export function answerPhoneOffer(
   const body = {
     name: '-',
     information: [],
-    connection: connectionOf(local.address),
+    connection: connectionOf(accepted.address),
     bandwidths: [],
     times: [{ type: 't', value: '0 0' }],
     attributes: [],
     media: offer.media.map((line, index) => (index === accepted.index ? acceptedLine(line, accepted, media, local) : refusedLine(line))),
   };
-  const description: SessionDescription = { origin: nextOrigin(body, local.address, previous), ...body };
+  const description: SessionDescription = { origin: nextOrigin(body, accepted.address, previous), ...body };
   return { answer: writeDescription(description), media, description };
 }
 
@@ -121,24 +125,23 @@ function judge(offer: SessionDescription, media: MediaDescription, index: number
   const codec = offered.find((each) => wanted.includes(each.name) && each.clockRateHz === 8000 && each.channels === 1);
   if (!codec) return { reason: 'no_common_codec', detail: `no common codec; spoken here: ${wanted.join(', ')}` };
   const telephoneEvent = offered.find((each) => each.name === 'TELEPHONE-EVENT' && each.clockRateHz === 8000);
-  const address = (media.connection ?? offer.connection)?.address;
-  if (address === undefined) return { reason: 'malformed', detail: 'no connection address (c=) for the audio' };
-  if (isIP(address) === 0) return { reason: 'bad_target', detail: 'the connection address is not a literal IP address' };
+  const text = (media.connection ?? offer.connection)?.address;
+  if (text === undefined) return { reason: 'malformed', detail: 'no connection address (c=) for the audio' };
+  const address = canonicalAddress(text);
+  if (address === undefined) return { reason: 'bad_target', detail: 'the connection address is not a literal IP address' };
   const remote = { address, port: media.port };
   // RFC 2543 put a call on hold with an address of zeros (RFC 3264 §8.4 still knows it).
   const held = address === '0.0.0.0' || address === '::';
-  if (!held) {
-    if (!isMediaTarget(remote)) return { reason: 'bad_target', detail: 'media cannot be sent to that address and port' };
-    // A socket of IPv6 reaches both; one of IPv4 only its own kind.
-    if (isIPv4(local.address) && isIPv6(address)) return { reason: 'bad_target', detail: 'IPv6 media cannot be reached from an IPv4 call' };
-  }
-  return { index, codec, telephoneEvent, remote, remoteRtcp: rtcpOf(media, remote), held };
+  if (!held && !isMediaTarget(remote)) return { reason: 'bad_target', detail: 'media cannot be sent to that address and port' };
+  const own = held || isIPv6(local.address) === isIPv6(address) ? local.address : local.addressTowards?.(address);
+  if (own === undefined) return { reason: 'bad_target', detail: `IPv${isIPv6(address) ? 6 : 4} media cannot be reached from here` };
+  return { index, address: own, codec, telephoneEvent, remote, remoteRtcp: rtcpOf(media, remote), held };
 }
 
 /** RFC 3605: a=rtcp names the port, and perhaps another address; without it the next port is meant. */
 function rtcpOf(media: MediaDescription, rtp: Endpoint): Endpoint {
   const match = /^(\d{1,5})(?: +IN +IP[46] +(\S+))?$/.exec(attributeOf(media, 'rtcp') ?? '');
-  const named = match ? { address: match[2] ?? rtp.address, port: Number(match[1]) } : undefined;
+  const named = match ? { address: canonicalAddress(match[2] ?? rtp.address) ?? '', port: Number(match[1]) } : undefined;
   // Reports to a third party are nobody's wish but an attacker's: the machine must be the same.
   if (named && named.address === rtp.address && isMediaTarget(named)) return named;
   return { address: rtp.address, port: rtp.port + 1 };

@@ -124,6 +124,28 @@ describe('an answer to a phone', () => {
     const answer = answered(offer('m=audio 20000 RTP/AVP 0', 'c=IN IP6 2001:db8::10'), { ...local, address: '2001:db8::1' });
     expect(answer.media.remote).toEqual({ address: '2001:db8::10', port: 20_000 });
     expect(lines(answer)).toContain('c=IN IP6 2001:db8::1');
+    expect(lines(answer).find((line) => line.startsWith('o='))).toMatch(/ IN IP6 2001:db8::1$/);
+  });
+
+  it('knows an IPv6 address in any spelling, as sockets show it', () => {
+    const text = offer('m=audio 20000 RTP/AVP 0\r\na=rtcp:20009 IN IP6 2001:DB8:0:0::10', 'c=IN IP6 2001:DB8:0::0010');
+    const { media } = answered(text, { ...local, address: '2001:db8::1' });
+    expect([media.remote, media.remoteRtcp]).toEqual([
+      { address: '2001:db8::10', port: 20_000 },
+      { address: '2001:db8::10', port: 20_009 },
+    ]);
+    const mapped = answered(offer('m=audio 20000 RTP/AVP 0', 'c=IN IP6 ::ffff:198.51.100.7'), local);
+    expect(mapped.media.remote.address).toBe('198.51.100.7');
+  });
+
+  it('answers media of the other family with an address of that family, where there is one', () => {
+    const addressTowards = (remote: string) => (remote === '2001:db8::10' ? '2001:db8::1' : undefined);
+    const answer = answered(offer('m=audio 20000 RTP/AVP 0', 'c=IN IP6 2001:db8::10'), { ...local, addressTowards });
+    expect(lines(answer)).toContain('c=IN IP6 2001:db8::1');
+    expect(refused(offer('m=audio 20000 RTP/AVP 0', 'c=IN IP6 2001:db8::11'), { ...local, addressTowards }).reason).toBe('bad_target');
+    expect(refused(offer('m=audio 20000 RTP/AVP 0', 'c=IN IP4 198.51.100.7'), { ...local, address: '2001:db8::1' }).reason).toBe(
+      'bad_target',
+    );
   });
 
   it('refuses every other line in its place', () => {
