@@ -1,8 +1,10 @@
+import { isIPv6 } from 'node:net';
 import { liveOpusCodecs } from './audio/opus.ts';
 import { warmUpOpus } from './audio/opus-warm-up.ts';
 import { formatEndpoint, type TransportAddress } from './base/addresses.ts';
 import { type Clock, systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
+import { announcedAddress } from './base/local-address.ts';
 import { createLog, type Logger } from './base/log.ts';
 import { Metrics } from './base/metrics.ts';
 import { type Ticker, WorkerTicker } from './base/ticker.ts';
@@ -234,6 +236,7 @@ class RunningGateway implements Gateway {
         log,
         metrics,
         ports,
+        mediaAddress: (remote) => announcedAddress({ bind, publicAddress }, remote),
         openInner: () => InnerLeg.create(inner),
         host: this.#transceiver ?? this.#dialNodes(membership),
         ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
@@ -246,7 +249,7 @@ class RunningGateway implements Gateway {
     this.#stops.push(() => engine.stop());
     for (const listener of listeners) this.doors.push({ name: 'sip', detail: `${listener.transport} ${formatEndpoint(listener)}` });
     const span = rtp.ports === 'any' ? 'any free port' : `${rtp.ports.first}-${rtp.ports.last}`;
-    this.doors.push({ name: 'rtp', detail: `udp ${bind}:${span}` });
+    this.doors.push({ name: 'rtp', detail: `udp ${isIPv6(bind) ? `[${bind}]` : bind}:${span}` });
   }
 
   #dialNodes(membership: Membership): LegHost {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { formatEndpoint } from './base/addresses.ts';
 import { systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import { localAddressTowards } from './base/local-address.ts';
@@ -92,7 +93,7 @@ function announce(gateway: Gateway, config: Config): void {
   const sip = gateway.doors.find(({ name }) => name === 'sip');
   const port = /:(\d+)(?!\S)/.exec(sip?.detail ?? '')?.[1];
   const host = config.publicAddress ?? localAddressTowards(config.bind, SOMEBODY);
-  if (port !== undefined) say(`dial sip:agent@${host}:${port}`);
+  if (port !== undefined) say(`dial sip:agent@${formatEndpoint({ address: host, port: Number(port) })}`);
 }
 
 async function run(config: Config): Promise<void> {

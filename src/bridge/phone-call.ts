@@ -3,7 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
 import type { EndCause, Leg, LegHost, OpenedLeg, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
-import type { PhoneAnswer } from '../sdp/phone-answer.ts';
+import type { LocalMedia, PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
@@ -21,10 +21,15 @@ const OWNER_WORD_MS = 500;
 /** What a caller is told to wait when there was no port, no owner or no media. */
 const RETRY_AFTER_S = 5;
 
+/** Stands where no port is open yet. */
+const DISCARD_PORT = 9;
+
 export interface PhoneCallDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly ports: Pick<RtpPortPool, 'open'>;
+  /** Our address towards media of another family than the signalling; undefined for what cannot be reached, all of it when absent. */
+  readonly mediaAddress?: (remote: string) => string | undefined;
   readonly openInner: () => Promise<InnerConnection>;
   /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
   readonly host: LegHost;
@@ -117,14 +122,10 @@ export class PhoneCall {
       return;
     }
     // Codecs are checked before anything is opened: a refused call costs no port.
-    agreeMedia(offer, { address: this.#invite.localAddress, rtpPort: 9, rtcpPort: 9 });
+    agreeMedia(offer, this.#localMedia());
     const [ports, inner] = await this.#openSockets();
     if (this.#over()) return;
-    this.#agreed = agreeMedia(offer, {
-      address: this.#invite.localAddress,
-      rtpPort: ports.rtp.local.port,
-      rtcpPort: ports.rtcp.local.port,
-    });
+    this.#agreed = agreeMedia(offer, this.#localMedia(ports));
     inner.onConnected = () => this.#connected();
     inner.onClosed = (reason) => this.#innerClosed(reason);
     const { from, requestUri: to, sipCallId } = this.#invite;
@@ -152,6 +153,18 @@ export class PhoneCall {
     if (this.#over()) return;
     this.#state = 'connecting';
     inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
+  }
+
+  /** Where the phone's media comes to; without ports for a look at an offer. */
+  #localMedia(ports?: RtpPorts): LocalMedia {
+    const { localAddress: address } = this.#invite;
+    const { mediaAddress } = this.#deps;
+    return {
+      address,
+      ...(mediaAddress && { addressTowards: mediaAddress }),
+      rtpPort: ports?.rtp.local.port ?? DISCARD_PORT,
+      rtcpPort: ports?.rtcp.local.port ?? DISCARD_PORT,
+    };
   }
 
   /** When one of the two cannot be had, the other one is not lost: it is closed with the call. */
@@ -214,8 +227,7 @@ export class PhoneCall {
   #reoffered(offer: string): string | Refusal {
     if (!this.#ports || !this.#media || this.#state !== 'answered') return { status: 488 };
     try {
-      const local = { address: this.#invite.localAddress, rtpPort: this.#ports.rtp.local.port, rtcpPort: this.#ports.rtcp.local.port };
-      const agreed = agreeMedia(offer, local, this.#agreed);
+      const agreed = agreeMedia(offer, this.#localMedia(this.#ports), this.#agreed);
       this.#agreed = agreed;
       this.#media.renegotiate(agreed.media);
       return agreed.answer;

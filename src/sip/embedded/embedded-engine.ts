@@ -1,5 +1,5 @@
 import type { Clock } from '../../base/clock.ts';
-import { localAddressTowards } from '../../base/local-address.ts';
+import { announcedAddress } from '../../base/local-address.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import { connectTcp, listenTcp, type StreamListener } from '../../base/tcp.ts';
@@ -32,7 +32,7 @@ export interface EmbeddedEngineOptions {
   readonly bind: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** What Contact and Via say instead of the interface's address: behind a one-to-one NAT. */
+  /** What Contact and Via say to peers of its family instead of the interface's address: behind a one-to-one NAT. */
   readonly publicAddress?: string;
   /** Datagrams a second from one source address; more are dropped unread. 0 for no limit. */
   readonly requestsPerSecond: number;
@@ -101,7 +101,7 @@ export class EmbeddedEngine implements SipEngine {
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
       sessionIntervalS: this.#options.sessionIntervalS ?? DEFAULT_SESSION_S,
       minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
-      localAddressFor: (remote) => publicAddress ?? localAddressTowards(bind, remote),
+      localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
     });
     this.#agent.onInvite = this.#onInvite;
     return this.#transports.listeners;
