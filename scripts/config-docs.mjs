@@ -1,9 +1,33 @@
 // Writes docs/configuration.md from the table of options; with --print to standard output instead. Run by `npm run docs`.
 import { writeFileSync } from 'node:fs';
-import { environmentName, notBuilt, options } from '../src/config/flags.ts';
+import { environmentName, fileOptions, notBuilt, options } from '../src/config/flags.ts';
 import { defaultOf } from '../src/config/help.ts';
 import { schema } from '../src/config/schema.ts';
 
+const TRUNKS = [
+  '```yaml',
+  'trunks:',
+  '  - name: carrier',
+  '    peer: 192.0.2.9:5060 # a literal address; calls go there',
+  '    transport: udp # or tcp',
+  '    username: "1001" # for digest challenges of this peer, and of nobody else',
+  '    password: secret',
+  '    realm: sip.example.com # answer this realm only; any one of the peer when left out',
+  '    addresses: [192.0.2.0/28] # where its calls come from, besides the peer',
+  '    caps: # each direction by itself; these are the defaults',
+  '      concurrent: 10 # calls at once: a small line of a business',
+  '      per-second: 1 # new calls a second, what carriers start with',
+  '      per-day: 1000 # new calls from midnight to midnight UTC; counted anew after a restart',
+  '      duration: 14400 # seconds from the answer on: four hours, then BYE',
+  '    destinations: ["+1555*", "alice", "sip:bob@192.0.2.77"] # nothing when left out',
+  '    redirects: refuse # or follow: 3xx, within the destinations',
+  '    refer: refuse # or allow: transfers that its side asks for, within the destinations',
+  '```',
+  '',
+  'Only `name` and `peer` are needed. A destination is compared whole; with `*` at its end, by its beginning; `"*"` alone is every number and name, but no `sip:` URI of',
+  'another host. Write numbers in quotes: YAML takes `+1555` for the number 1555. As soon as one trunk has a destination, calls from addresses of no trunk get 403: who is a',
+  'stranger must not be able to make us call anybody. `--print-config` masks passwords, and no log has them.',
+];
 const lines = [
   '# Configuration',
   '',
@@ -39,6 +63,11 @@ for (const group of new Set(options.map((option) => option.group))) {
     const reason = schema[option.key].description;
     lines.push(fallback === undefined ? `* default: ${reason}` : `* default: \`${fallback}\` – ${reason}`);
   }
+}
+for (const { key, group, help, allowed } of fileOptions) {
+  lines.push('', `## ${group}`, '', `### \`${key}:\``, '', `${sentence(help)}`, '');
+  lines.push('* in the file only', `* allowed: ${allowed}`, `* default: ${schema[key].description}`);
+  lines.push('', ...TRUNKS);
 }
 lines.push('', '## Not built yet', '', 'These names are refused, never ignored:', '');
 for (const { flag, key, what } of notBuilt)

@@ -7,6 +7,8 @@ import { nearest } from './suggest.ts';
 export interface Given {
   readonly value: unknown;
   readonly source: string;
+  /** The same of a part of a value, where it has lines of its own. */
+  readonly sourceOf?: (path: readonly PropertyKey[]) => string;
 }
 
 export type GivenByKey = ReadonlyMap<Key, Given>;

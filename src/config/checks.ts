@@ -10,7 +10,7 @@ export interface Readable {
 
 /** What is wrong between settings that are each right by themselves. */
 export function checkTogether(settings: Readable): Fault[] {
-  return [...checkPorts(settings), ...checkRtpPorts(settings), ...checkNode(settings), ...checkKeyFile(settings)];
+  return [...checkPorts(settings), ...checkRtpPorts(settings), ...checkNode(settings), ...checkKeyFile(settings), ...checkTrunks(settings)];
 }
 
 /** The roles that carry calls: a process without one of them needs others. */
@@ -92,6 +92,13 @@ function checkKeyFile(settings: Readable): Fault[] {
   } catch (error) {
     return [fault(settings, 'node.cluster-key-file', `cannot be read (${(error as NodeJS.ErrnoException).code})`, path)];
   }
+}
+
+function checkTrunks(settings: Readable): Fault[] {
+  const { trunks, 'agent.callback-trunk': wanted } = settings.values;
+  if (!trunks || wanted === undefined || trunks.some(({ name }) => name === wanted)) return [];
+  const names = trunks.length === 0 ? 'there are none' : trunks.map(({ name }) => name).join(', ');
+  return [fault(settings, 'agent.callback-trunk', `no such trunk (trunks: ${names})`, wanted)];
 }
 
 function fault(settings: Readable, key: Key, message: string, value?: string | number): Fault {

@@ -1,5 +1,6 @@
 import type { LogLevel } from '../base/log.ts';
 import type { Role, Values } from './schema.ts';
+import { type TrunkConfig, trunkOf } from './trunks.ts';
 
 /** The first and last UDP port for RTP, or whatever the kernel gives. */
 export type RtpPorts = { readonly first: number; readonly last: number } | 'any';
@@ -33,6 +34,13 @@ export interface Config {
   readonly drainS: number;
   readonly logLevel: LogLevel;
   readonly mediaTimeoutS: number;
+  readonly trunks: readonly TrunkConfig[];
+  readonly agent: {
+    /** URI that callers are transferred to. */
+    readonly transferTarget?: string;
+    /** Name of the trunk that callers are called back by. */
+    readonly callbackTrunk?: string;
+  };
   /** Present when this process is one of several. */
   readonly node?: NodeConfig;
 }
@@ -54,6 +62,11 @@ export function configOf(values: Values): Config {
     drainS: values.drain,
     logLevel: values['log-level'],
     mediaTimeoutS: values['media-timeout'],
+    trunks: values.trunks.map(trunkOf),
+    agent: {
+      ...(values['agent.transfer-target'] === undefined ? {} : { transferTarget: values['agent.transfer-target'] }),
+      ...(values['agent.callback-trunk'] === undefined ? {} : { callbackTrunk: values['agent.callback-trunk'] }),
+    },
     ...(node ? { node: { id, clusterKeyFile, nodes, innerPort: values['node.inner-port'] } } : {}),
   };
 }

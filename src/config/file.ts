@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { isMap, isNode, isScalar, LineCounter, type Pair, parseDocument, type YAMLMap } from 'yaml';
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Pair, parseDocument, type YAMLMap } from 'yaml';
 import type { Given, GivenByKey } from './arguments.ts';
 import type { Fault } from './faults.ts';
-import { notBuilt, options } from './flags.ts';
+import { notBuilt, options, settings } from './flags.ts';
 import type { Key } from './schema.ts';
 import { nearest } from './suggest.ts';
 
@@ -49,11 +49,11 @@ function parseConfig(text: string, name: string): ConfigFile {
       const word = isScalar(pair.key) ? String(pair.key.value) : String(pair.key);
       const path = prefix === '' ? word : `${prefix}.${word}`;
       const source = at(isNode(pair.key) ? (pair.key.range?.[0] ?? 0) : 0);
-      const option = options.find((each) => each.key === path);
+      const option = settings.find((each) => each.key === path);
       const value = isNode(pair.value) ? pair.value.toJS(document) : pair.value;
-      if (option && value !== null) given.set(option.key, { value, source });
+      if (option && value !== null) given.set(option.key, { value, source, sourceOf: (parts) => at(offsetOf(pair, parts)) });
       if (option) continue;
-      const isSection = options.some((each) => each.key.startsWith(`${path}.`));
+      const isSection = settings.some((each) => each.key.startsWith(`${path}.`));
       if (!isSection) faults.push(unknownKey(path, word, source));
       else if (isMap(pair.value)) readMap(pair.value, path);
       else if (value !== null) faults.push({ source, key: path, message: `must be a map: ${sectionKeys(path)}` });
@@ -63,8 +63,26 @@ function parseConfig(text: string, name: string): ConfigFile {
   return { given, faults };
 }
 
+/** Where a part of a setting begins: the part, or the nearest thing around it that is there. */
+function offsetOf(pair: Pair, parts: readonly PropertyKey[]): number {
+  let offset = isNode(pair.key) ? (pair.key.range?.[0] ?? 0) : 0;
+  let node: unknown = pair.value;
+  for (const part of parts) {
+    if (isMap(node)) {
+      const found = (node.items as Pair[]).find(({ key }) => isScalar(key) && String(key.value) === String(part));
+      if (!found) break;
+      if (isNode(found.key)) offset = found.key.range?.[0] ?? offset;
+      node = found.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(part)];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+    } else break;
+  }
+  return offset;
+}
+
 function sectionKeys(section: string): string {
-  const keys = options.filter((option) => option.key.startsWith(`${section}.`)).map((option) => option.key.slice(section.length + 1));
+  const keys = settings.filter((option) => option.key.startsWith(`${section}.`)).map((option) => option.key.slice(section.length + 1));
   return keys.join(', ');
 }
 
@@ -77,7 +95,7 @@ function unknownKey(path: string, word: string, source: string): Fault {
     byFlag?.key ??
     nearest(
       path,
-      options.map((option) => option.key),
+      settings.map((option) => option.key),
     );
   return { source, key: path, message: near ? `no such key; did you mean ${near}?` : 'no such key; see --help' };
 }

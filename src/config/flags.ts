@@ -1,18 +1,23 @@
 import type { Key } from './schema.ts';
 
 /** One setting: the three names it goes by and what to say about it. Its default and the reason for it are in schema.ts. */
-export interface Option {
-  readonly key: Key;
+export interface Option extends FileOption {
+  readonly key: Exclude<Key, 'trunks'>;
   readonly flag: string;
   /** What stands after the flag. */
   readonly takes: string;
+}
+
+/** A setting that stands in the file only. */
+export interface FileOption {
+  readonly key: Key;
   readonly group: Group;
   readonly help: string;
   /** What may be given, as a fault says it. */
   readonly allowed: string;
 }
 
-type Group = 'Doors' | 'Calls' | 'Process' | 'Roles apart';
+type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Process' | 'Roles apart';
 
 const PORT = '0 to 65535; 0 takes any free port';
 
@@ -91,6 +96,22 @@ export const options: readonly Option[] = [
     allowed: '0 to 86400',
   },
   {
+    key: 'agent.transfer-target',
+    flag: 'agent-transfer-target',
+    takes: 'URI',
+    group: 'Agent',
+    help: "key 5 asks the caller's side to call this",
+    allowed: 'a sip: or tel: URI',
+  },
+  {
+    key: 'agent.callback-trunk',
+    flag: 'agent-callback-trunk',
+    takes: 'NAME',
+    group: 'Agent',
+    help: 'key 9 calls the caller back by this trunk',
+    allowed: 'the name of one of the trunks',
+  },
+  {
     key: 'data',
     flag: 'data',
     takes: 'DIR',
@@ -148,6 +169,19 @@ export const options: readonly Option[] = [
   },
 ];
 
+/** What a command line has no place for. */
+export const fileOptions: readonly FileOption[] = [
+  {
+    key: 'trunks',
+    group: 'Trunks',
+    help: 'neighbours that calls go to and come from, and what each of them may cost',
+    allowed: 'a list of maps with name and peer, and what else docs/configuration.md names',
+  },
+];
+
+/** Everything that can be set. */
+export const settings: readonly FileOption[] = [...options, ...fileOptions];
+
 /** Flags that ask for something and take no value; `config` names the file and so cannot stand in it. */
 export const QUESTIONS = ['help', 'version', 'print-config'] as const;
 export type Question = (typeof QUESTIONS)[number];
@@ -167,7 +201,6 @@ export const notBuilt: readonly { readonly flag?: string; readonly key?: string;
   { flag: 'drachtio', key: 'drachtio', what: 'the drachtio engine' },
   { flag: 'drachtio-host', key: 'drachtio.host', what: 'the drachtio engine' },
   { flag: 'drachtio-secret', key: 'drachtio.secret', what: 'the drachtio engine' },
-  { flag: 'trunks', key: 'trunks', what: 'trunks' },
   { flag: 'users', key: 'users', what: 'SIP users' },
   { flag: 'routes', key: 'routes', what: 'routes' },
   { flag: 'model', key: 'model', what: 'realtime models other than the embedded agent' },

@@ -5,7 +5,7 @@ import { type Config, configOf } from './config.ts';
 import { readEnvironment } from './environment.ts';
 import { ConfigError, type Fault } from './faults.ts';
 import { readConfigFile } from './file.ts';
-import { options, type Question } from './flags.ts';
+import { type Question, settings } from './flags.ts';
 import { type Key, schema, type Values } from './schema.ts';
 
 /** Every setting with its value and where the value comes from. */
@@ -58,11 +58,16 @@ export function loadConfig(argv: readonly string[], surroundings: Surroundings =
 function readValues(given: ReadonlyMap<Key, Given>): { values: Partial<Values>; faults: Fault[] } {
   const faults: Fault[] = [];
   const values: Record<string, unknown> = {};
-  for (const { key, allowed } of options) {
+  for (const { key, allowed } of settings) {
     const from = given.get(key);
     const read = schema[key].safeParse(from?.value);
     if (read.success) {
       values[key] = read.data;
+      continue;
+    }
+    const parts = read.error.issues.filter(({ path }) => path.length > 0);
+    if (from?.sourceOf && parts.length > 0) {
+      faults.push(...parts.flatMap((issue) => partFaults(key, from, issue)));
       continue;
     }
     const details = read.error.issues.flatMap((issue) =>
@@ -72,6 +77,21 @@ function readValues(given: ReadonlyMap<Key, Given>): { values: Partial<Values>; 
     faults.push({ source: from?.source ?? 'default', key, value: shown(from?.value), message });
   }
   return { values: values as Partial<Values>, faults };
+}
+
+/** Faults of a part of a value, each at its own line. What stands there is not shown: it may be a password, or next to one. */
+function partFaults(
+  key: Key,
+  from: Given,
+  issue: { readonly path: readonly PropertyKey[]; readonly message: string; readonly code?: string },
+): Fault[] {
+  const words = 'keys' in issue && Array.isArray(issue.keys) ? (issue.keys as string[]) : [];
+  const paths = words.length > 0 ? words.map((word) => [...issue.path, word]) : [issue.path];
+  return paths.map((path) => ({
+    source: from.sourceOf?.(path) ?? from.source,
+    key: path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`), key),
+    message: words.length > 0 ? 'no such key' : issue.message,
+  }));
 }
 
 /** Long enough to recognise what was written, short enough for a line. */

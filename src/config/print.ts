@@ -1,7 +1,9 @@
 import { stringify } from 'yaml';
-import { options } from './flags.ts';
+import { formatEndpoint } from '../base/addresses.ts';
+import { settings as every } from './flags.ts';
 import type { Settings } from './load.ts';
 import type { Key, Values } from './schema.ts';
+import { MASKED, type TrunkValues } from './trunks.ts';
 
 /**
  * The effective configuration as YAML that can be used as ringdown.yaml, each line with the source of its value. Of secrets
@@ -11,13 +13,17 @@ export function printConfig({ values, source }: Settings): string {
   const lines: string[] = [];
   let section = '';
   // The keys of one section together, in the order of the table.
-  const sections = [...new Set(options.map((option) => sectionOf(option.key)))];
-  for (const option of sections.flatMap((name) => options.filter((each) => sectionOf(each.key) === name))) {
+  const sections = [...new Set(every.map((option) => sectionOf(option.key)))];
+  for (const option of sections.flatMap((name) => every.filter((each) => sectionOf(each.key) === name))) {
     const name = sectionOf(option.key);
     if (name !== section && name !== '') lines.push(`${name}:`);
     section = name;
     const indent = name === '' ? '' : '  ';
     const word = name === '' ? option.key : option.key.slice(name.length + 1);
+    if (option.key === 'trunks') {
+      lines.push(...trunkLines(values.trunks, source(option.key)));
+      continue;
+    }
     const value = values[option.key];
     if (value === undefined) lines.push(`${indent}# ${word}: not set`);
     else if (name === 'node' && values['node.id'] === undefined)
@@ -27,18 +33,34 @@ export function printConfig({ values, source }: Settings): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** A value that goes on one line. */
+type Shown = NonNullable<Values[Exclude<Key, 'trunks'>]>;
+
+/** Passwords are masked; a file with the mask in it is refused. */
+function trunkLines(trunks: readonly TrunkValues[], source: string): string[] {
+  if (trunks.length === 0) return [`trunks: [] # ${source}`];
+  const shown = trunks.map(({ name, peer, password, ...rest }) => ({
+    name,
+    peer: formatEndpoint(peer),
+    ...(password === undefined ? {} : { password: MASKED }),
+    ...rest,
+  }));
+  const [, ...body] = stringify({ trunks: shown }, { lineWidth: 0 }).trimEnd().split('\n');
+  return [`trunks: # ${source}`, ...body];
+}
+
 function sectionOf(key: Key): string {
   return key.includes('.') ? (key.split('.')[0] ?? '') : '';
 }
 
 /** Quoted where YAML would take a path for a number or a comment. */
-function yamlText(key: Key, value: NonNullable<Values[Key]>): string {
+function yamlText(key: Key, value: Shown): string {
   const text = valueText(key, value);
   return (typeof value === 'number' && key !== 'node.id') || value === 'any' ? text : stringify(text, { lineWidth: 0 }).trimEnd();
 }
 
 /** A value as one writes it after a flag. */
-export function valueText(key: Key, value: NonNullable<Values[Key]>): string {
+export function valueText(key: Key, value: Shown): string {
   if (value === 'any') return '0';
   if (typeof value === 'number') return key === 'node.id' ? nodeIdText(value) : String(value);
   if (typeof value === 'string') return value;

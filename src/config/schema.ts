@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { parseEndpoint } from '../base/addresses.ts';
+import { trunks } from './trunks.ts';
 
 /**
  * What every setting may be, its default, and why that default. A value arrives as text (flag, environment) or as what YAML
@@ -114,6 +115,12 @@ export const schema = {
     .describe(
       'long enough for a phone that changes from one radio network to another, short enough that a dead call is not billed for minutes',
     ),
+  'agent.transfer-target': nonEmptyText
+    .regex(/^(?:sip|tel):[!#-;=?-~]{1,250}$/, 'not a URI')
+    .optional()
+    .describe('not set: nobody is transferred'),
+  'agent.callback-trunk': nonEmptyText.optional().describe('not set: nobody is called back'),
+  trunks: trunks.default([]).describe('none: nothing can be dialled, and anyone may call'),
   'node.id': nodeId.optional().describe('not set: one process needs no name'),
   'node.cluster-key-file': nonEmptyText.optional().describe('not set: one process makes a random key at each start'),
   'node.nodes': nodes.optional().describe('not set: one process has nobody to find'),

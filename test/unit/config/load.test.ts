@@ -48,6 +48,8 @@ describe('without any setting', () => {
       drainS: 3600,
       logLevel: 'info',
       mediaTimeoutS: 30,
+      trunks: [],
+      agent: {},
     });
   });
 

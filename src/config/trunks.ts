@@ -1,0 +1,116 @@
+import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { z } from 'zod';
+import { parseEndpoint } from '../base/addresses.ts';
+
+/** The `trunks:` section: neighbours that calls go to and come from. Stands in the file only: a list with passwords has no place on a command line. */
+
+/** What --print-config shows in place of a password. */
+export const MASKED = '********';
+
+const text = (max: number) => z.string({ error: 'must be text' }).min(1, 'must not be empty').max(max, `longer than ${max} characters`);
+
+/** YAML makes numbers of user names like 1001. */
+const textOrNumber = (max: number) => z.union([z.number().transform(String), text(max)], { error: 'must be text' });
+
+const name = text(32).regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and hyphens');
+
+const peer = text(64).transform((value, context) => {
+  const endpoint = parseEndpoint(isIPv4(value) ? `${value}:5060` : isIPv6(value) ? `[${value}]:5060` : value);
+  if (!endpoint) context.addIssue({ code: 'custom', message: 'ADDRESS:PORT with a literal address: names are not resolved' });
+  else if (endpoint.port === 0) context.addIssue({ code: 'custom', message: 'the port cannot be 0' });
+  return endpoint ?? { address: '', port: 0 };
+});
+
+const network = text(64).superRefine((value, context) => {
+  const [address = '', prefix, ...rest] = value.split('/');
+  const bits = isIPv6(address) ? 128 : 32;
+  const right = isIP(address) !== 0 && rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
+  if (!right) context.addIssue({ code: 'custom', message: 'an address, or a network like 192.0.2.0/24' });
+});
+
+const DESTINATION =
+  /^(?:\+?[0-9*#]{1,32}|[A-Za-z0-9_.!~+#-]{1,64}\*?|sip:[A-Za-z0-9_.!~+%#-]{1,64}@[0-9A-Fa-f.:[\]]{1,48}\*?|sip:[^\s*]{1,100}\*|\*)$/;
+
+const destination = z
+  .string({ error: 'must be text: put it in quotes, YAML takes +1555 for the number 1555' })
+  .regex(DESTINATION, 'a number, a name or a sip: URI of a literal address, or the beginning of one with * at its end');
+
+function whole(min: number, max: number) {
+  const message = `a whole number from ${min} to ${max}`;
+  return z.number({ error: message }).int(message).min(min, message).max(max, message);
+}
+
+/** The usual of a small business line; whoever steals a password gets no further than this. */
+const caps = z
+  .strictObject({
+    concurrent: whole(1, 10_000).default(10),
+    'per-second': whole(1, 1000).default(1),
+    'per-day': whole(1, 1_000_000).default(1000),
+    duration: whole(1, 86_400).default(14_400),
+  })
+  .prefault({});
+
+const trunk = z.strictObject(
+  {
+    name,
+    peer,
+    transport: z.enum(['udp', 'tcp'], { error: 'udp or tcp' }).default('udp'),
+    username: textOrNumber(128).optional(),
+    password: textOrNumber(256)
+      .refine((value) => value !== MASKED, 'this is the mask of --print-config, not a password')
+      .optional(),
+    realm: text(256).optional(),
+    addresses: z.array(network, { error: 'a list of addresses and networks' }).max(256).default([]),
+    caps,
+    destinations: z.array(destination, { error: 'a list of destinations' }).max(1000).default([]),
+    redirects: z.enum(['refuse', 'follow'], { error: 'refuse or follow' }).default('refuse'),
+    refer: z.enum(['refuse', 'allow'], { error: 'refuse or allow' }).default('refuse'),
+  },
+  { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with at least name and peer' : undefined) },
+);
+
+/** More than one gateway has carriers; the whole list is looked through for each call. */
+const MAX_TRUNKS = 64;
+
+export const trunks = z
+  .array(trunk, { error: 'must be a list of trunks' })
+  .max(MAX_TRUNKS)
+  .superRefine((all, context) => {
+    for (const [index, each] of all.entries()) {
+      const { username, password } = each;
+      if (all.findIndex((other) => other.name === each.name) < index) {
+        context.addIssue({ code: 'custom', path: [index, 'name'], message: 'another trunk has this name' });
+      }
+      if ((username === undefined) !== (password === undefined)) {
+        const missing = username === undefined ? 'username' : 'password';
+        context.addIssue({ code: 'custom', path: [index], message: `has no ${missing}: it takes both or none` });
+      }
+    }
+  });
+
+export type TrunkValues = z.output<typeof trunk>;
+
+/** A trunk as the code uses it. */
+export interface TrunkConfig {
+  readonly name: string;
+  readonly peer: { readonly address: string; readonly port: number };
+  readonly transport: 'udp' | 'tcp';
+  readonly username?: string;
+  readonly password?: string;
+  readonly realm?: string;
+  readonly addresses: readonly string[];
+  readonly caps: { readonly concurrent: number; readonly perSecond: number; readonly perDay: number; readonly durationS: number };
+  readonly destinations: readonly string[];
+  readonly redirects: 'refuse' | 'follow';
+  readonly refer: 'refuse' | 'allow';
+}
+
+export function trunkOf({ caps: given, username, password, realm, ...rest }: TrunkValues): TrunkConfig {
+  return {
+    ...rest,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(realm === undefined ? {} : { realm }),
+    caps: { concurrent: given.concurrent, perSecond: given['per-second'], perDay: given['per-day'], durationS: given.duration },
+  };
+}
