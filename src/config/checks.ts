@@ -1,4 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
+import { speaksTo } from '../base/local-address.ts';
 import type { Fault } from './faults.ts';
 import type { Key, Role, Values } from './schema.ts';
 
@@ -10,7 +11,7 @@ export interface Readable {
 
 /** What is wrong between settings that are each right by themselves. */
 export function checkTogether(settings: Readable): Fault[] {
-  return [...checkPorts(settings), ...checkRtpPorts(settings), ...checkNode(settings), ...checkKeyFile(settings), ...checkTrunks(settings)];
+  return [checkPorts, checkRtpPorts, checkFamilies, checkNode, checkKeyFile, checkTrunks].flatMap((check) => check(settings));
 }
 
 /** The roles that carry calls: a process without one of them needs others. */
@@ -57,6 +58,18 @@ function checkRtpPorts(settings: Readable): Fault[] {
     if (port === undefined || key === 'http.port' || port < range.first || port > range.last) continue;
     faults.push(fault(settings, key, `lies within rtp.ports ${shown} (${settings.source('rtp.ports')})`, port));
   }
+  return faults;
+}
+
+/** Sockets bound to IPv4 reach nobody over IPv6, and those bound to one IPv6 address nobody over IPv4. */
+function checkFamilies(settings: Readable): Fault[] {
+  const { bind, 'public-address': publicAddress, 'node.nodes': nodes = [] } = settings.values;
+  if (bind === undefined) return [];
+  const message = `of a family that bind ${bind} (${settings.source('bind')}) does not speak; :: speaks both`;
+  const faults: Fault[] = [];
+  if (publicAddress !== undefined && !speaksTo(bind, publicAddress)) faults.push(fault(settings, 'public-address', message, publicAddress));
+  const unreached = nodes.find(({ address }) => !speaksTo(bind, address));
+  if (unreached) faults.push(fault(settings, 'node.nodes', message, unreached.address));
   return faults;
 }
 

@@ -36,7 +36,7 @@ export const options: readonly Option[] = [
     flag: 'relay-port',
     takes: 'PORT',
     group: 'Doors',
-    help: 'the relay: WebRTC media of all sessions over UDP',
+    help: 'the relay: WebRTC media of all sessions over UDP, or TCP where that is blocked',
     allowed: PORT,
   },
   {
@@ -53,7 +53,7 @@ export const options: readonly Option[] = [
     takes: 'ADDR',
     group: 'Doors',
     help: 'the local address of every door',
-    allowed: 'an IPv4 address; 0.0.0.0 is every interface',
+    allowed: 'an IPv4 or IPv6 address; 0.0.0.0 is every interface over IPv4, :: every interface over both',
   },
   {
     key: 'public-address',
@@ -61,7 +61,7 @@ export const options: readonly Option[] = [
     takes: 'ADDR',
     group: 'Doors',
     help: 'the address others reach the gateway by, when a NAT stands before it',
-    allowed: 'an IPv4 address',
+    allowed: 'an IPv4 or IPv6 address of a family that bind speaks; it stands for the addresses of its own family',
   },
   {
     key: 'max-calls',
@@ -157,7 +157,7 @@ export const options: readonly Option[] = [
     takes: 'ID=HOST:PORT,…',
     group: 'Roles apart',
     help: 'the inner addresses of the processes of the cluster',
-    allowed: 'id=address:port with commas between; ids as for --node-id, literal IPv4 addresses',
+    allowed: 'id=address:port with commas between; ids as for --node-id, literal addresses (IPv6 in brackets) of a family that bind speaks',
   },
   {
     key: 'node.inner-port',

@@ -65,7 +65,7 @@ export function valueText(key: Key, value: Shown): string {
   if (typeof value === 'number') return key === 'node.id' ? nodeIdText(value) : String(value);
   if (typeof value === 'string') return value;
   if ('first' in value) return `${value.first}-${value.last}`;
-  return value.map((item) => (typeof item === 'string' ? item : `${nodeIdText(item.id)}=${item.address}:${item.port}`)).join(',');
+  return value.map((item) => (typeof item === 'string' ? item : `${nodeIdText(item.id)}=${formatEndpoint(item)}`)).join(',');
 }
 
 function nodeIdText(id: number): string {

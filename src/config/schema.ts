@@ -1,6 +1,6 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { parseEndpoint } from '../base/addresses.ts';
+import { canonicalAddress, parseEndpoint } from '../base/addresses.ts';
 import { trunks } from './trunks.ts';
 
 /**
@@ -30,14 +30,29 @@ const port = wholeNumber(0, 65535);
 
 const nonEmptyText = z.string().trim().min(1).max(4096);
 
-/** IPv6 is refused by name until the gateway speaks it: a bound but silent door would be worse. */
+/** A literal address, in the form that sockets show. */
 const address = z
   .string()
   .trim()
-  .superRefine((text, context) => {
-    if (isIPv6(text)) context.addIssue({ code: 'custom', message: 'IPv6 is not built yet' });
-    else if (!isIPv4(text)) context.addIssue('not an address');
+  .transform((text, context) => {
+    const canonical = canonicalAddress(text);
+    if (canonical !== undefined) return canonical;
+    if (text.includes('%')) context.addIssue({ code: 'custom', message: 'an address with a zone means nothing to other machines' });
+    else if (text.startsWith('[')) context.addIssue({ code: 'custom', message: 'write an address without a port without brackets' });
+    else context.addIssue('not an address');
+    return z.NEVER;
   });
+
+const nobody = new BlockList();
+nobody.addSubnet('0.0.0.0', 8, 'ipv4');
+nobody.addSubnet('224.0.0.0', 3, 'ipv4'); // multicast and what is reserved
+nobody.addAddress('::', 'ipv6');
+nobody.addSubnet('ff00::', 8, 'ipv6');
+
+/** An address by which somebody can be reached. */
+const reachableAddress = address.refine((text) => !nobody.check(text, isIPv6(text) ? 'ipv6' : 'ipv4'), {
+  message: 'nobody is reached by that address',
+});
 
 /** First and last UDP port, both used; or any the kernel gives. */
 const rtpPorts = z.union([z.number(), z.string().trim()]).transform((value, context): { first: number; last: number } | 'any' => {
@@ -71,7 +86,7 @@ const nodeId = z.union([z.number(), z.string()]).transform((value, context) => {
   return cluster * 65536 + node;
 });
 
-/** `1=192.0.2.1:3479, 2=…`, or a YAML map of id to address. */
+/** `1=192.0.2.1:3479, 2=[2001:db8::1]:3479, …`, or a YAML map of id to address. */
 const nodes = z.union([z.string(), z.record(z.string(), z.unknown())]).transform((value, context) => {
   const pairs = typeof value === 'string' ? value.split(',').map((pair) => pair.trim().split('=')) : Object.entries(value);
   const found: { readonly id: number; readonly address: string; readonly port: number }[] = [];
@@ -80,9 +95,12 @@ const nodes = z.union([z.string(), z.record(z.string(), z.unknown())]).transform
     const endpoint = typeof at === 'string' && rest.length === 0 ? parseEndpoint(at.trim()) : undefined;
     if (!id.success) context.addIssue(`"${idText}" is not a node id`);
     else if (!endpoint || endpoint.port === 0) context.addIssue(`node ${id.data} needs a literal address and a port`);
-    else if (isIPv6(endpoint.address)) context.addIssue({ code: 'custom', message: 'IPv6 is not built yet' });
     else if (found.some((node) => node.id === id.data)) context.addIssue(`node ${id.data} stands there twice`);
-    else found.push({ id: id.data, ...endpoint });
+    else {
+      const address = canonicalAddress(endpoint.address);
+      if (address === undefined) context.addIssue(`node ${id.data}: an address with a zone means nothing to other machines`);
+      else found.push({ id: id.data, address, port: endpoint.port });
+    }
   }
   return found;
 });
@@ -101,8 +119,10 @@ export const schema = {
     .describe('8192 calls; below the ports Linux gives to outgoing connections (32768 and up), so that the two never fight over one'),
   bind: address
     .default('0.0.0.0')
-    .describe('every interface: a phone must reach the gateway. What HTTP serves to strangers is another matter: see SECURITY.md'),
-  'public-address': address.optional().describe('not set: each answer names the address by which that peer is reached'),
+    .describe(
+      'every IPv4 interface: a phone must reach the gateway, and there are machines without IPv6; `::` is both. What HTTP serves to strangers is another matter: see SECURITY.md',
+    ),
+  'public-address': reachableAddress.optional().describe('not set: each answer names the address by which that peer is reached'),
   data: nonEmptyText.default('./data').describe('beside where the gateway was started: found without knowing the system'),
   roles: roles.default([...ROLES]).describe('the whole product in one process'),
   'max-calls': wholeNumber(1, 100_000)

@@ -152,7 +152,7 @@ describe('faults', () => {
       'flag --drian: no such flag; did you mean --drain?',
       'ringdown.yaml:2: sip.port = "70000": allowed: 0 to 65535; 0 takes any free port',
       'env RINGDOWN_HTTP_PORT: http.port = "-1": allowed: 0 to 65535; 0 takes any free port',
-      'ringdown.yaml:4: bind = "localhost": not an address; allowed: an IPv4 address; 0.0.0.0 is every interface',
+      'ringdown.yaml:4: bind = "localhost": not an address; allowed: an IPv4 or IPv6 address; 0.0.0.0 is every interface over IPv4, :: every interface over both',
       'flag --max-calls = "many": allowed: 1 to 100000',
     ]);
   });
@@ -170,8 +170,15 @@ describe('faults', () => {
     ['--rtp-ports', '20000'],
     ['--bind', 'example.org'],
     ['--bind', '127.1'],
-    ['--bind', '::'],
-    ['--public-address', '2001:db8::1'],
+    ['--bind', 'fe80::1%eth0'],
+    ['--bind', '[::1]'],
+    ['--bind', '::1::'],
+    ['--public-address', '0.0.0.0'],
+    ['--public-address', '::'],
+    ['--public-address', 'ff02::1'],
+    ['--public-address', '239.1.2.3'],
+    ['--nodes', '1=2001:db8::1:3479'],
+    ['--nodes', '1=[fe80::1%eth0]:3479'],
     ['--roles', ''],
     ['--roles', 'sip,cook'],
     ['--max-calls', '0'],
@@ -258,6 +265,22 @@ describe('faults', () => {
   });
 });
 
+describe('addresses', () => {
+  test('may be IPv6, and are kept in the form that sockets show', () => {
+    const { config } = load(['--bind', '0:0:0:0:0:0:0:0', '--public-address', '2001:DB8:0:0::0:1']);
+    expect([config.bind, config.publicAddress]).toEqual(['::', '2001:db8::1']);
+    expect(load(['--bind', '::ffff:192.0.2.1']).config.bind).toBe('192.0.2.1');
+  });
+
+  test('of nodes stand in brackets when they are IPv6', () => {
+    const argv = ['--bind', '::', '--node-id', '1', '--cluster-key-file', keyFile(), '--nodes', '1=[2001:DB8::1]:3479,2=192.0.2.2:3479'];
+    expect(load(argv).config.node?.nodes).toEqual([
+      { id: 1, address: '2001:db8::1', port: 3479 },
+      { id: 2, address: '192.0.2.2', port: 3479 },
+    ]);
+  });
+});
+
 describe('settings that do not go together', () => {
   test('two doors on one port', () => {
     expect(faults(['--sip-port', '8080'])).toEqual([
@@ -278,6 +301,17 @@ describe('settings that do not go together', () => {
       'flag --rtp-ports: rtp.ports = "20000-20009": room for 5 calls (two ports each), and max-calls is 100 (default)',
     ]);
     expect(faults(['--rtp-ports', '20000-20009', '--max-calls', '5'])).toEqual([]);
+  });
+
+  test('addresses of a family that the doors do not speak', () => {
+    const needs = (bind: string, source: string) => `of a family that bind ${bind} (${source}) does not speak; :: speaks both`;
+    expect(faults(['--public-address', '2001:db8::1'])).toEqual([`flag --public-address = "2001:db8::1": ${needs('0.0.0.0', 'default')}`]);
+    const node = ['--node-id', '1', '--cluster-key-file', keyFile(), '--nodes', '2=127.0.0.1:4001,3=[2001:db8::3]:4001'];
+    expect(faults(node)).toEqual([`flag --nodes: node.nodes = "2001:db8::3": ${needs('0.0.0.0', 'default')}`]);
+    expect(faults([...node, '--bind', '::1'])).toEqual([`flag --nodes: node.nodes = "127.0.0.1": ${needs('::1', 'flag --bind')}`]);
+    for (const publicAddress of ['192.0.2.1', '2001:db8::1']) {
+      expect(faults([...node, '--bind', '::', '--public-address', publicAddress])).toEqual([]);
+    }
   });
 
   test('roles apart need a node, a key and the other nodes', () => {

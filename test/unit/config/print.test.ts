@@ -35,6 +35,7 @@ describe('--print-config', () => {
       'one of several',
       ['--node-id=3.2', '--cluster-key-file', keyFile, '--nodes', '1=127.0.0.1:4001,3.1=127.0.0.1:4002', '--inner-port=0'],
     ],
+    ['IPv6', ['--bind=::', '--public-address=::1', '--node-id=1', '--cluster-key-file', keyFile, '--nodes=1=[::1]:1,2=127.0.0.1:2']],
   ])('can be used as the file it describes: %s', (_, argv) => {
     const { config, settings } = loadConfig(argv, { env: {}, directory });
     writeFileSync(join(directory, 'printed.yaml'), printConfig(settings));
