@@ -53,7 +53,12 @@ export class HostedSession {
 
   static async create(deps: HostedSessionDeps, options: HostedSessionOptions, opening: LegOpening, leg: Leg): Promise<HostedSession> {
     const hosted = new HostedSession(deps, options, opening, leg);
-    await hosted.#openMedia(opening);
+    try {
+      await hosted.#openMedia(opening);
+    } catch (thrown) {
+      hosted.end('internal_error');
+      throw thrown;
+    }
     return hosted;
   }
 

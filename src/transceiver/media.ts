@@ -20,10 +20,13 @@ export interface MediaPeer {
   sendRtcp(packet: Uint8Array): boolean;
 }
 
+/** What media needs of a session. */
+export type MediaSession = Pick<Session, 'handleUplink' | 'pullDownlink' | 'handleLegEvent'>;
+
 export interface MediaDeps {
   readonly clock: Clock;
   readonly ticker: Ticker;
-  readonly session: Session;
+  readonly session: MediaSession;
   readonly peer: MediaPeer;
 }
 
@@ -55,7 +58,11 @@ export class Media {
 
   static async create(deps: MediaDeps, options: MediaOptions): Promise<Media> {
     const decoder = await createOpusDecoder({ sampleRateHz: MODEL_RATE_HZ });
-    const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile: 'interior', narrowband: options.narrowband });
+    const { narrowband } = options;
+    const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile: 'interior', narrowband }).catch((thrown: unknown) => {
+      decoder.free();
+      throw thrown;
+    });
     const flags = { concealed: false };
     const { payloadTypes, telephoneEventRateHz } = options.audio;
     const uplink = new Uplink(

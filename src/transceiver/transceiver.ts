@@ -37,6 +37,8 @@ export class Transceiver implements LegHost {
   readonly #stray: Counter<'kind'>;
   #opening = 0;
   #draining = false;
+  /** Everybody is being hung up on: what was being opened meanwhile ends, too. */
+  #over: EndCause | undefined;
   #whenEmpty: (() => void)[] = [];
 
   constructor(deps: TransceiverDeps, options: TransceiverOptions) {
@@ -74,24 +76,30 @@ export class Transceiver implements LegHost {
     this.#opening += 1;
     try {
       const hosted = await this.#host(opening, leg, offer, audio);
+      if (this.#over) {
+        hosted.end(this.#over);
+        throw new GatewayError('ERR_OVERLOADED', 'shutting down');
+      }
       const answer = this.#answer(hosted, offer);
       // Whoever opened the leg learns the answer first; then the session may command it.
       queueMicrotask(() => hosted.start());
       return { sessionId: hosted.id, answer, tell: (event) => hosted.handleLegEvent(event) };
     } finally {
       this.#opening -= 1;
+      this.#tellIfEmpty();
     }
   }
 
   /** Takes no new sessions; resolves when the last one has ended. */
   drain(): Promise<void> {
     this.#draining = true;
-    if (this.sessions === 0) return Promise.resolve();
+    if (this.sessions + this.#opening === 0) return Promise.resolve();
     return new Promise((resolve) => this.#whenEmpty.push(resolve));
   }
 
   hangUpAll(cause: EndCause): void {
     this.#draining = true;
+    this.#over = cause;
     for (const hosted of [...this.#byUfrag.values()]) hosted.end(cause);
   }
 
@@ -172,7 +180,11 @@ export class Transceiver implements LegHost {
   #forget(ufrag: string, cause: EndCause): void {
     if (!this.#byUfrag.delete(ufrag)) return;
     this.#ended.inc({ cause });
-    if (this.#byUfrag.size > 0) return;
+    this.#tellIfEmpty();
+  }
+
+  #tellIfEmpty(): void {
+    if (this.sessions + this.#opening > 0) return;
     for (const resolve of this.#whenEmpty) resolve();
     this.#whenEmpty = [];
   }

@@ -1,0 +1,204 @@
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createOpusDecoder, createOpusEncoder, loadOpus, type OpusDecoder, type OpusEncoder } from '../../../src/audio/opus.ts';
+import { RtpSender } from '../../../src/rtp/rtp-sender.ts';
+import { writeTelephoneEvent } from '../../../src/rtp/telephone-event.ts';
+import { Uplink } from '../../../src/transceiver/uplink.ts';
+import { rms, tone } from '../../support/tones.ts';
+
+const OPUS = 111;
+const KEYS = 110;
+
+let encoder: OpusEncoder;
+let decoder: OpusDecoder;
+
+beforeAll(loadOpus);
+beforeEach(async () => {
+  encoder = await createOpusEncoder({ sampleRateHz: 24_000, profile: 'interior' });
+  decoder = await createOpusDecoder({ sampleRateHz: 24_000 });
+});
+
+/** A frame as the session gets it: `heard` has sound, `made up` was lost, `silence` stands for time without packets. */
+type Frame = 'heard' | 'made up' | 'silence';
+
+/** A person's stream on its way to the session, 20 ms at a time. */
+class Bench {
+  readonly frames: Frame[] = [];
+  readonly digits: string[] = [];
+  readonly uplink: Uplink;
+  sender = new RtpSender({ payloadType: OPUS, sequenceNumber: 65_533, timestamp: 0xffff_ff00 });
+  now = 1000;
+  readonly #sound = tone(1000, 200, { rateHz: 24_000 });
+  #frame = 0;
+
+  constructor() {
+    this.uplink = new Uplink(
+      decoder,
+      { payloadType: OPUS, telephoneEventPayloadType: KEYS, telephoneEventRateHz: 48_000, frameSamples: 480 },
+      {
+        onFrame: (pcm, concealed) => this.frames.push(rms(pcm) === 0 && concealed ? 'silence' : concealed ? 'made up' : 'heard'),
+        onDigit: ({ digit }) => this.digits.push(digit),
+      },
+    );
+  }
+
+  /** Makes a packet, and time goes on by it; it is not delivered. */
+  make(): Buffer {
+    this.now += 20;
+    const at = (this.#frame++ % 10) * 480;
+    return this.sender.next(encoder.encode(this.#sound.subarray(at, at + 480)), 960);
+  }
+
+  say(count: number): this {
+    for (let n = 0; n < count; n++) {
+      this.push(this.make());
+      this.uplink.tick(this.now);
+    }
+    return this;
+  }
+
+  lose(count: number): this {
+    for (let n = 0; n < count; n++) {
+      this.make();
+      this.#wait();
+    }
+    return this;
+  }
+
+  /** Nothing is sent; the sender's clock goes on and the next packet says that it was silent. */
+  pause(frames: number): this {
+    for (let n = 0; n < frames; n++) {
+      this.now += 20;
+      this.#wait();
+    }
+    this.sender.skip(frames * 960);
+    return this;
+  }
+
+  push(datagram: Buffer): void {
+    this.uplink.handlePacket(datagram, this.now);
+  }
+
+  /** What came since the last look. */
+  take(): Frame[] {
+    return this.frames.splice(0);
+  }
+
+  #wait(): void {
+    const at = this.uplink.nextTimeout();
+    if (at !== undefined && at <= this.now) this.uplink.drain(this.now);
+    this.uplink.tick(this.now);
+  }
+}
+
+function times(count: number, frame: Frame): Frame[] {
+  return Array<Frame>(count).fill(frame);
+}
+
+describe('the way of a person to the session', () => {
+  test('hands on each packet at once, over the wrap of its numbers', () => {
+    expect(new Bench().say(10).take()).toEqual(times(10, 'heard'));
+  });
+
+  test.each([1, 3, 5])('makes up %i lost frames, once the next packet has waited its 30 ms', (lost) => {
+    const bench = new Bench().say(3).lose(lost);
+    bench.take();
+    bench.push(bench.make());
+    expect(bench.take()).toEqual([]);
+    bench.now += 30;
+    bench.uplink.drain(bench.now);
+    expect(bench.take()).toEqual([...times(lost, 'made up'), 'heard']);
+    expect(bench.uplink.snapshot()).toMatchObject({ concealedFrames: lost, silenceFrames: 0 });
+  });
+
+  test('makes up the loss that the bridge has found already: a jump of the timestamp alone', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.sender.skip(2 * 960, 'lost');
+    bench.now += 40;
+    bench.say(1);
+    expect(bench.take()).toEqual(['made up', 'made up', 'heard']);
+  });
+
+  test('a jump with a marker is silence', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.sender.skip(2 * 960, 'silence');
+    bench.now += 40;
+    bench.say(1);
+    expect(bench.take()).toEqual(['silence', 'silence', 'heard']);
+  });
+
+  test('makes up 200 ms at the most', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.sender.skip(40 * 960, 'lost');
+    bench.say(1);
+    expect(bench.take()).toEqual([...times(10, 'made up'), 'heard']);
+  });
+
+  test('lets time pass as silence when nothing comes for 120 ms, and loses none of it', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.pause(5);
+    expect(bench.take()).toEqual([]);
+    bench.pause(1);
+    expect(bench.take()).toEqual(times(6, 'silence'));
+    bench.pause(10);
+    expect(bench.take()).toEqual(times(10, 'silence'));
+    bench.say(2);
+    // 16 frames were silent, and 16 frames of silence were heard.
+    expect(bench.take()).toEqual(['heard', 'heard']);
+  });
+
+  test('a pause that ends before it counts as one is silence all the same', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.pause(4).say(1);
+    expect(bench.take()).toEqual([...times(4, 'silence'), 'heard']);
+  });
+
+  test('a burst of loss that looks like silence at first is not heard twice', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.lose(8);
+    expect(bench.take()).toEqual(times(8, 'silence'));
+    bench.push(bench.make());
+    bench.now += 30;
+    bench.uplink.drain(bench.now);
+    expect(bench.take()).toEqual(['heard']);
+  });
+
+  test('goes on after a stream that began anew, without making anything up', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.now += 1000;
+    bench.sender = new RtpSender({ payloadType: OPUS });
+    bench.say(3);
+    expect(bench.take().filter((frame) => frame === 'heard')).toHaveLength(3);
+    expect(bench.uplink.snapshot().concealedFrames).toBe(0);
+  });
+
+  test('knows keys of browsers, and takes the hole a key leaves for silence', () => {
+    const bench = new Bench().say(2);
+    const timestamp = 0xffff_ff00 + 2 * 960;
+    for (let n = 1; n <= 7; n++) {
+      bench.now += 20;
+      const payload = writeTelephoneEvent({ event: 7, end: n >= 5, volume: 10, duration: Math.min(n, 5) * 960 });
+      bench.push(bench.sender.beside(payload, { payloadType: KEYS, timestamp: timestamp >>> 0, marker: n === 1 }));
+      bench.uplink.tick(bench.now);
+    }
+    expect(bench.digits).toEqual(['7']);
+    bench.sender.skip(7 * 960, 'lost');
+    bench.say(1);
+    expect(bench.take()).toEqual(['heard', 'heard', ...times(7, 'silence'), 'heard']);
+  });
+
+  test('counts what it does not understand, and lives', () => {
+    const bench = new Bench();
+    bench.push(Buffer.from('no'));
+    bench.push(new RtpSender({ payloadType: 0 }).next(Buffer.alloc(160), 160));
+    bench.push(bench.sender.next(Buffer.from([0xff, 0xff, 0xff]), 960));
+    expect(bench.uplink.snapshot()).toMatchObject({ frames: 0, unknownPayload: 1, undecodable: 1 });
+    expect(bench.say(1).take().at(-1)).toBe('heard');
+  });
+});
