@@ -10,6 +10,11 @@ export class Framer {
     this.#onFrame = onFrame;
   }
 
+  /** Samples that wait for the rest of their frame. */
+  get pending(): number {
+    return this.#filled;
+  }
+
   push(pcm: Int16Array): void {
     const frame = this.#frame;
     for (let taken = 0; taken < pcm.length; ) {

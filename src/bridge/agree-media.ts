@@ -1,5 +1,6 @@
 import { GatewayError } from '../base/errors.ts';
-import { answerPhoneOffer, type LocalMedia, type PhoneAnswer } from '../sdp/phone-answer.ts';
+import { answerPhoneOffer, type PhoneAnswer } from '../sdp/phone-answer.ts';
+import type { LocalMedia } from '../sdp/phone-audio.ts';
 
 /**
  * Answers a phone's offer, or says in an error why it cannot be answered.

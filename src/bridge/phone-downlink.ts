@@ -1,16 +1,18 @@
-import { type G711, g711 } from '../audio/g711.ts';
 import type { OpusDecoder } from '../audio/opus.ts';
+import { createPhoneCodec, type PhoneCodec } from '../audio/phone-codec.ts';
 import { FRAME_MS } from '../base/ticker.ts';
 import { parseRtp, type RtpPacket } from '../rtp/packet.ts';
 import { ReorderBuffer } from '../rtp/reorder-buffer.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
-import type { NegotiatedAudio } from '../sdp/phone-answer.ts';
+import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 
-const FRAME_SAMPLES = 160;
+/** Bytes and ticks of the RTP clock in a millisecond, the same for every codec of phones. */
+const TICKS_PER_MS = 8;
+const FRAME_TICKS = FRAME_MS * TICKS_PER_MS;
 /** 20 ms on the inner leg's 48 kHz clock. */
-const FRAME_TICKS = 960;
-/** 120 ms, the longest Opus packet, at 8 kHz. */
-const MAX_SAMPLES = 960;
+const INNER_FRAME_TICKS = 960;
+/** The longest packet towards a phone, 60 ms (sdp/phone-audio.ts), and a frame more. */
+const MAX_FILLED = 80 * TICKS_PER_MS;
 /**
  * How long a gap holds up what came after it. What reorders on the inner network comes within milliseconds, and whoever
  * listens has waited long enough already.
@@ -31,11 +33,15 @@ export interface PhoneDownlinkSnapshot {
 /** The agent's voice on its way out: decode, encode, send on at once. The transceiver's beat is the only pace there is. */
 export class PhoneDownlink {
   readonly sender: RtpSender;
-  readonly #decoder: OpusDecoder;
   readonly #onPacket: (packet: Buffer, audible: boolean) => void;
   readonly #reorder = new ReorderBuffer({ clockRateHz: 48_000, waitMs: GAP_WAIT_MS });
-  readonly #bytes = Buffer.allocUnsafe(MAX_SAMPLES);
-  #codec: G711;
+  /** Coded, and waiting until there is a packet of it. */
+  readonly #bytes = Buffer.allocUnsafe(MAX_FILLED);
+  #filled = 0;
+  #audible = false;
+  #packetTicks: number;
+  #decoder: OpusDecoder;
+  #codec: PhoneCodec;
   #expectedTimestamp: number | undefined;
   #lastAt = 0;
   #packets = 0;
@@ -46,14 +52,21 @@ export class PhoneDownlink {
   /** @param onPacket gets each RTP packet for the phone, and whether there is anything to hear in it */
   constructor(decoder: OpusDecoder, audio: NegotiatedAudio, onPacket: (packet: Buffer, audible: boolean) => void) {
     this.#decoder = decoder;
-    this.#codec = g711(audio.codec);
+    this.#codec = createPhoneCodec(audio.codec);
+    this.#packetTicks = audio.ptimeMs * TICKS_PER_MS;
     this.#onPacket = onPacket;
     this.sender = new RtpSender({ payloadType: audio.payloadType });
   }
 
-  renegotiate(audio: NegotiatedAudio): void {
-    this.#codec = g711(audio.codec);
+  /** @param decoder for the codec's rate, when that is another one than before; the old decoder is freed */
+  renegotiate(audio: NegotiatedAudio, decoder?: OpusDecoder): void {
+    this.#flush();
+    if (audio.codec !== this.#codec.name) this.#codec = createPhoneCodec(audio.codec);
+    this.#packetTicks = audio.ptimeMs * TICKS_PER_MS;
     this.sender.payloadType = audio.payloadType;
+    if (!decoder) return;
+    this.#decoder.free();
+    this.#decoder = decoder;
   }
 
   handlePacket(datagram: Buffer, now: number): void {
@@ -94,17 +107,17 @@ export class PhoneDownlink {
       this.#undecodable += 1;
       return;
     }
-    this.#expectedTimestamp = (timestamp + (pcm.length / FRAME_SAMPLES) * FRAME_TICKS) >>> 0;
+    const frameSamples = (this.#codec.sampleRateHz * FRAME_MS) / 1000;
+    this.#expectedTimestamp = (timestamp + (pcm.length / frameSamples) * INNER_FRAME_TICKS) >>> 0;
     this.#lastAt = now;
-    for (let at = 0; at + FRAME_SAMPLES <= pcm.length; at += FRAME_SAMPLES) this.#send(pcm.subarray(at, at + FRAME_SAMPLES));
+    for (let at = 0; at + frameSamples <= pcm.length; at += frameSamples) this.#send(pcm.subarray(at, at + frameSamples));
   }
 
   #bridgeGap(timestamp: number): void {
     if (this.#expectedTimestamp === undefined) return;
-    const lost = Math.round(((timestamp - this.#expectedTimestamp) | 0) / FRAME_TICKS);
+    const lost = Math.round(((timestamp - this.#expectedTimestamp) | 0) / INNER_FRAME_TICKS);
     if (lost > MAX_CONCEALED_FRAMES) {
-      this.#missedFrames += lost;
-      this.sender.skip(lost * FRAME_SAMPLES);
+      this.#leaveOut(lost);
       return;
     }
     for (let n = 0; n < lost; n++) {
@@ -117,18 +130,37 @@ export class PhoneDownlink {
   #resync(now: number): void {
     if (this.#expectedTimestamp === undefined) return;
     const frames = Math.round((now - this.#lastAt) / FRAME_MS) - 1;
-    if (frames > 0) {
-      this.#missedFrames += frames;
-      this.sender.skip(frames * FRAME_SAMPLES);
-    }
+    if (frames > 0) this.#leaveOut(frames);
     this.#expectedTimestamp = undefined;
   }
 
+  #leaveOut(frames: number): void {
+    this.#flush();
+    this.#missedFrames += frames;
+    this.sender.skip(frames * FRAME_TICKS);
+  }
+
+  /** A frame becomes a packet, or two, or a part of one, as the phone would have it. */
   #send(pcm: Int16Array): void {
-    const payload = this.#bytes.subarray(0, pcm.length);
-    this.#codec.encode(pcm, payload);
+    this.#filled += this.#codec.encode(pcm, this.#bytes.subarray(this.#filled));
+    this.#audible ||= isAudible(pcm);
+    let at = 0;
+    for (; this.#filled - at >= this.#packetTicks; at += this.#packetTicks) this.#sendPacket(at, at + this.#packetTicks);
+    this.#bytes.copyWithin(0, at, this.#filled);
+    this.#filled -= at;
+    if (this.#filled === 0) this.#audible = false;
+  }
+
+  /** What waits goes out as a short packet: what comes next does not continue it. */
+  #flush(): void {
+    if (this.#filled > 0) this.#sendPacket(0, this.#filled);
+    this.#filled = 0;
+    this.#audible = false;
+  }
+
+  #sendPacket(from: number, to: number): void {
     this.#packets += 1;
-    this.#onPacket(this.sender.next(payload, pcm.length), isAudible(pcm));
+    this.#onPacket(this.sender.next(this.#bytes.subarray(from, to), to - from), this.#audible);
   }
 }
 

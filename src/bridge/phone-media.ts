@@ -1,4 +1,4 @@
-import { createOpusDecoder, createOpusEncoder } from '../audio/opus.ts';
+import { createOpusDecoder, createOpusEncoder, type OpusDecoder, type OpusEncoder } from '../audio/opus.ts';
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { parseRtp } from '../rtp/packet.ts';
@@ -6,7 +6,7 @@ import type { RtpPorts } from '../rtp/ports.ts';
 import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
 import { SourceLearning, type SourceSnapshot } from '../rtp/source-learning.ts';
-import type { NegotiatedAudio } from '../sdp/phone-answer.ts';
+import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 import type { InnerConnection } from './inner-connection.ts';
 import { PhoneDownlink, type PhoneDownlinkSnapshot } from './phone-downlink.ts';
 import { PhoneUplink, type PhoneUplinkSnapshot } from './phone-uplink.ts';
@@ -51,6 +51,8 @@ export class PhoneMedia {
   readonly #downlink: PhoneDownlink;
   readonly #rtcp: RtcpReporter;
   #audio: NegotiatedAudio;
+  /** Of the coders in use. */
+  #rateHz: number;
   #started = false;
   #stopped = false;
   #firstAudioSent = false;
@@ -61,11 +63,7 @@ export class PhoneMedia {
   #lookTimer: Timer | undefined;
 
   static async create(deps: PhoneMediaDeps, audio: NegotiatedAudio, options: PhoneMediaOptions): Promise<PhoneMedia> {
-    const encoder = await createOpusEncoder({ sampleRateHz: 8000, profile: 'interior', narrowband: true });
-    const decoder = await createOpusDecoder({ sampleRateHz: 8000 }).catch((thrown: unknown) => {
-      encoder.free();
-      throw thrown;
-    });
+    const { encoder, decoder } = await createCoders(audio);
     const { inner, onDigit } = deps;
     const sender = new RtpSender({ payloadType: inner.payloadType, ssrc: inner.ssrc });
     const uplink = new PhoneUplink(encoder, sender, audio, { onPacket: (packet) => inner.sendRtp(packet), onDigit });
@@ -83,6 +81,7 @@ export class PhoneMedia {
   ) {
     this.#deps = deps;
     this.#audio = audio;
+    this.#rateHz = audio.sampleRateHz;
     this.#options = options;
     this.#source = new SourceLearning(audio.remote, { signallingAddress: options.signallingAddress });
     this.#uplink = stages.uplink;
@@ -108,8 +107,28 @@ export class PhoneMedia {
   renegotiate(audio: NegotiatedAudio): void {
     this.#audio = audio;
     this.#source.signal(audio.remote, this.#deps.clock.now());
-    this.#uplink.renegotiate(audio);
-    this.#downlink.renegotiate(audio);
+    if (audio.sampleRateHz === this.#rateHz) {
+      this.#uplink.renegotiate(audio);
+      this.#downlink.renegotiate(audio);
+      return;
+    }
+    createCoders(audio).then(
+      (coders) => this.#changeRate(audio, coders),
+      // Without coders for what was agreed no sound can pass.
+      () => this.#deps.onTimeout(),
+    );
+  }
+
+  #changeRate(audio: NegotiatedAudio, { encoder, decoder }: Coders): void {
+    // The call is over, or the next description came first.
+    if (this.#stopped || this.#audio !== audio) {
+      encoder.free();
+      decoder.free();
+      return;
+    }
+    this.#rateHz = audio.sampleRateHz;
+    this.#uplink.renegotiate(audio, encoder);
+    this.#downlink.renegotiate(audio, decoder);
   }
 
   /** Says goodbye by RTCP and frees the codecs; the sockets belong to whoever opened them. Idempotent. */
@@ -216,4 +235,19 @@ export class PhoneMedia {
     }
     this.#lookTimer = clock.setTimer(LOOK_MS, () => this.#look());
   }
+}
+
+interface Coders {
+  readonly encoder: OpusEncoder;
+  readonly decoder: OpusDecoder;
+}
+
+/** The inner leg's coders at the rate of the phone's codec. */
+async function createCoders({ sampleRateHz }: NegotiatedAudio): Promise<Coders> {
+  const encoder = await createOpusEncoder({ sampleRateHz, profile: 'interior', narrowband: sampleRateHz === 8000 });
+  const decoder = await createOpusDecoder({ sampleRateHz }).catch((thrown: unknown) => {
+    encoder.free();
+    throw thrown;
+  });
+  return { encoder, decoder };
 }

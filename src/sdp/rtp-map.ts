@@ -43,6 +43,15 @@ export function codecsOf(media: MediaDescription): readonly MappedCodec[] {
 
 /** The milliseconds of audio per packet a section asks for (a=ptime), when it is a sensible number. */
 export function packetTimeOf(media: MediaDescription): number | undefined {
-  const milliseconds = Number(attributeOf(media, 'ptime') || Number.NaN);
+  return millisecondsOf(media, 'ptime');
+}
+
+/** The most milliseconds of audio a section bears in a packet (a=maxptime), when it is a sensible number. */
+export function maxPacketTimeOf(media: MediaDescription): number | undefined {
+  return millisecondsOf(media, 'maxptime');
+}
+
+function millisecondsOf(media: MediaDescription, name: string): number | undefined {
+  const milliseconds = Number(attributeOf(media, name) || Number.NaN);
   return milliseconds >= 5 && milliseconds <= 200 ? Math.round(milliseconds) : undefined;
 }

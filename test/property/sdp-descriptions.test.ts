@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseDescription, writeDescription } from '../../src/sdp/description.ts';
 import { answerPhoneOffer } from '../../src/sdp/phone-answer.ts';
+import { offerPhone, readPhoneAnswer } from '../../src/sdp/phone-offer.ts';
 import { answerWebRtcOffer, parseWebRtcOffer } from '../../src/sdp/webrtc.ts';
 
 const word = fc.stringMatching(/^[!-9;-~]{1,12}$/);
@@ -16,6 +17,10 @@ const line = fc.oneof(
     'a=group:BUNDLE 0 1',
     'm=audio 9 UDP/TLS/RTP/SAVPF 111 0',
     'm=audio 4000 RTP/AVP 0 8 101',
+    'm=audio 4000 RTP/AVP 9 13',
+    'a=ptime:60',
+    'a=maxptime:30',
+    'a=sendonly',
     'm=application 9 UDP/DTLS/SCTP webrtc-datachannel',
     'm=video 0 RTP/AVP 31',
     'a=mid:0',
@@ -76,6 +81,22 @@ describe('descriptions', () => {
           if (!('fault' in browser)) expect(mediaTypes(answerWebRtcOffer(browser, ours))).toEqual(offered);
         },
       ),
+      { numRuns: 3000 },
+    );
+  });
+
+  it('as answers of phones never throw, and give no more than was offered', () => {
+    const offered = offerPhone(local, { direction: 'sendonly' });
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 40 }), (lines) => {
+        const read = readPhoneAnswer(['v=0', 'o=- 1 1 IN IP4 192.0.2.1', ...lines].join('\r\n'), offered);
+        if ('fault' in read) return;
+        expect(['sendonly', 'inactive']).toContain(read.media.direction);
+        expect(offered.formats.map(({ codec }) => codec)).toContain(read.media.codec);
+        expect([10, 20, 30, 40, 50, 60]).toContain(read.media.ptimeMs);
+        const again = offerPhone(local, { previous: offered, current: read.media });
+        expect(mediaTypes(again.offer)).toEqual(['audio']);
+      }),
       { numRuns: 3000 },
     );
   });

@@ -3,7 +3,7 @@ import { createOpusDecoder, createOpusEncoder, loadOpus, type OpusDecoder, type 
 import { PhoneDownlink } from '../../../src/bridge/phone-downlink.ts';
 import { parseRtp, type RtpPacket } from '../../../src/rtp/packet.ts';
 import { RtpSender } from '../../../src/rtp/rtp-sender.ts';
-import type { NegotiatedAudio } from '../../../src/sdp/phone-answer.ts';
+import type { NegotiatedAudio } from '../../../src/sdp/phone-audio.ts';
 import { decodeG711 } from '../../support/g711.ts';
 import { findTone, tone } from '../../support/tones.ts';
 import { PHONE } from './call-bench.ts';
@@ -11,6 +11,8 @@ import { PHONE } from './call-bench.ts';
 const AUDIO: NegotiatedAudio = {
   codec: 'PCMU',
   payloadType: 0,
+  sampleRateHz: 8000,
+  alternatives: [],
   remote: PHONE,
   remoteRtcp: { ...PHONE, port: 4001 },
   direction: 'sendrecv',

@@ -4,7 +4,7 @@ import { PhoneUplink } from '../../../src/bridge/phone-uplink.ts';
 import { parseRtp, type RtpPacket } from '../../../src/rtp/packet.ts';
 import { RtpSender } from '../../../src/rtp/rtp-sender.ts';
 import { writeTelephoneEvent } from '../../../src/rtp/telephone-event.ts';
-import type { NegotiatedAudio } from '../../../src/sdp/phone-answer.ts';
+import type { NegotiatedAudio } from '../../../src/sdp/phone-audio.ts';
 import { encodeG711 } from '../../support/g711.ts';
 import { findTone, tone } from '../../support/tones.ts';
 import { PHONE } from './call-bench.ts';
@@ -12,6 +12,8 @@ import { PHONE } from './call-bench.ts';
 const AUDIO: NegotiatedAudio = {
   codec: 'PCMU',
   payloadType: 0,
+  sampleRateHz: 8000,
+  alternatives: [],
   telephoneEventPayloadType: 101,
   remote: PHONE,
   remoteRtcp: { ...PHONE, port: 4001 },
@@ -214,7 +216,7 @@ describe('the way of a phone to the transceiver', () => {
     bench.push(bench.make(Buffer.alloc(801)));
     bench.push(bench.make(Buffer.alloc(0)));
     expect(bench.steps).toEqual([]);
-    expect(bench.uplink.snapshot()).toMatchObject({ unknownPayload: 1, badLength: 1, frames: 0 });
+    expect(bench.uplink.snapshot()).toMatchObject({ account: { discarded: { unknown_payload: 1, bad_length: 1 } }, frames: 0 });
   });
 
   test('changes the codec when it is told to', () => {
@@ -223,6 +225,6 @@ describe('the way of a phone to the transceiver', () => {
     bench.push(bench.make(encodeG711('PCMA', tone(400, 20)), { payloadType: 8 }));
     bench.push(bench.make());
     expect(bench.steps).toHaveLength(2);
-    expect(bench.uplink.snapshot().unknownPayload).toBe(1);
+    expect(bench.uplink.snapshot().account.discarded.unknown_payload).toBe(1);
   });
 });

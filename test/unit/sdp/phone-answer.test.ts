@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answerPhoneOffer, type LocalMedia, type PhoneAnswer, type PhoneAnswerFault } from '../../../src/sdp/phone-answer.ts';
+import { answerPhoneOffer, type PhoneAnswer } from '../../../src/sdp/phone-answer.ts';
+import type { LocalMedia, PhoneAudioFault } from '../../../src/sdp/phone-audio.ts';
 
 const local: LocalMedia = { address: '198.51.100.1', rtpPort: 16_384, rtcpPort: 16_385 };
 
@@ -13,7 +14,7 @@ function answered(text: string, options: LocalMedia = local, previous?: PhoneAns
   return answer;
 }
 
-function refused(text: string, options: LocalMedia = local): PhoneAnswerFault {
+function refused(text: string, options: LocalMedia = local): PhoneAudioFault {
   const answer = answerPhoneOffer(text, options);
   if (!('fault' in answer)) throw new Error(`not refused: ${answer.answer}`);
   return answer.fault;
@@ -38,6 +39,8 @@ describe('an answer to a phone', () => {
     expect(answer.media).toEqual({
       codec: 'PCMA',
       payloadType: 8,
+      sampleRateHz: 8000,
+      alternatives: [],
       telephoneEventPayloadType: 101,
       remote: { address: '192.0.2.10', port: 20_000 },
       remoteRtcp: { address: '192.0.2.10', port: 20_001 },
@@ -175,15 +178,51 @@ describe('an answer to a phone', () => {
   it.each(['', 'x', '0', '1000000', '-20'])('takes 20 ms for a ptime of %j', (ptime) => {
     expect(answered(offer('m=audio 20000 RTP/AVP 0', `a=ptime:${ptime}`)).media.ptimeMs).toBe(20);
   });
+
+  it.each([
+    [['a=ptime:10'], 10],
+    [['a=ptime:5'], 10],
+    [['a=ptime:35'], 30],
+    [['a=ptime:60'], 60],
+    [['a=ptime:120'], 60],
+    [['a=maxptime:150'], 20],
+    [['a=maxptime:10'], 10],
+    [['a=ptime:60', 'a=maxptime:40'], 40],
+    [['a=ptime:30', 'a=maxptime:20'], 20],
+  ])('to a phone that says %j sends packets of %i ms, and asks for its own 20', (attributes, expected) => {
+    const answer = answered(offer('m=audio 20000 RTP/AVP 0', ...attributes));
+    expect(answer.media.ptimeMs).toBe(expected);
+    expect(lines(answer)).toContain('a=ptime:20');
+  });
+
+  it('takes G.722 when the phone prefers it, with its clock that is half its rate', () => {
+    const answer = answered(offer('m=audio 20000 RTP/AVP 18 9 0 101', 'a=rtpmap:101 telephone-event/8000'));
+    expect(answer.media).toMatchObject({ codec: 'G722', payloadType: 9, sampleRateHz: 16_000, telephoneEventPayloadType: 101 });
+    expect(lines(answer)).toContain('m=audio 16384 RTP/AVP 9 101');
+    expect(lines(answer)).toContain('a=rtpmap:9 G722/8000');
+    expect(answered(offer('m=audio 20000 RTP/AVP 0 9')).media.codec).toBe('PCMU');
+    expect(answered(offer('m=audio 20000 RTP/AVP 9 0', 'a=rtpmap:9 G722/16000')).media.codec).toBe('PCMU');
+    expect(answered(offer('m=audio 20000 RTP/AVP 9 0'), { ...local, codecs: ['PCMU', 'PCMA'] }).media.codec).toBe('PCMU');
+  });
+
+  it('agrees to comfort noise where it is offered', () => {
+    const answer = answered(offer('m=audio 20000 RTP/AVP 8 13'));
+    expect(answer.media.comfortNoisePayloadType).toBe(13);
+    expect(lines(answer)).toContain('m=audio 16384 RTP/AVP 8 13');
+    expect(lines(answer)).toContain('a=rtpmap:13 CN/8000');
+    const mapped = answered(offer('m=audio 20000 RTP/AVP 8 98', 'a=rtpmap:98 CN/16000'));
+    expect(mapped.media.comfortNoisePayloadType).toBeUndefined();
+    expect(refused(offer('m=audio 20000 RTP/AVP 13')).reason).toBe('no_common_codec');
+  });
 });
 
 describe('a refusal', () => {
   it.each([
-    ['no codec of ours', 'm=audio 20000 RTP/AVP 18', 'no common codec; spoken here: PCMU, PCMA'],
+    ['no codec of ours', 'm=audio 20000 RTP/AVP 18', 'no common codec; spoken here: PCMU, PCMA, G722'],
     ['only encrypted audio', 'm=audio 20000 RTP/SAVP 0', 'RTP/SAVP is not spoken here, only RTP/AVP'],
     ['only a fax', 'm=image 20000 udptl t38', 'no audio is offered'],
     ['only audio that is switched off', 'm=audio 0 RTP/AVP 0', 'no audio is offered'],
-    ['G.711 at another rate', 'm=audio 20000 RTP/AVP 96\r\na=rtpmap:96 PCMU/16000', 'no common codec; spoken here: PCMU, PCMA'],
+    ['G.711 at another rate', 'm=audio 20000 RTP/AVP 96\r\na=rtpmap:96 PCMU/16000', 'no common codec; spoken here: PCMU, PCMA, G722'],
   ])('for %s says so', (_, media, detail) => {
     expect(refused(offer(media))).toEqual({ reason: 'no_common_codec', detail });
   });
