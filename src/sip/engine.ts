@@ -45,6 +45,16 @@ export interface InboundCall {
   /** 180 Ringing. Does nothing after a final response. */
   ring(): void;
   /**
+   * 183 Session Progress with our SDP: early media. Sent reliably (RFC 3262) to a caller that knows how; then it is the answer,
+   * or our offer when `offer` is undefined, and the answer comes by onAnswer. To any other caller it is a preview of what
+   * answer() says, and without an offer it goes without SDP. Does nothing after a final response.
+   */
+  progress?(sdp: string): void;
+  /** The answer to the offer in progress(): comes with the PRACK. False when it cannot be used: the call is refused with 488. */
+  onAnswer?: ((answer: string) => boolean) | undefined;
+  /** The caller changes its offer before we answered the call (in a PRACK or UPDATE). Without a handler: 488. */
+  onOffer?: ((offer: string) => string | Refusal) | undefined;
+  /**
    * 200 OK with our SDP, repeated until the ACK arrives. It is the answer, or our offer when `offer` is undefined: then
    * the answer comes by Call.onAnswer.
    * @throws GatewayError ERR_INVALID_STATE when the caller has cancelled or a final response was sent

@@ -74,7 +74,7 @@ function refuseExtensions({ headers }: SipRequest): Refused | undefined {
 
 /** RFC 3261 §8.2.3, and §20.1 for callers that could not read our answer. */
 function refuseContent(method: string, { headers, body }: SipRequest): Refused | undefined {
-  if (method !== 'INVITE' && method !== 'UPDATE') return undefined;
+  if (method !== 'INVITE' && method !== 'UPDATE' && method !== 'PRACK') return undefined;
   if (body.length > 0 && !isOptionalContent(headers.first('content-disposition'))) {
     const encoding = headers.first('content-encoding');
     if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {

@@ -14,6 +14,8 @@ export type CallEvent =
   | 'no_ack'
   /** The ACK brought no usable answer to the offer in our 2xx. */
   | 'no_answer'
+  /** The 2xx never went out: it waited for a PRACK that did not come. */
+  | 'unsent'
   /** Nobody refreshed the session in time (RFC 4028 §10). */
   | 'expired'
   /** Our BYE was answered, refused or timed out. */
@@ -30,6 +32,7 @@ export const CALL: TransitionTable<CallState, CallEvent, Action> = {
     bye: { to: 'ended', actions: ['end_bye'] },
     no_ack: { to: 'ended', actions: ['send_bye', 'end_no_ack'] },
     no_answer: { to: 'ended', actions: ['send_bye', 'end_no_answer'] },
+    unsent: { to: 'ended', actions: ['end_no_ack'] },
     expired: { to: 'ended', actions: ['send_bye', 'end_expired'] },
     lost: { to: 'ended', actions: ['send_bye', 'end_lost'] },
   },
@@ -38,6 +41,7 @@ export const CALL: TransitionTable<CallState, CallEvent, Action> = {
     bye: { to: 'ended', actions: ['end_hangup'] },
     no_ack: { to: 'ended', actions: ['send_bye', 'end_no_ack'] },
     no_answer: { to: 'ended', actions: ['send_bye', 'end_hangup'] },
+    unsent: { to: 'ended', actions: ['end_hangup'] },
     expired: { to: 'ended', actions: ['send_bye', 'end_hangup'] },
     lost: { to: 'ended', actions: ['send_bye', 'end_lost'] },
   },
@@ -107,7 +111,7 @@ export class CallMachine implements Machine<CallOutput> {
     this.#handle(answered ? 'ack' : 'no_answer');
   }
 
-  handle(event: 'hangup' | 'bye' | 'bye_done' | 'lost' | 'expired'): void {
+  handle(event: 'hangup' | 'bye' | 'bye_done' | 'lost' | 'expired' | 'unsent'): void {
     this.#handle(event);
   }
 

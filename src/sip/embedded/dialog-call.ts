@@ -23,6 +23,8 @@ export interface DialogCallOptions {
   readonly localSdp: string | undefined;
   /** Headers of the peer's INVITE or 2xx. */
   readonly peer: HeaderFields;
+  /** Whether a PRACK that comes after the 2xx belongs to one of our provisional responses. */
+  readonly takePrack?: (request: IncomingRequest) => boolean;
 }
 
 /** The answered call: requests of its dialog, offers in it, and its end. */
@@ -36,6 +38,7 @@ export class DialogCall implements Call, DialogHolder {
   onEnd: ((end: CallEnd) => void) | undefined;
   readonly #services: CallServices;
   readonly #dialog: Dialog;
+  readonly #takePrack: ((request: IncomingRequest) => boolean) | undefined;
   readonly #localAddress: string;
   readonly #session: DialogSession;
   readonly #machine: CallMachine;
@@ -50,6 +53,7 @@ export class DialogCall implements Call, DialogHolder {
     this.#services = services;
     this.#dialog = dialog;
     this.#localAddress = localAddress;
+    this.#takePrack = options.takePrack;
     this.#machine = new CallMachine(role === 'caller' ? 'confirmed' : 'unacknowledged');
     this.#acknowledged = role === 'caller';
     const owner: SessionOwner = {
@@ -91,6 +95,11 @@ export class DialogCall implements Call, DialogHolder {
     this.#driver.run(() => this.#machine.handle('hangup'));
   }
 
+  /** The 2xx was never sent: the caller cancelled before it could be, or did not acknowledge what had to come before it. */
+  withdraw(why: 'bye' | 'unsent'): void {
+    this.#driver.run(() => this.#machine.handle(why));
+  }
+
   handleAck(request: IncomingRequest): void {
     if (!this.#machine.awaits(request.cseq)) return;
     const answered = !this.#session.expectsAnswer || this.#takeAnswer(sessionDescription(request.message));
@@ -120,6 +129,9 @@ export class DialogCall implements Call, DialogHolder {
         return;
       case 'INFO':
         this.#handleInfo(request, respond);
+        return;
+      case 'PRACK':
+        respond(this.#takePrack?.(request) ? 200 : 481);
         return;
       case 'OPTIONS':
         respond(200, { headers: [ALLOW, ACCEPT, SUPPORTED] });

@@ -1,4 +1,4 @@
-import type { Hop } from './flow.ts';
+import type { Flow, Hop } from './flow.ts';
 import type { HeaderFields } from './header-fields.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { parseNameAddress } from './name-address.ts';
@@ -22,6 +22,33 @@ export interface OutgoingRequest {
   readonly cseq?: number;
 }
 
+/** What a dialog begins with. From and To are whole header values, tags included, as requests of ours will have them. */
+interface DialogStart {
+  readonly callId: string;
+  readonly localTag: string;
+  readonly remoteTag: string;
+  readonly local: string;
+  readonly remote: string;
+  readonly routes: readonly string[];
+  readonly target: string;
+  readonly place: PeerPlace;
+  readonly localSequence: number;
+  readonly remoteSequence: number;
+}
+
+/** What an INVITE of ours and a response to it make a dialog of. */
+export interface OutboundStart {
+  readonly callId: string;
+  readonly localTag: string;
+  /** From of our INVITE, with its tag. */
+  readonly from: string;
+  readonly cseq: number;
+  /** Request-URI of our INVITE: where the peer is until it names its Contact. */
+  readonly uri: string;
+  /** The way the INVITE took. */
+  readonly flow: Flow;
+}
+
 /** What two agents share of a call: tags, sequence numbers, route set and remote target (RFC 3261 §12). */
 export class Dialog {
   readonly key: string;
@@ -31,21 +58,54 @@ export class Dialog {
   readonly #routes: readonly string[];
   #target: string;
   #place: PeerPlace;
-  #localSequence = 0;
+  #localSequence: number;
   #remoteSequence: number;
 
+  private constructor(start: DialogStart) {
+    this.callId = start.callId;
+    this.key = dialogKey(start.callId, start.localTag, start.remoteTag);
+    this.#local = start.local;
+    this.#remote = start.remote;
+    this.#routes = start.routes;
+    this.#target = start.target;
+    this.#place = start.place;
+    this.#localSequence = start.localSequence;
+    this.#remoteSequence = start.remoteSequence;
+  }
+
   /** The dialog an INVITE makes on its receiver's side (RFC 3261 §12.1.1). */
-  constructor(invite: IncomingRequest, localTag: string) {
-    const { headers } = invite.message;
-    this.callId = invite.callId;
-    this.key = dialogKey(invite.callId, localTag, invite.fromTag);
-    this.#local = `${invite.head.to};tag=${localTag}`;
-    this.#remote = invite.head.from;
-    this.#routes = headers.elements('record-route') ?? [];
-    // RFC 2543 agents may leave Contact out; their From is where they can be reached.
-    this.#target = contactUri(invite) ?? invite.from.uri;
-    this.#place = placeOf(invite);
-    this.#remoteSequence = invite.cseq;
+  static ofInvite(invite: IncomingRequest, localTag: string): Dialog {
+    return new Dialog({
+      callId: invite.callId,
+      localTag,
+      remoteTag: invite.fromTag,
+      local: `${invite.head.to};tag=${localTag}`,
+      remote: invite.head.from,
+      routes: invite.message.headers.elements('record-route') ?? [],
+      // RFC 2543 agents may leave Contact out; their From is where they can be reached.
+      target: contactUri(invite) ?? invite.from.uri,
+      place: placeOf(invite),
+      localSequence: 0,
+      remoteSequence: invite.cseq,
+    });
+  }
+
+  /** The dialog that a response to an INVITE of ours makes (RFC 3261 §12.1.2). */
+  static ofResponse({ callId, localTag, from, cseq, uri, flow }: OutboundStart, headers: HeaderFields): Dialog {
+    const to = headers.first('to') ?? '';
+    const { remote } = flow;
+    return new Dialog({
+      callId,
+      localTag,
+      remoteTag: parseNameAddress(to)?.parameters.get('tag') ?? '',
+      local: from,
+      remote: to,
+      routes: (headers.elements('record-route') ?? []).reverse(),
+      target: contactOf(headers) ?? uri,
+      place: { source: remote, viaAddress: remote.address, viaPort: remote.port, direct: true, ...(flow.reliable ? { flow } : {}) },
+      localSequence: cseq,
+      remoteSequence: -1,
+    });
   }
 
   /** Takes note of a request's number; false when it is older than what has been seen (RFC 3261 §12.2.2: 500). */
@@ -69,6 +129,12 @@ export class Dialog {
   /** The number of our last request. */
   get localSequence(): number {
     return this.#localSequence;
+  }
+
+  /** The Request-URI of our next request, for those who sign it. */
+  get requestUri(): string {
+    const first = routeUri(this.#routes[0]);
+    return withoutHeaders(first !== undefined && !isLoose(first) ? first : this.#target);
   }
 
   /** Where a request of ours goes now. */

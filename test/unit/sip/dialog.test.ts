@@ -41,7 +41,7 @@ describe('a request inside a dialog', () => {
     const { inDialog } = answeredCall(test);
     expect(test.exchange(inDialog({ method: 'OPTIONS', cseq: 2 })).map(({ what }) => what)).toEqual(['200']);
     const [refusal] = test.exchange(inDialog({ method: 'REFER', cseq: 3 }));
-    expect([refusal?.what, header(refusal!.text, 'Allow')]).toEqual(['405', 'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO']);
+    expect([refusal?.what, header(refusal!.text, 'Allow')]).toEqual(['405', 'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK']);
   });
 
   it('of INFO is answered and its body handed over', async () => {

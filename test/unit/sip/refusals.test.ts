@@ -19,7 +19,7 @@ describe('what the engine refuses by itself', () => {
     ['MESSAGE', '405', { method: 'MESSAGE' }],
     ['a method nobody knows', '501', { method: 'DANCE' }],
     ['a Request-URI of an unknown scheme', '416', { uri: 'isdn:2983792873' }],
-    ['an extension it lacks', '420', { headers: ['Require: 100rel, timer'] }],
+    ['an extension it lacks', '420', { headers: ['Require: precondition, timer'] }],
     ['a body that is no SDP', '415', {}, (text) => text.replace('application/sdp', 'text/plain')],
     ['an encoded body', '415', { headers: ['Content-Encoding: gzip'] }],
     ['a caller that could not read the answer', '406', { headers: ['Accept: text/plain'] }],
@@ -91,9 +91,9 @@ describe('OPTIONS', () => {
     const test = await EngineUnderTest.start();
     const [ok] = test.exchange(request({ method: 'OPTIONS' }).replace('Max-Forwards: 70', 'Max-Forwards: 0'));
     expect(ok?.what).toBe('200');
-    expect(header(ok!.text, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO');
+    expect(header(ok!.text, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK');
     expect(header(ok!.text, 'Accept')).toBe('application/sdp');
-    expect(header(ok!.text, 'Supported')).toBe('timer');
+    expect(header(ok!.text, 'Supported')).toBe('100rel, timer');
     expect(await test.count('sip_transactions')).toBe(0);
   });
 
