@@ -216,14 +216,19 @@ export interface RolesApart extends Readonly<Record<ApartRole, GatewayProcess>> 
   stop(): Promise<void>;
 }
 
+export interface RolesApartOptions extends GatewayProcessOptions {
+  /** Where all their doors are; 127.0.0.1 unless given. */
+  readonly address?: string;
+}
+
 /** The three roles in three processes that know each other by a static list of nodes and share a new key. */
-export async function startRolesApart(options: GatewayProcessOptions = {}): Promise<RolesApart> {
+export async function startRolesApart({ address = LOOPBACK, ...options }: RolesApartOptions = {}): Promise<RolesApart> {
   const folder = tempFolder('cluster');
   const keyFile = join(folder, 'cluster.key');
   writeFileSync(keyFile, `1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   const roles: readonly ApartRole[] = ['transceiver', 'relay', 'sip'];
-  const ports = await freePorts(roles.length);
-  const nodes = roles.map((_, n) => `${n + 1}=${LOOPBACK}:${ports[n]}`).join(',');
+  const ports = await freePorts(roles.length, address);
+  const nodes = roles.map((_, n) => `${n + 1}=${endpointText({ address, port: ports[n] ?? 0 })}`).join(',');
   const flagsOf = (role: ApartRole): string[] => {
     const n = roles.indexOf(role);
     const node = [
@@ -232,7 +237,7 @@ export async function startRolesApart(options: GatewayProcessOptions = {}): Prom
       ...['--inner-port', String(ports[n])],
       ...['--cluster-key-file', keyFile],
     ];
-    return ['--roles', role, ...node, ...(options.flags ?? [])];
+    return ['--roles', role, '--bind', address, ...node, ...(options.flags ?? [])];
   };
   const start = (role: ApartRole): Promise<GatewayProcess> =>
     GatewayProcess.start({ ...options, flags: flagsOf(role), name: `ringdown ${role}` });
