@@ -32,6 +32,8 @@ export interface InnerLegDeps {
   readonly identity: Identity;
   /** Where the client's sockets are bound: must reach the relays. */
   readonly bind: string;
+  /** Opens the socket; a real one when absent. */
+  readonly openSocket?: (at: Endpoint) => Promise<DatagramSocket>;
 }
 
 /** The phone's side of the WebRTC leg: a light client that goes to the transceiver through the relay, as a browser does. */
@@ -51,10 +53,11 @@ export class InnerLeg implements InnerConnection {
   #lastPath: Path | undefined;
   #peer: Peer | undefined;
   #watch: Timer | undefined;
+  #dead = false;
   #closed = false;
 
   static async create(deps: InnerLegDeps): Promise<InnerLeg> {
-    return new InnerLeg(deps, await bindUdp({ address: deps.bind, port: 0 }));
+    return new InnerLeg(deps, await (deps.openSocket ?? bindUdp)({ address: deps.bind, port: 0 }));
   }
 
   private constructor(deps: InnerLegDeps, socket: DatagramSocket) {
@@ -130,7 +133,9 @@ export class InnerLeg implements InnerConnection {
 
   #died(reason: InnerEnd): void {
     this.#watch?.cancel();
-    if (!this.#closed) this.onClosed?.(reason);
+    if (this.#closed || this.#dead) return;
+    this.#dead = true;
+    this.onClosed?.(reason);
   }
 
   /** Over UDP, and of a family our socket speaks: one bound to all of IPv6 speaks both. */
