@@ -5,11 +5,13 @@ import type { EndCause, Leg, LegHost, OpenedLeg, RejectCause, SessionSummary } f
 import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
-import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
+import { digitOfInfo } from '../sip/dtmf-info.ts';
+import type { Call, CallEnd, CallInfo, InboundCall, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
 import type { InnerConnection, InnerEnd } from './inner-connection.ts';
+import { LateOffer } from './late-offer.ts';
 import { PhoneMedia } from './phone-media.ts';
 import { refusalCause } from './refusal-cause.ts';
 
@@ -65,6 +67,10 @@ export class PhoneCall {
   #detail: string | undefined;
   #ports: RtpPorts | undefined;
   #agreed: PhoneAnswer | undefined;
+  /** Offered by us, and not answered yet. */
+  #lateOffer: LateOffer | undefined;
+  /** The phone has sent a key as RTP events or sound. */
+  #keysInMedia = false;
   #inner: InnerConnection | undefined;
   #opened: OpenedLeg | undefined;
   #media: PhoneMedia | undefined;
@@ -117,16 +123,12 @@ export class PhoneCall {
   }
 
   async #open(): Promise<void> {
-    const { offer } = this.#invite;
-    if (offer === undefined) {
-      this.#refuse('no_common_codec', 'the INVITE carries no session description');
-      return;
-    }
     // Codecs are checked before anything is opened: a refused call costs no port.
-    agreeMedia(offer, this.#localMedia());
+    this.#agree(this.#localMedia());
     const [ports, inner] = await this.#openSockets();
     if (this.#over()) return;
-    this.#agreed = agreeMedia(offer, this.#localMedia(ports));
+    const agreed = this.#agree(this.#localMedia(ports));
+    this.#agreed = agreed;
     inner.onConnected = () => this.#connected();
     inner.onClosed = (reason) => this.#innerClosed(reason);
     const { from, requestUri: to, sipCallId } = this.#invite;
@@ -142,18 +144,29 @@ export class PhoneCall {
         clock: this.#deps.clock,
         ports,
         inner,
-        onDigit: (digit, durationMs) => opened.tell({ type: 'dtmf', digit, durationMs }),
+        onDigit: (digit, durationMs) => {
+          this.#keysInMedia = true;
+          opened.tell({ type: 'dtmf', digit, durationMs });
+        },
         onTimeout: () => this.#end('media_timeout'),
         onFirstAudio: () => {
           this.#setup.firstAudioMs = this.#elapsed();
         },
       },
-      this.#agreed.media,
+      agreed.media,
       { mediaTimeoutMs: this.#deps.mediaTimeoutMs, signallingAddress: this.#invite.source.address },
     );
     if (this.#over()) return;
     this.#state = 'connecting';
     inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
+  }
+
+  /** The answer to the phone's offer, or an offer of ours when the INVITE has none. @throws GatewayError */
+  #agree(local: LocalMedia): PhoneAnswer {
+    const { offer } = this.#invite;
+    if (offer !== undefined) return agreeMedia(offer, local);
+    this.#lateOffer = new LateOffer(local);
+    return this.#lateOffer.pending();
   }
 
   /** Where the phone's media comes to; without ports for a look at an offer. */
@@ -213,6 +226,9 @@ export class PhoneCall {
     this.#log.info({ session: this.#opened?.sessionId, codec: this.#agreed.media.codec, setup: this.#setup }, 'call answered');
     call.onEnd = (end) => this.#dialogEnded(end);
     call.onOffer = (offer) => this.#reoffered(offer);
+    call.onOfferWanted = () => this.#offerWanted();
+    call.onAnswer = (answer) => this.#answerTaken(answer);
+    call.onInfo = (info) => this.#informed(info);
     call.onAck = () => this.#acknowledged();
     if (call.acknowledged) this.#acknowledged();
   }
@@ -235,6 +251,28 @@ export class PhoneCall {
     } catch (thrown) {
       return { status: 488, warning: GatewayError.from(thrown).message };
     }
+  }
+
+  /** A re-INVITE without an offer: a switch connects the caller elsewhere and asks what we have. */
+  #offerWanted(): string | Refusal {
+    if (!this.#ports || this.#state !== 'answered') return { status: 488 };
+    this.#lateOffer = new LateOffer(this.#localMedia(this.#ports), this.#agreed);
+    return this.#lateOffer.text;
+  }
+
+  #answerTaken(answer: string): boolean {
+    const agreed = this.#lateOffer?.agree(answer);
+    if (!agreed) return false;
+    this.#lateOffer = undefined;
+    this.#agreed = agreed;
+    this.#media?.renegotiate(agreed.media);
+    return true;
+  }
+
+  /** Keys of phones that send them beside the media. One that sends them both ways is heard once. */
+  #informed(info: CallInfo): void {
+    const key = this.#keysInMedia ? undefined : digitOfInfo(info);
+    if (key) this.#opened?.tell({ type: 'dtmf', ...key });
   }
 
   #dialogEnded(end: CallEnd): void {

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../base/addresses.ts';
+import type { DialFailureCause } from './sip-status.ts';
 
 /**
  * What the bridge needs of a SIP stack, whichever it is: the embedded one (sip/embedded) or drachtio. An engine answers
@@ -12,6 +13,12 @@ export interface SipEngine {
   onInvite: ((invite: InboundCall) => void) | undefined;
   /** Opens the listening sockets. @throws GatewayError ERR_PORT_IN_USE */
   start(): Promise<readonly SipListener[]>;
+  /**
+   * Places a call by a trunk, if its allow-list and its caps let it.
+   * @throws GatewayError ERR_NOT_FOUND (no such trunk, or nothing that can be dialled), ERR_FORBIDDEN (not among the trunk's destinations, or
+   *   its day is full), ERR_OVERLOADED (another cap of it is reached, or this process takes no calls)
+   */
+  dial?(options: DialOptions): OutboundCall;
   /** From now on new calls and OPTIONS get 503 with Retry-After; established dialogs go on. */
   drain(): void;
   /** Closes the sockets. Dialogs that still live are dropped without a word: hang up first. */
@@ -64,6 +71,57 @@ export interface InboundCall {
   reject(refusal: Refusal): void;
   /** The caller gave up (CANCEL; 487 has been sent) or its transaction died. Called at most once, never after answer or reject. */
   onCancel: (() => void) | undefined;
+}
+
+export interface DialOptions {
+  /** Name of a configured trunk. */
+  readonly trunk: string;
+  /** A number, a name at the trunk's peer, or a sip: or tel: URI with a literal address. */
+  readonly destination: string;
+  /** Makes our SDP offer, once it is known by which address the peer reaches us. */
+  readonly offer: (localAddress: string) => string;
+  /** User part of From: a number or a name. The trunk's user name when absent. */
+  readonly from?: string;
+  /** Further header fields of the INVITE: `X-` ones and a few that describe a call. */
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  /** Given up as not answered after this long; a minute when absent, five at most. */
+  readonly ringTimeoutMs?: number;
+}
+
+/** A provisional response to a call of ours. */
+export interface DialProgress {
+  readonly status: number;
+  readonly reason: string;
+  /** Early media: an answer to our offer, of this branch of the call. */
+  readonly sdp: string | undefined;
+}
+
+/** Why a call of ours came to nothing. */
+export interface DialFailure {
+  readonly cause: DialFailureCause;
+  /** The final SIP status; 408 where none came. */
+  readonly status: number;
+  readonly reason: string;
+  /** Q.850 cause of a Reason header, where there was one. */
+  readonly q850?: number;
+}
+
+/** A call of ours that is neither answered nor lost. Exactly one of onAnswered and onFailed is called, never before dial() has returned. */
+export interface OutboundCall {
+  readonly sipCallId: string;
+  /** What was dialled, as Request-URI. */
+  readonly requestUri: string;
+  /** By which the peer reaches us. */
+  readonly localAddress: string;
+  /** Where the INVITE goes: the trunk's peer. */
+  readonly remote: Endpoint;
+  onProgress: ((progress: DialProgress) => void) | undefined;
+  onAnswered: ((call: Call, answer: string) => void) | undefined;
+  onFailed: ((failure: DialFailure) => void) | undefined;
+  /** The answered call has lasted as long as its trunk allows; the engine hangs up right after this. */
+  onDurationCap: (() => void) | undefined;
+  /** Gives the call up: CANCEL, as soon as it may be sent; BYE if the answer crosses it. onFailed follows. */
+  cancel(): void;
 }
 
 export interface Refusal {

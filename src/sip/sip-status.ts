@@ -39,6 +39,50 @@ export function rejectionStatus(cause: RejectionCause): number {
   return REJECTION_STATUS[cause];
 }
 
+/** Why a call of ours was not answered. */
+export type DialFailureCause =
+  | 'busy'
+  | 'no_answer'
+  | 'declined'
+  | 'not_found'
+  | 'cancelled'
+  /** Nothing came back at all. */
+  | 'unreachable'
+  /** Our credentials were not wanted, or there are none. */
+  | 'unauthorized'
+  /** A redirection that this trunk may not make. */
+  | 'redirected'
+  | 'no_common_codec'
+  /** The far side is overloaded or broken. */
+  | 'unavailable'
+  | 'rejected';
+
+const DIAL_FAILURES: ReadonlyMap<number, DialFailureCause> = new Map([
+  [401, 'unauthorized'],
+  [403, 'declined'],
+  [404, 'not_found'],
+  [407, 'unauthorized'],
+  [408, 'no_answer'],
+  [410, 'not_found'],
+  [480, 'no_answer'],
+  [484, 'not_found'],
+  [486, 'busy'],
+  [487, 'cancelled'],
+  [488, 'no_common_codec'],
+  [600, 'busy'],
+  [603, 'declined'],
+  [604, 'not_found'],
+  [606, 'no_common_codec'],
+]);
+
+/** What a final status to an INVITE of ours means. */
+export function dialFailureCause(status: number): DialFailureCause {
+  const known = DIAL_FAILURES.get(status);
+  if (known) return known;
+  if (status < 400) return 'redirected';
+  return status >= 500 && status < 600 ? 'unavailable' : 'rejected';
+}
+
 // ITU-T Q.850 cause values, for the Reason header of a BYE (RFC 3326).
 const END_Q850: Readonly<Record<HangupCause, { readonly q850: number; readonly text: string }>> = {
   remote_hangup: { q850: 16, text: 'Normal call clearing' },

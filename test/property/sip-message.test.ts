@@ -69,7 +69,13 @@ describe('SIP text', () => {
   });
 
   it('of a response reads back with its headers and its body', () => {
-    const flow = { transport: 'udp', reliable: false, remote: { address: '192.0.2.1', port: 5060 }, send: () => undefined } as const;
+    const flow = {
+      transport: 'udp',
+      reliable: false,
+      open: true,
+      remote: { address: '192.0.2.1', port: 5060 },
+      send: () => undefined,
+    } as const;
     fc.assert(
       fc.property(fc.integer({ min: 100, max: 699 }), token, fc.string({ unit: 'grapheme' }), (status, id, text) => {
         const head = {

@@ -26,9 +26,11 @@ export interface PhoneLine {
 
 export interface DialOptions extends DialAddresses {
   readonly headers?: readonly HeaderLine[];
-  /** The body as it is; `none` for an INVITE without offer. */
+  /** The body as it is; `none` for an INVITE without offer: then our description is the answer, in the ACK. */
   readonly sdp?: string | 'none';
   readonly offer?: PhoneSdpOptions;
+  /** False leaves the answer to a late offer out of the ACK. */
+  readonly lateAnswer?: boolean;
   /** False suppresses every ACK; a number that many of them. */
   readonly ack?: boolean | number;
   /** A phone with its own sockets, e.g. one shared by calls. */
@@ -236,8 +238,19 @@ export class PhoneCall {
     this.#dialog.learn(response);
     if (response.body) this.#learnMedia(response.body);
     if (this.#acksToSuppress > 0) this.#acksToSuppress -= 1;
-    else this.#line.transmit(this.#dialog.request('ACK', { cseq: response.cseq.number }), this.#dialog.destination);
+    else
+      this.#line.transmit(
+        this.#dialog.request('ACK', { cseq: response.cseq.number, body: this.#lateAnswer(response) }),
+        this.#dialog.destination,
+      );
     if (this.#beginning.role === 'caller' && (this.#beginning.options.talk ?? true)) this.#talk();
+  }
+
+  /** Our description in the ACK, when the 200 to a first INVITE held the offer. */
+  #lateAnswer({ cseq }: SipMessage): string {
+    if (this.#beginning.role !== 'caller') return '';
+    const { sdp, offer, lateAnswer = true } = this.#beginning.options;
+    return sdp === 'none' && lateAnswer && cseq.number === 1 ? this.sdp(offer) : '';
   }
 
   #learnMedia(sdp: string): void {

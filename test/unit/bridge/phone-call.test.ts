@@ -2,8 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { liveOpusCodecs, loadOpus } from '../../../src/audio/opus.ts';
 import { GatewayError } from '../../../src/base/errors.ts';
 import type { EndCause, RejectCause } from '../../../src/leg/leg.ts';
+import type { Call } from '../../../src/sip/engine.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
-import { CallBench, PHONE, SUMMARY, settled } from './call-bench.ts';
+import { CallBench, OFFER, PHONE, SUMMARY, settled } from './call-bench.ts';
 
 beforeAll(loadOpus);
 
@@ -171,14 +172,46 @@ describe.each(WAITS)('a call that waits for %s', (_, arrive) => {
   });
 });
 
-describe('a call that cannot be set up', () => {
-  test('because the INVITE offers nothing is refused with 488 before anything is opened', async () => {
-    const bench = new CallBench({ offer: undefined });
-    await settled();
-    expect(bench.invite.rejections).toEqual([{ status: 488, warning: 'the INVITE carries no session description' }]);
-    expect(bench.report).toMatchObject({ cause: 'rejected', sipStatus: 488, sessionId: undefined });
+describe('a call that leaves the offer to us', () => {
+  test('is answered with our offer, and its media starts with the answer in the ACK', async () => {
+    const bench = await new CallBench({ offer: undefined }).answered();
+    expect(bench.invite.answers).toEqual([expect.stringMatching(/m=audio 20000 RTP\/AVP 0 8 9 101/)]);
+    const call: Call = bench.invite.call;
+    expect(call.onAnswer?.('no description')).toBe(false);
+    expect(call.onAnswer?.(phoneSdp(PHONE, undefined, { codecs: ['PCMA'] }))).toBe(true);
+    expect(call.onAnswer?.(OFFER)).toBe(false); // a second one
+    bench.invite.call.ack();
+    expect(bench.host.told).toEqual([{ type: 'answered' }]);
+    expect(bench.call.snapshot()).toMatchObject({ media: { codec: 'PCMA' } });
+    bench.call.hangup('shutdown');
   });
 
+  test('in the middle is offered all we have, and takes the answer', async () => {
+    const bench = await new CallBench().answered();
+    const call: Call = bench.invite.call;
+    bench.invite.call.ack();
+    const offer = call.onOfferWanted?.();
+    expect(offer).toMatch(/m=audio 20000 RTP\/AVP 0 8 9 101/);
+    expect(call.onAnswer?.(phoneSdp({ ...PHONE, port: 4100 }, undefined, { codecs: ['PCMA'] }))).toBe(true);
+    expect(bench.call.snapshot()).toMatchObject({ media: { codec: 'PCMA' } });
+    bench.call.hangup('shutdown');
+    expect(call.onOfferWanted?.()).toEqual({ status: 488 });
+  });
+});
+
+describe('a phone that sends its keys by INFO', () => {
+  test('is heard, unless it sends them as events as well', async () => {
+    const bench = await new CallBench().answered();
+    bench.invite.call.ack();
+    const call: Call = bench.invite.call;
+    call.onInfo?.({ contentType: 'application/dtmf-relay', body: 'Signal=5\r\nDuration=200' });
+    call.onInfo?.({ contentType: 'application/dtmf-relay', body: 'garbage' });
+    expect(bench.host.told.slice(1)).toEqual([{ type: 'dtmf', digit: '5', durationMs: 200 }]);
+    bench.call.hangup('shutdown');
+  });
+});
+
+describe('a call that cannot be set up', () => {
   test('because no codec is common is refused with 488 and the reason', async () => {
     const bench = new CallBench({ offer: phoneSdp(PHONE, undefined).replace('RTP/AVP 0 8 101', 'RTP/AVP 18') });
     await settled();
