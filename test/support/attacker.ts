@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type Endpoint, openUdp, type UdpPort } from './endpoint.ts';
 import { EventLog, elapse } from './wait.ts';
 
@@ -73,4 +74,23 @@ export function lastingGapMs(streams: readonly (readonly number[])[]): number {
     worst[ROUNDS - 1] = Math.max(worst[ROUNDS - 1] as number, to - (times.at(-1) ?? from));
   }
   return Math.min(...worst);
+}
+
+/** Every UDP port a process has open, as /proc tells: also those that it tells nobody. */
+export function udpPortsOf(pid: number): readonly number[] {
+  const inodes = new Set<string>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`)) ?? [];
+      if (inode !== undefined) inodes.add(inode);
+    } catch {
+      // Closed between the two looks.
+    }
+  }
+  const lines = readFileSync(`/proc/${pid}/net/udp`, 'latin1').trim().split('\n').slice(1);
+  return lines.flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const port = Number.parseInt(fields[1]?.split(':')[1] ?? '', 16);
+    return inodes.has(fields[9] ?? '') ? [port] : [];
+  });
 }
