@@ -33,7 +33,7 @@ export interface PhoneCallDeps {
   readonly ports: Pick<RtpPortPool, 'open'>;
   /** Our address towards media of another family than the signalling; undefined for what cannot be reached, all of it when absent. */
   readonly mediaAddress?: (remote: string) => string | undefined;
-  readonly openInner: () => Promise<InnerConnection>;
+  readonly openInner: (maxPlaybackRateHz: number) => Promise<InnerConnection>;
   /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
   readonly host: LegHost;
   /** Does the process that owns this session answer? Always, when it is this one. */
@@ -124,8 +124,8 @@ export class PhoneCall {
 
   async #open(): Promise<void> {
     // Codecs are checked before anything is opened: a refused call costs no port.
-    this.#agree(this.#localMedia());
-    const [ports, inner] = await this.#openSockets();
+    const { sampleRateHz } = this.#agree(this.#localMedia()).media;
+    const [ports, inner] = await this.#openSockets(sampleRateHz);
     if (this.#over()) return;
     const agreed = this.#agree(this.#localMedia(ports));
     this.#agreed = agreed;
@@ -182,8 +182,8 @@ export class PhoneCall {
   }
 
   /** When one of the two cannot be had, the other one is not lost: it is closed with the call. */
-  async #openSockets(): Promise<[RtpPorts, InnerConnection]> {
-    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner()]);
+  async #openSockets(maxPlaybackRateHz: number): Promise<[RtpPorts, InnerConnection]> {
+    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner(maxPlaybackRateHz)]);
     if (ports.status === 'fulfilled') this.#ports = ports.value;
     if (inner.status === 'fulfilled') this.#inner = inner.value;
     if (ports.status === 'rejected') throw ports.reason;

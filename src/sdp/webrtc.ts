@@ -39,6 +39,8 @@ export interface WebRtcAudio {
   /** `telephoneEvent` is the one with the clock of Opus where there is a choice (RFC 4733 §2.1). */
   readonly payloadTypes: { readonly opus: number; readonly pcmu?: number; readonly pcma?: number; readonly telephoneEvent?: number };
   readonly telephoneEventRateHz?: number;
+  /** What the peer can play of Opus (RFC 7587 §6.1): bits above half of it are wasted. */
+  readonly maxPlaybackRateHz?: number;
   /** As the peer says it: `sendonly` means that it only sends. */
   readonly direction: Direction;
 }
@@ -184,12 +186,20 @@ function payloadTypesOf(media: MediaDescription): WebRtcAudio['payloadTypes'] | 
 function audioOf({ mid, media }: WebRtcSection, description: SessionDescription): WebRtcAudio {
   const payloadTypes = payloadTypesOf(media) as WebRtcAudio['payloadTypes'];
   const event = codecsOf(media).find((codec) => codec.payloadType === payloadTypes.telephoneEvent);
+  const maxPlaybackRateHz = maxPlaybackRateOf(media, payloadTypes.opus);
   return {
     mid,
     payloadTypes,
     ...(event ? { telephoneEventRateHz: event.clockRateHz } : {}),
+    ...(maxPlaybackRateHz === undefined ? {} : { maxPlaybackRateHz }),
     direction: directionOf(media, description),
   };
+}
+
+function maxPlaybackRateOf(media: MediaDescription, opus: number): number | undefined {
+  const parameters = attributesOf(media, 'fmtp').find((value) => value.startsWith(`${opus} `));
+  const rateHz = Number(/[ ;]maxplaybackrate=(\d{4,5})(?:;|$)/.exec(parameters ?? '')?.[1] ?? Number.NaN);
+  return rateHz >= 8000 && rateHz <= 48_000 ? rateHz : undefined;
 }
 
 function sctpPortOf(media: MediaDescription): number | undefined {
@@ -211,6 +221,8 @@ export interface WebRtcOfferOptions extends LocalTransport {
   readonly dataChannel: boolean;
   /** Ask the peer for in-band FEC: for lossy paths. */
   readonly inbandFec?: boolean;
+  /** What can be played here, when that is less than all (RFC 7587 §6.1). */
+  readonly maxPlaybackRateHz?: number;
 }
 
 /** An offer of Opus both ways, with or without a data channel, all in one bundle. */
@@ -225,7 +237,7 @@ export function writeWebRtcOffer(options: WebRtcOfferOptions): string {
       { name: 'mid', value: '0' },
       { name: 'sendrecv' },
       { name: 'rtcp-mux' },
-      ...opusAttributes(111, options.inbandFec ?? false),
+      ...opusAttributes(111, options.inbandFec ?? false, options.maxPlaybackRateHz),
       ...sourceAttributes(options.ssrc, options.cname),
     ],
   );
@@ -311,10 +323,11 @@ function answerApplication(): readonly Attribute[] {
 }
 
 /** RFC 7587 §7: always two channels in the map; without stereo=1 nobody sends more than one. */
-function opusAttributes(payloadType: number, inbandFec: boolean): readonly Attribute[] {
+function opusAttributes(payloadType: number, inbandFec: boolean, maxPlaybackRateHz?: number): readonly Attribute[] {
+  const playback = maxPlaybackRateHz === undefined ? '' : `;maxplaybackrate=${maxPlaybackRateHz}`;
   return [
     { name: 'rtpmap', value: `${payloadType} opus/48000/2` },
-    { name: 'fmtp', value: `${payloadType} minptime=10;useinbandfec=${inbandFec ? 1 : 0}` },
+    { name: 'fmtp', value: `${payloadType} minptime=10;useinbandfec=${inbandFec ? 1 : 0}${playback}` },
   ];
 }
 

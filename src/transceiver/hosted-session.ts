@@ -54,7 +54,7 @@ export class HostedSession {
   static async create(deps: HostedSessionDeps, options: HostedSessionOptions, opening: LegOpening, leg: Leg): Promise<HostedSession> {
     const hosted = new HostedSession(deps, options, opening, leg);
     try {
-      await hosted.#openMedia(opening);
+      await hosted.#openMedia();
     } catch (thrown) {
       hosted.end('internal_error');
       throw thrown;
@@ -105,11 +105,12 @@ export class HostedSession {
     return { id: this.id, session: this.#session.snapshot(), peer: this.peer.snapshot(), media: this.#media?.snapshot() };
   }
 
-  async #openMedia({ origin }: LegOpening): Promise<void> {
+  async #openMedia(): Promise<void> {
     const { clock, ticker } = this.#deps;
+    const { audio } = this.#options;
     const media = await Media.create(
       { clock, ticker, session: this.#session, peer: this.peer },
-      { audio: this.#options.audio, ssrc: this.ssrc, narrowband: origin.kind === 'phone' },
+      { audio, ssrc: this.ssrc, narrowband: audio.maxPlaybackRateHz === 8000 },
     );
     if (this.#ended) media.close();
     else this.#media = media;

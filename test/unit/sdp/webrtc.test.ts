@@ -351,6 +351,9 @@ describe('our offer', () => {
   it('says what the inner leg wants', () => {
     expect(writeWebRtcOffer(options)).toContain('a=fmtp:111 minptime=10;useinbandfec=0\r\n');
     expect(writeWebRtcOffer({ ...options, inbandFec: true })).toContain('useinbandfec=1');
+    const narrow = parseWebRtcOffer(writeWebRtcOffer({ ...options, maxPlaybackRateHz: 8000 }));
+    if ('fault' in narrow) throw new Error(narrow.fault.detail);
+    expect(narrow.audio?.maxPlaybackRateHz).toBe(8000);
     expect(writeWebRtcOffer(options)).toMatch(/a=ssrc:7 cname:[\w-]{16}\r\n/);
   });
 });
