@@ -6,6 +6,7 @@ import { type Clock, systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import { announcedAddress } from './base/local-address.ts';
 import { createLog, type Logger } from './base/log.ts';
+import { Loopback } from './base/loopback.ts';
 import { Metrics } from './base/metrics.ts';
 import { type Ticker, WorkerTicker } from './base/ticker.ts';
 import { InnerLeg } from './bridge/inner-leg.ts';
@@ -76,6 +77,7 @@ class RunningGateway implements Gateway {
   readonly #log: Logger;
   readonly #metrics = new Metrics();
   readonly #ticker: Ticker;
+  readonly #loopback = new Loopback();
   /** What stops each part that was started; run in reverse order. */
   readonly #stops: (() => void | Promise<void>)[] = [];
   #membership: Membership | undefined;
@@ -148,7 +150,8 @@ class RunningGateway implements Gateway {
   /** @returns the wire behind the relay, for a transceiver in the same process */
   async #startRelay(membership: Membership): Promise<Inside> {
     const { bind, publicAddress } = this.#config;
-    const ports = await openRelayPorts({ address: bind, port: this.#config.relay.port });
+    const opened = await openRelayPorts({ address: bind, port: this.#config.relay.port });
+    const ports = { ...opened, socket: this.#loopback.join(opened.socket) };
     const { local } = ports.socket;
     const candidates = publicCandidates(publicEndpoints(local, publicAddress));
     const inside = await this.#openInside(membership, candidates).catch((thrown: unknown) => {
@@ -228,7 +231,7 @@ class RunningGateway implements Gateway {
         ...(publicAddress ? { publicAddress } : {}),
       },
     );
-    const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind };
+    const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind, loopback: this.#loopback };
     this.#switchboard = new Switchboard(
       {
         engine,

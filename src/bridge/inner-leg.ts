@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { randomText, randomUint32 } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
+import type { Loopback } from '../base/loopback.ts';
 import { bindUdp, type DatagramSocket } from '../base/udp.ts';
 import type { IceCandidate } from '../sdp/ice-candidate.ts';
 import { parseWebRtcAnswer, writeWebRtcOffer } from '../sdp/webrtc.ts';
@@ -34,6 +35,8 @@ export interface InnerLegDeps {
   readonly bind: string;
   /** Opens the socket; a real one when absent. */
   readonly openSocket?: (at: Endpoint) => Promise<DatagramSocket>;
+  /** The short way to a relay in this process. */
+  readonly loopback?: Loopback;
 }
 
 /** The phone's side of the WebRTC leg: a light client that goes to the transceiver through the relay, as a browser does. */
@@ -58,7 +61,8 @@ export class InnerLeg implements InnerConnection {
 
   /** @param maxPlaybackRateHz of what the phone can play: nobody need send more */
   static async create(deps: InnerLegDeps, maxPlaybackRateHz?: number): Promise<InnerLeg> {
-    return new InnerLeg(deps, await (deps.openSocket ?? bindUdp)({ address: deps.bind, port: 0 }), maxPlaybackRateHz);
+    const socket = await (deps.openSocket ?? bindUdp)({ address: deps.bind, port: 0 });
+    return new InnerLeg(deps, deps.loopback?.join(socket) ?? socket, maxPlaybackRateHz);
   }
 
   private constructor(deps: InnerLegDeps, socket: DatagramSocket, maxPlaybackRateHz: number | undefined) {
