@@ -11,11 +11,13 @@ import { readWav, writeWav } from './wav.ts';
 
 export interface BaresipOptions {
   readonly user?: string;
-  /** What it says from the moment the call is up (8 kHz); silence follows for `silenceMs`. */
+  /** What it says from the moment the call is up; silence follows for `silenceMs`. */
   readonly microphone?: Int16Array;
+  /** Of the microphone and of what it plays; 8000 when absent. What it recorded has the rate of the codec. */
+  readonly rateHz?: 8000 | 16_000;
   readonly silenceMs?: number;
   /** In order of preference. */
-  readonly codecs?: readonly ('PCMU' | 'PCMA')[];
+  readonly codecs?: readonly ('PCMU' | 'PCMA' | 'G722')[];
   readonly answer?: 'auto' | 'manual';
 }
 
@@ -137,7 +139,7 @@ export class Baresip {
     await this.command('hangup');
   }
 
-  /** What it has heard in its last call, 8 kHz: packets back to back, so that a time without packets leaves no hole. */
+  /** What it has heard in its last call: packets back to back, so that a time without packets leaves no hole. */
   async heard(): Promise<Int16Array> {
     return this.#dump('dec');
   }
@@ -192,8 +194,9 @@ export function splitNetstrings(bytes: Buffer): { readonly messages: string[]; r
 
 function writeConfig(folder: string, sipPort: number, controlPort: number, options: BaresipOptions): void {
   const { user = 'baresip', microphone = new Int16Array(), silenceMs = 60_000, codecs = ['PCMU', 'PCMA'], answer = 'manual' } = options;
+  const { rateHz = 8000 } = options;
   const file = join(folder, 'microphone.wav');
-  writeWav(file, concat(microphone, silence(silenceMs)));
+  writeWav(file, concat(microphone, silence(silenceMs, rateHz)), rateHz);
   const settings = [
     ['sip_listen', `${LOOPBACK}:${sipPort}`],
     ['net_interface', LOOPBACK],
@@ -201,13 +204,13 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
     // A bridge to nowhere: baresip wants a player before it decodes anything.
     ['audio_player', 'aubridge,nowhere'],
     ['audio_alert', 'aubridge,alert'],
-    ['ausrc_srate', '8000'],
-    ['auplay_srate', '8000'],
+    ['ausrc_srate', `${rateHz}`],
+    ['auplay_srate', `${rateHz}`],
     ['ausrc_channels', '1'],
     ['auplay_channels', '1'],
     ['snd_path', folder],
     ['module_path', moduleFolder()],
-    ...['g711', 'aufile', 'aubridge', 'sndfile'].map((name) => ['module', `${name}.so`]),
+    ...['g711', 'g722', 'aufile', 'aubridge', 'sndfile'].map((name) => ['module', `${name}.so`]),
     ...['uuid', 'account'].map((name) => ['module_tmp', `${name}.so`]),
     ...['menu', 'ctrl_tcp'].map((name) => ['module_app', `${name}.so`]),
     ['ctrl_tcp_listen', `${LOOPBACK}:${controlPort}`],
@@ -217,7 +220,7 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
     `<sip:${user}@${LOOPBACK}:${sipPort};transport=udp>`,
     'regint=0',
     `answermode=${answer}`,
-    `audio_codecs=${codecs.map((codec) => `${codec}/8000/1`).join(',')}`,
+    `audio_codecs=${codecs.map((codec) => `${codec}/${codec === 'G722' ? 16_000 : 8000}/1`).join(',')}`,
   ];
   writeFileSync(join(folder, 'accounts'), `${account.join(';')}\n`);
   writeFileSync(join(folder, 'contacts'), '');
