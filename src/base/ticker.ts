@@ -7,6 +7,12 @@ export const FRAME_MS = 20;
 /** Legs are spread over this many 1 ms slots, so that 50 calls do not all send in the same millisecond. */
 const SLOTS = FRAME_MS;
 
+/** Legs in one slot before another one is opened: five are done in half a millisecond, and every slot in use wakes both threads 50 times a second. */
+const LEGS_A_SLOT = 5;
+
+/** Slots are opened in this stride, so that the few that are in use lie apart; it has no divisor in common with their number. */
+const SLOT_STRIDE = 7;
+
 /** After a stall longer than this, missed ticks are dropped instead of being made up in a burst. */
 const MAX_CATCH_UP_MS = 60;
 
@@ -23,21 +29,32 @@ export interface Ticker {
 }
 
 // Runs in a worker: it sleeps in Atomics.wait, which is far more even than a timer of a busy event loop
-// (p99 0.1–0.2 ms against 2.6 ms; docs/decisions/pacing.md). Source text, so that it needs no loader.
+// (p99 0.1–0.2 ms against 2.6 ms; docs/decisions/pacing.md). Source text, so that it needs no loader. Cells: 0 is 1 at the end,
+// 1 is 1 while a message is on its way, 2 has a bit for each slot that has legs: for the others nobody is woken.
 const WORKER = `
 const { parentPort, workerData } = require('node:worker_threads');
 const cell = new Int32Array(workerData.cell);
-const start = performance.now();
-let n = 0;
+const now = () => { const [s, ns] = process.hrtime(); return s * 1000 + ns / 1e6 - workerData.startAt; };
+let last = -1;
 while (Atomics.load(cell, 0) === 0) {
-  n += 1;
-  const wait = start + n - performance.now();
-  if (wait > 0) Atomics.wait(cell, 0, 0, wait);
-  else if (wait < -20) n = Math.floor(performance.now() - start);
+  const occupied = Atomics.load(cell, 2);
+  let next = Math.max(last + 1, Math.floor(now()));
+  while (occupied !== 0 && (occupied >> next % ${SLOTS} & 1) === 0) next += 1;
+  const wait = occupied === 0 ? Infinity : next - now();
+  if (wait > 0 && Atomics.wait(cell, 2, occupied, wait) !== 'timed-out') continue; // legs have come or gone
+  last = next;
   // One message in flight at the most: a stalled main thread finds one wake-up waiting, not hundreds.
   if (Atomics.compareExchange(cell, 1, 0, 1) === 0) parentPort.postMessage(0);
 }
 `;
+
+/** The cells of the worker. */
+const END = 0;
+const IN_FLIGHT = 1;
+const OCCUPIED = 2;
+
+/** The worker's clock and ours agree to a few microseconds: a slot that is due so soon is due. */
+const EARLY_MS = 0.1;
 
 /** The real beat: a worker that only ticks. It runs while there is a leg to move. */
 export class WorkerTicker implements Ticker {
@@ -48,6 +65,8 @@ export class WorkerTicker implements Ticker {
   #worker: Worker | undefined;
   #nextSlotAt = 0;
   #slot = 0;
+  /** The worker has begun to tick. */
+  #ticking = false;
   #worstLatenessMs = 0;
 
   constructor(clock: Clock) {
@@ -55,15 +74,17 @@ export class WorkerTicker implements Ticker {
   }
 
   add(tick: Tick): () => void {
-    // The emptiest slot; ticks are wrapped so that the same function can be added twice.
-    const slot = this.#slots.reduce((best, each) => (each.size < best.size ? each : best));
+    const slot = this.#chooseSlot();
+    // Wrapped so that the same function can be added twice.
     const entry: Tick = (dueAt) => tick(dueAt);
     slot.add(entry);
     this.#count += 1;
     if (!this.#worker) this.#startWorker();
+    this.#tellOccupied();
     return () => {
       if (!slot.delete(entry)) return;
       this.#count -= 1;
+      this.#tellOccupied();
       if (this.#count === 0) void this.#stopWorker();
     };
   }
@@ -80,16 +101,40 @@ export class WorkerTicker implements Ticker {
     await this.#stopWorker();
   }
 
+  /** One that is in use and has room, or a new one; when all are in use, the emptiest. */
+  #chooseSlot(): Set<Tick> {
+    let best: Set<Tick> | undefined;
+    let fresh: Set<Tick> | undefined;
+    for (let n = 0; n < SLOTS; n++) {
+      const slot = this.#slots[(n * SLOT_STRIDE) % SLOTS] as Set<Tick>;
+      if (slot.size === 0) fresh ??= slot;
+      else if (!best || slot.size < best.size) best = slot;
+    }
+    return best && (best.size < LEGS_A_SLOT || !fresh) ? best : (fresh as Set<Tick>);
+  }
+
+  #tellOccupied(): void {
+    if (!this.#cell) return;
+    const occupied = this.#slots.reduce((bits, slot, n) => (slot.size > 0 ? bits | (1 << n) : bits), 0);
+    Atomics.store(this.#cell, OCCUPIED, occupied);
+    Atomics.notify(this.#cell, OCCUPIED);
+  }
+
   #startWorker(): void {
-    const cell = new Int32Array(new SharedArrayBuffer(8));
-    const worker = new Worker(WORKER, { eval: true, workerData: { cell: cell.buffer } });
+    const cell = new Int32Array(new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT));
+    // On the clock that all threads share; performance.now() begins at another moment in each.
+    const [seconds, nanoseconds] = process.hrtime();
+    const startAt = seconds * 1000 + nanoseconds / 1e6 + 1;
+    const worker = new Worker(WORKER, { eval: true, workerData: { cell: cell.buffer, startAt } });
     worker.unref();
     worker.on('message', () => {
-      Atomics.store(cell, 1, 0);
+      Atomics.store(cell, IN_FLIGHT, 0);
       if (this.#worker === worker) this.#advance();
     });
     this.#cell = cell;
     this.#worker = worker;
+    this.#slot = 0;
+    this.#ticking = false;
     this.#nextSlotAt = this.#clock.now() + 1;
   }
 
@@ -99,19 +144,21 @@ export class WorkerTicker implements Ticker {
     this.#worker = undefined;
     this.#cell = undefined;
     if (!worker || !cell) return;
-    Atomics.store(cell, 0, 1);
-    Atomics.notify(cell, 0);
+    Atomics.store(cell, END, 1);
+    Atomics.store(cell, OCCUPIED, ~0);
+    Atomics.notify(cell, OCCUPIED);
     await worker.terminate();
   }
 
   #advance(): void {
     const now = this.#clock.now();
-    if (now - this.#nextSlotAt > MAX_CATCH_UP_MS) {
-      this.#worstLatenessMs = Math.max(this.#worstLatenessMs, now - this.#nextSlotAt);
+    if (now - this.#nextSlotAt > MAX_CATCH_UP_MS || !this.#ticking) {
+      if (this.#ticking) this.#worstLatenessMs = Math.max(this.#worstLatenessMs, now - this.#nextSlotAt);
+      this.#ticking = true;
       // Skip whole frames, so that each leg keeps its place in the beat.
-      this.#nextSlotAt += Math.floor((now - this.#nextSlotAt) / FRAME_MS) * FRAME_MS;
+      this.#nextSlotAt += Math.max(0, Math.floor((now - this.#nextSlotAt) / FRAME_MS)) * FRAME_MS;
     }
-    while (this.#nextSlotAt <= now) {
+    while (this.#nextSlotAt <= now + EARLY_MS) {
       const dueAt = this.#nextSlotAt;
       const slot = this.#slots[this.#slot];
       this.#slot = (this.#slot + 1) % SLOTS;
