@@ -58,6 +58,8 @@ export class PhoneCall {
   #over = false;
   #decided = false;
   #acksToSuppress = 0;
+  /** Numbers of INVITEs that left the offer to the other side. */
+  readonly #unoffered = new Set<number>();
   #sdpVersion = 1;
   #repeats: NodeJS.Timeout | undefined;
 
@@ -95,6 +97,7 @@ export class PhoneCall {
     const { options } = this.#beginning;
     const sdp = options.sdp ?? this.sdp(options.offer);
     const body = sdp === 'none' ? '' : sdp;
+    if (!body) this.#unoffered.add(this.#dialog.cseq);
     const text = this.#dialog.request('INVITE', { branch: this.#inviteBranch, headers: options.headers, body });
     this.#line.request(text, this.#dialog.destination);
   }
@@ -149,6 +152,7 @@ export class PhoneCall {
   /** Any request inside the dialog; resolves with its final response. A re-INVITE is acknowledged by itself. */
   request(method: string, options: InDialog = {}): Promise<SipMessage> {
     this.#dialog.cseq += 1;
+    if (method === 'INVITE' && !options.body) this.#unoffered.add(this.#dialog.cseq);
     const text = this.#dialog.request(method, { headers: options.headers, body: options.body, contentType: options.contentType });
     return this.#line.request(text, this.#dialog.destination).final(options.deadlineMs ?? ANSWER_DEADLINE_MS);
   }
@@ -246,11 +250,10 @@ export class PhoneCall {
     if (this.#beginning.role === 'caller' && (this.#beginning.options.talk ?? true)) this.#talk();
   }
 
-  /** Our description in the ACK, when the 200 to a first INVITE held the offer. */
+  /** Our description in the ACK, when the 200 holds the offer. */
   #lateAnswer({ cseq }: SipMessage): string {
-    if (this.#beginning.role !== 'caller') return '';
-    const { sdp, offer, lateAnswer = true } = this.#beginning.options;
-    return sdp === 'none' && lateAnswer && cseq.number === 1 ? this.sdp(offer) : '';
+    const options = this.#beginning.role === 'caller' ? this.#beginning.options : {};
+    return this.#unoffered.has(cseq.number) && (options.lateAnswer ?? true) ? this.sdp(options.offer) : '';
   }
 
   #learnMedia(sdp: string): void {
