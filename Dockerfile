@@ -23,7 +23,7 @@ RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data
 # RTP (16384-32767/udp) is not listed: `docker run -P` would publish 16384 ports. Use --network host, or a small --rtp-ports range.
-EXPOSE 5060/udp 3478/udp 8080/tcp
+EXPOSE 5060/udp 3478/udp 3478/tcp 8080/tcp
 # The first SIGTERM drains: give it time (docker stop --time, stop_grace_period), at least --drain seconds.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
