@@ -53,7 +53,7 @@ export function formatSource({ source }: InboundCall): string {
 }
 
 /** The record of an INVITE that was turned away at the door, because all lines were taken. */
-export function refusedReport(invite: InboundCall, now: number): CallReport {
+export function refusedReport(invite: InboundCall, now: number, detail: string): CallReport {
   return {
     callId: makeCallId(),
     sipCallId: invite.sipCallId,
@@ -67,7 +67,7 @@ export function refusedReport(invite: InboundCall, now: number): CallReport {
     durationMs: 0,
     cause: 'rejected',
     sipStatus: 503,
-    detail: 'all lines are busy',
+    detail,
     setup: {},
     media: undefined,
     session: undefined,

@@ -110,6 +110,16 @@ export class PhoneCall {
     else this.#refuse(cause === 'shutdown' ? 'overloaded' : 'unavailable', `ended before it was answered: ${cause}`);
   }
 
+  /** Has the caller proved to be where the INVITE came from? Only an ACK does, or another request of the dialog. */
+  get isProven(): boolean {
+    return this.#setup.acknowledgedMs !== undefined;
+  }
+
+  /** Where the INVITE really came from. */
+  get sourceAddress(): string {
+    return this.#invite.source.address;
+  }
+
   snapshot(): unknown {
     return {
       id: this.id,

@@ -9,6 +9,13 @@ import { PhoneCall, type PhoneCallDeps } from './phone-call.ts';
 /** What a refused caller is told to wait before another try: calls end at about this pace when full. */
 const RETRY_AFTER_S = 5;
 
+/**
+ * Share of the lines that calls from one address may hold before they are acknowledged. Anybody can send INVITEs and never an ACK, and each
+ * holds a line for 32 s; a PBX that starts anew with all its calls at once still gets half of them.
+ */
+const UNPROVEN_SHARE = 0.5;
+const LEAST_UNPROVEN = 4;
+
 /** At a forced end, how long a BYE may stay unanswered before we leave. */
 const GOODBYE_MS = 1500;
 
@@ -70,12 +77,24 @@ export class Switchboard {
     return [...this.#calls].map((call) => call.snapshot());
   }
 
+  /** Why there is no line for this call; undefined when there is one. */
+  #refusal({ source }: InboundCall): string | undefined {
+    const { maxCalls } = this.#options;
+    if (this.#calls.size >= maxCalls) return 'all lines are busy';
+    const most = Math.max(LEAST_UNPROVEN, Math.ceil(maxCalls * UNPROVEN_SHARE));
+    if (this.#calls.size < most) return undefined;
+    let unproven = 0;
+    for (const call of this.#calls) if (!call.isProven && call.sourceAddress === source.address) unproven += 1;
+    return unproven < most ? undefined : 'too many unacknowledged calls from this address';
+  }
+
   #accept(invite: InboundCall): void {
-    if (this.#calls.size >= this.#options.maxCalls) {
-      this.#log.warn({ calls: this.#calls.size, maxCalls: this.#options.maxCalls }, 'call refused, all lines are busy');
+    const refusal = this.#refusal(invite);
+    if (refusal !== undefined) {
+      this.#log.warn({ calls: this.#calls.size, maxCalls: this.#options.maxCalls, reason: refusal }, 'call refused');
       this.#ended.inc({ cause: 'rejected' });
       invite.reject({ status: 503, retryAfterS: RETRY_AFTER_S });
-      this.#deps.onReport(refusedReport(invite, this.#clock.wallclock()));
+      this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), refusal));
       return;
     }
     const call = new PhoneCall(

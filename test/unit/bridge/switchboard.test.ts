@@ -69,8 +69,9 @@ class Bench {
     );
   }
 
-  async dial(): Promise<FakeInvite> {
+  async dial(address?: string): Promise<FakeInvite> {
     const invite = new FakeInvite();
+    if (address !== undefined) Object.assign(invite, { source: { ...invite.source, address } });
     this.invites.push(invite);
     this.engine.onInvite?.(invite);
     await settled();
@@ -108,6 +109,17 @@ describe('the switchboard', () => {
     expect(bench.reports).toEqual([expect.objectContaining({ cause: 'rejected', sipStatus: 503, detail: 'all lines are busy' })]);
     expect(await bench.metric('calls')).toBe(2);
     expect(await bench.metric('calls_ended_total', { cause: 'rejected' })).toBe(1);
+  });
+
+  test('gives half of the lines at the most to calls that one address has not acknowledged', async () => {
+    const bench = new Bench(12);
+    for (let n = 0; n < 6; n++) expect((await bench.dial()).rejections).toEqual([]);
+    expect((await bench.dial()).rejections).toEqual([{ status: 503, retryAfterS: 5 }]);
+    expect(bench.reports.map(({ detail }) => detail)).toEqual(['too many unacknowledged calls from this address']);
+    expect((await bench.dial('192.0.2.11')).rejections).toEqual([]);
+    bench.invites[0]?.call.ack();
+    expect((await bench.dial()).rejections).toEqual([]);
+    expect((await bench.dial()).rejections).toHaveLength(1);
   });
 
   test('counts a call until it is over, not until it is reported late', async () => {
