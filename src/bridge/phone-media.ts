@@ -1,6 +1,7 @@
 import { createOpusDecoder, createOpusEncoder, type OpusDecoder, type OpusEncoder } from '../audio/opus.ts';
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
+import { type EModelRating, rateSpeech } from '../rtp/e-model.ts';
 import { parseRtp } from '../rtp/packet.ts';
 import type { RtpPorts } from '../rtp/ports.ts';
 import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
@@ -37,6 +38,8 @@ export interface PhoneMediaSnapshot {
   readonly uplink: PhoneUplinkSnapshot;
   readonly downlink: PhoneDownlinkSnapshot;
   readonly rtcp: RtcpSnapshot;
+  /** Of the phone's network alone, each way: from the phone to us, and to the phone as far as it has said what it gets. */
+  readonly rating: { readonly in: EModelRating; readonly out: EModelRating | undefined };
   readonly malformed: number;
   /** Packets that were not sent: before the ACK, on hold, or to an address that never answered. */
   readonly held: number;
@@ -147,12 +150,15 @@ export class PhoneMedia {
   }
 
   snapshot(): PhoneMediaSnapshot {
+    const uplink = this.#uplink.snapshot();
+    const rtcp = this.#rtcp.snapshot();
     return {
       codec: this.#audio.codec,
       source: this.#source.snapshot(),
-      uplink: this.#uplink.snapshot(),
+      uplink,
       downlink: this.#downlink.snapshot(),
-      rtcp: this.#rtcp.snapshot(),
+      rtcp,
+      rating: { in: rateUplink(uplink, rtcp), out: rateDownlink(rtcp, this.#audio.ptimeMs) },
       malformed: this.#malformed,
       held: this.#held,
     };
@@ -235,6 +241,19 @@ export class PhoneMedia {
     }
     this.#lookTimer = clock.setTimer(LOOK_MS, () => this.#look());
   }
+}
+
+/** Half a round trip, a packet, and what arrives late. */
+function rateUplink({ account, packetMs }: PhoneUplinkSnapshot, { received, rttMs = 0 }: RtcpSnapshot): EModelRating {
+  const { lossPercent, burstRatio } = account;
+  return rateSpeech({ oneWayDelayMs: rttMs / 2 + packetMs + received.jitterMs, lossPercent, burstRatio });
+}
+
+/** The phone says how much it lost, and nothing of how it was spread. */
+function rateDownlink({ remote, sent, rttMs = 0 }: RtcpSnapshot, packetMs: number): EModelRating | undefined {
+  if (!remote || sent.packets === 0) return undefined;
+  const lossPercent = Math.max(0, Math.min(100, (100 * remote.lost) / sent.packets));
+  return rateSpeech({ oneWayDelayMs: rttMs / 2 + packetMs + remote.jitterMs, lossPercent });
 }
 
 interface Coders {

@@ -34,6 +34,8 @@ export interface PhoneUplinkSnapshot {
   readonly reorder: ReorderSnapshot;
   /** Where every packet went. */
   readonly account: StreamAccountSnapshot;
+  /** What the last packet of audio held. */
+  readonly packetMs: number;
   /** Of 20 ms, to the inner leg. */
   readonly frames: number;
   readonly digits: number;
@@ -129,7 +131,13 @@ export class PhoneUplink {
 
   snapshot(): PhoneUplinkSnapshot {
     const reorder = this.#reorder.snapshot();
-    return { reorder, account: this.#account.snapshot(reorder), frames: this.#frames, digits: this.#digits };
+    return {
+      reorder,
+      account: this.#account.snapshot(reorder),
+      packetMs: (this.#lastTicks * 1000) / CLOCK_HZ,
+      frames: this.#frames,
+      digits: this.#digits,
+    };
   }
 
   get #samplesPerTick(): number {
