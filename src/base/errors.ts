@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'ERR_NO_PORT'
   | 'ERR_INVALID_STATE'
   | 'ERR_NOT_FOUND'
+  | 'ERR_FORBIDDEN'
   | 'ERR_OVERLOADED'
   | 'ERR_NO_COMMON_CODEC'
   | 'ERR_BAD_OFFER'

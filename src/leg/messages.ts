@@ -47,6 +47,7 @@ const errorCode = words<ErrorCode>({
   ERR_NO_PORT: true,
   ERR_INVALID_STATE: true,
   ERR_NOT_FOUND: true,
+  ERR_FORBIDDEN: true,
   ERR_OVERLOADED: true,
   ERR_NO_COMMON_CODEC: true,
   ERR_BAD_OFFER: true,

@@ -29,7 +29,7 @@ export interface CallServices {
     body?: Body,
   ): SentRequest;
   /** Sends the ACK of a 2xx to our INVITE with this number; once for each copy of the 2xx (RFC 3261 §13.2.2.4). */
-  acknowledge(dialog: Dialog, localAddress: string, cseq: number, body?: Body): void;
+  acknowledge(dialog: Dialog, localAddress: string, cseq: number, body?: Body, headers?: readonly HeaderLine[]): void;
   /** Session timers (RFC 4028): what we ask for, 0 for nothing, and the least we accept. */
   readonly sessionIntervalS: number;
   readonly minSessionS: number;

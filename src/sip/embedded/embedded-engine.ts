@@ -1,13 +1,16 @@
 import type { Clock } from '../../base/clock.ts';
+import { GatewayError } from '../../base/errors.ts';
 import { announcedAddress } from '../../base/local-address.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import { connectTcp, listenTcp, type StreamListener } from '../../base/tcp.ts';
 import { bindUdp, type DatagramSocket } from '../../base/udp.ts';
-import type { InboundCall, SipEngine, SipListener, SipSource } from '../engine.ts';
+import type { DialOptions, InboundCall, OutboundCall, SipEngine, SipListener, SipSource } from '../engine.ts';
+import { TrunkBook } from '../trunk-book.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
 import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
+import { OutboundCalls } from './outbound-calls.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
 import { TcpTransport } from './tcp-transport.ts';
@@ -20,6 +23,8 @@ export interface EmbeddedEngineDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** What may be dialled. Without it nothing may. */
+  readonly trunks?: TrunkBook;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
   /** base/tcp.ts unless a test plays the network. */
@@ -63,6 +68,7 @@ export class EmbeddedEngine implements SipEngine {
   readonly #guard: SourceGuard;
   #onInvite: ((invite: InboundCall) => void) | undefined;
   #agent: UserAgent | undefined;
+  #outbound: OutboundCalls | undefined;
   #transports: Transports | undefined;
   #tcp: TcpTransport | undefined;
 
@@ -104,7 +110,13 @@ export class EmbeddedEngine implements SipEngine {
       localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
     });
     this.#agent.onInvite = this.#onInvite;
+    this.#outbound = new OutboundCalls(this.#agent, this.#deps.trunks ?? new TrunkBook(clock, []));
     return this.#transports.listeners;
+  }
+
+  dial(options: DialOptions): OutboundCall {
+    if (!this.#outbound) throw new GatewayError('ERR_INVALID_STATE', 'the engine does not run');
+    return this.#outbound.dial(options);
   }
 
   drain(): void {
@@ -112,11 +124,13 @@ export class EmbeddedEngine implements SipEngine {
   }
 
   async stop(): Promise<void> {
+    this.#outbound?.stop();
     this.#transports?.close();
     this.#agent?.stop();
     this.#transports = undefined;
     this.#tcp = undefined;
     this.#agent = undefined;
+    this.#outbound = undefined;
   }
 
   /** One message must never take the other calls with it, whatever it finds broken behind it. */

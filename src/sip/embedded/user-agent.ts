@@ -4,13 +4,14 @@ import { randomText } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { InboundCall, SipSource } from '../engine.ts';
 import { type Refused, refuse } from './admission.ts';
-import type { CallServices, DialogHolder, SentRequest } from './call-services.ts';
+import type { DialogHolder, SentRequest } from './call-services.ts';
 import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
 import { type Dialog, dialogKey } from './dialog.ts';
-import type { Flow } from './flow.ts';
+import type { Flow, Hop } from './flow.ts';
 import { InboundInvite } from './inbound-invite.ts';
 import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
 import type { SipRequest, SipResponse } from './message.ts';
+import type { OutboundServices, OutboundWay } from './outbound-services.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { splitElements } from './text.ts';
 import { type ClientEvents, type ServerTransaction, Transactions } from './transactions.ts';
@@ -43,7 +44,7 @@ const ID_CHARACTERS = 22;
  * they belong to, and answers by itself whatever needs no decision. What it refuses without a call is answered statelessly
  * (§8.2.7): one response a request, and nothing remembered.
  */
-export class UserAgent implements CallServices {
+export class UserAgent implements OutboundServices {
   readonly clock: Clock;
   readonly log: Logger;
   onInvite: ((invite: InboundCall) => void) | undefined;
@@ -68,6 +69,14 @@ export class UserAgent implements CallServices {
     this.#transports = transports;
     this.#options = options;
     this.#transactions = new Transactions({ clock }, { limit: options.maxTransactions });
+  }
+
+  get userAgent(): string {
+    return this.#options.userAgent;
+  }
+
+  get takesNoCalls(): boolean {
+    return this.#draining || this.#transactions.full;
   }
 
   get sessionIntervalS(): number {
@@ -261,10 +270,25 @@ export class UserAgent implements CallServices {
     return { cseq, forget: () => sent.forget() };
   }
 
-  acknowledge(dialog: Dialog, localAddress: string, cseq: number, body?: Body): void {
+  acknowledge(dialog: Dialog, localAddress: string, cseq: number, body?: Body, headers: readonly HeaderLine[] = []): void {
     const flow = this.#transports.flowTo(dialog.nextHop());
     const via = this.#via(flow, localAddress, `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`);
-    flow.send(dialog.writeRequest({ method: 'ACK', via, cseq, body }));
+    flow.send(dialog.writeRequest({ method: 'ACK', via, cseq, headers, body }));
+  }
+
+  way(hop: Hop, localAddress: string): OutboundWay {
+    const flow = this.#transports.flowTo(hop);
+    const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
+    return {
+      flow,
+      via: this.#via(flow, localAddress, branch),
+      send: (method, message, events, acknowledge) =>
+        this.#transactions.send({ method, branch, message, flow, ...(acknowledge ? { acknowledge } : {}) }, events),
+    };
+  }
+
+  localAddressFor(remote: string): string {
+    return this.#options.localAddressFor(remote);
   }
 
   #via(flow: Flow, localAddress: string, branch: string): string {

@@ -2,7 +2,7 @@ import type { Endpoint } from '../../../src/base/addresses.ts';
 import { createLog } from '../../../src/base/log.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
 import type { DatagramSocket } from '../../../src/base/udp.ts';
-import { EmbeddedEngine, type EmbeddedEngineOptions } from '../../../src/sip/embedded/embedded-engine.ts';
+import { EmbeddedEngine, type EmbeddedEngineDeps, type EmbeddedEngineOptions } from '../../../src/sip/embedded/embedded-engine.ts';
 import type { InboundCall } from '../../../src/sip/engine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeListener, FakeStream } from './fake-stream.ts';
@@ -19,6 +19,9 @@ export interface Sent {
   readonly what: string;
 }
 
+/** What a test gives the engine besides clock, log, metrics and sockets. */
+type MoreDeps = (clock: FakeClock) => Partial<EmbeddedEngineDeps>;
+
 /** The engine on a fake clock and a socket that is a list: what arrives is handed in, what is sent is kept. */
 export class EngineUnderTest {
   readonly clock = new FakeClock();
@@ -33,11 +36,12 @@ export class EngineUnderTest {
   #socket: DatagramSocket | undefined;
   #listener: FakeListener | undefined;
 
-  constructor(options: Partial<EmbeddedEngineOptions> = {}) {
+  constructor(options: Partial<EmbeddedEngineOptions> = {}, more: MoreDeps = () => ({})) {
     const deps = {
       clock: this.clock,
       log: createLog('error', { write: (line) => void this.faults.push(line) }),
       metrics: this.metrics,
+      ...more(this.clock),
       bind: async (at: Endpoint) => this.#open(at),
       listen: async (at: Endpoint) => {
         this.#listener = new FakeListener(at);
@@ -53,8 +57,8 @@ export class EngineUnderTest {
     this.engine.onInvite = (invite) => void this.invites.push(invite);
   }
 
-  static async start(options: Partial<EmbeddedEngineOptions> = {}): Promise<EngineUnderTest> {
-    const test = new EngineUnderTest(options);
+  static async start(options: Partial<EmbeddedEngineOptions> = {}, more?: MoreDeps): Promise<EngineUnderTest> {
+    const test = new EngineUnderTest(options, more);
     await test.engine.start();
     return test;
   }

@@ -1,0 +1,100 @@
+import { GatewayError } from '../../base/errors.ts';
+import type { DialOptions, OutboundCall } from '../engine.ts';
+import type { TrunkRefusal } from '../trunk.ts';
+import type { TrunkBook } from '../trunk-book.ts';
+import { OutboundInvite } from './outbound-invite.ts';
+import type { OutboundServices } from './outbound-services.ts';
+import { encodeText, isToken } from './text.ts';
+import type { HeaderLine } from './write-response.ts';
+
+/** Longer than any phone rings before a mailbox takes the call. */
+const RING_MS = 60_000;
+/** Proxies give up after three minutes; what rings for five is a mistake. */
+const LONGEST_RING_MS = 300_000;
+
+const MAX_HEADERS = 20;
+const MAX_HEADER_CHARACTERS = 1024;
+
+/** Besides `X-…`: what says something about a call and steers no message. */
+const HEADERS: readonly string[] = [
+  'subject',
+  'user-to-user',
+  'history-info',
+  'diversion',
+  'referred-by',
+  'replaces',
+  'privacy',
+  'p-asserted-identity',
+];
+
+/** All calls that this engine has placed. */
+export class OutboundCalls {
+  readonly #services: OutboundServices;
+  readonly #book: TrunkBook;
+  readonly #calls = new Set<OutboundInvite>();
+
+  constructor(services: OutboundServices, book: TrunkBook) {
+    this.#services = services;
+    this.#book = book;
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  /** @throws GatewayError as SipEngine.dial() */
+  dial(options: DialOptions): OutboundCall {
+    if (this.#services.takesNoCalls) throw new GatewayError('ERR_OVERLOADED', 'this process takes no calls');
+    const from = options.from ?? this.#book.find(options.trunk)?.username ?? 'ringdown';
+    const headers = (options.headers ?? []).map(headerLine);
+    if (!/^\+?[A-Za-z0-9_.!~*-]{1,64}$/.test(from)) throw new GatewayError('ERR_NOT_FOUND', 'from must be a number or a name');
+    if (headers.length > MAX_HEADERS) throw new GatewayError('ERR_NOT_FOUND', `more than ${MAX_HEADERS} headers`);
+    const admission = this.#book.admitOutbound(options.trunk, options.destination);
+    if ('refusal' in admission) throw new GatewayError(errorOf(admission.refusal), admission.detail);
+    try {
+      const call: OutboundInvite = new OutboundInvite(this.#services, {
+        admission,
+        offer: options.offer,
+        from,
+        headers,
+        ringTimeoutMs: Math.min(options.ringTimeoutMs ?? RING_MS, LONGEST_RING_MS),
+        onGone: () => this.#calls.delete(call),
+      });
+      this.#calls.add(call);
+      this.#services.clock.setTimer(0, () => call.start()); // so that nothing is called back before dial() has returned
+      return call;
+    } catch (thrown) {
+      admission.lease.release();
+      throw thrown;
+    }
+  }
+
+  /** The engine stops. */
+  stop(): void {
+    for (const call of this.#calls) call.abandon();
+    this.#calls.clear();
+  }
+}
+
+function headerLine([name, value]: readonly [string, string]): HeaderLine {
+  const lower = name.toLowerCase();
+  if (!isToken(name) || !(lower.startsWith('x-') || HEADERS.includes(lower))) {
+    throw new GatewayError('ERR_FORBIDDEN', `a call may not set the header ${name.slice(0, 64)}`);
+  }
+  if (value.length > MAX_HEADER_CHARACTERS || /[\r\n\0]/.test(value))
+    throw new GatewayError('ERR_FORBIDDEN', `the header ${name} does not fit`);
+  return [name, encodeText(value)];
+}
+
+function errorOf(refusal: TrunkRefusal): 'ERR_NOT_FOUND' | 'ERR_FORBIDDEN' | 'ERR_OVERLOADED' {
+  switch (refusal) {
+    case 'no_such_trunk':
+    case 'bad_destination':
+      return 'ERR_NOT_FOUND';
+    case 'cap_concurrent':
+    case 'cap_per_second':
+      return 'ERR_OVERLOADED';
+    default:
+      return 'ERR_FORBIDDEN';
+  }
+}

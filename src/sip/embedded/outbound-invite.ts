@@ -1,0 +1,372 @@
+import type { Endpoint } from '../../base/addresses.ts';
+import type { Timer } from '../../base/clock.ts';
+import { Driver } from '../../base/driver.ts';
+import { randomText } from '../../base/ids.ts';
+import type { Call, DialFailure, DialProgress, OutboundCall } from '../engine.ts';
+import { hangupReason } from '../sip-status.ts';
+import type { OutboundAdmission } from '../trunk-book.ts';
+import type { Destination } from '../trunk-destination.ts';
+import { sessionDescription } from './admission.ts';
+import type { CallServices } from './call-services.ts';
+import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
+import { Dialog } from './dialog.ts';
+import { DialogCall } from './dialog-call.ts';
+import type { SipResponse } from './message.ts';
+import { parseNameAddress } from './name-address.ts';
+import { isChallenge, OutboundCredentials, withCredentials } from './outbound-credentials.ts';
+import { EarlyDialog } from './outbound-early.ts';
+import { failureOf } from './outbound-failure.ts';
+import { OutboundMachine, type OutboundOutput } from './outbound-machine.ts';
+import { type OutboundHead, type OutboundLine, writeOutbound, writeRefusalAck } from './outbound-request.ts';
+import type { OutboundServices, OutboundWay } from './outbound-services.ts';
+import { OutboundTargets } from './outbound-targets.ts';
+import { agreedByPeer, readMinSe } from './session-expires.ts';
+import { uriHost } from './uri.ts';
+import type { HeaderLine } from './write-response.ts';
+
+export interface OutboundInviteOptions {
+  readonly admission: OutboundAdmission;
+  readonly offer: (localAddress: string) => string;
+  /** User part of From. */
+  readonly from: string;
+  readonly headers: readonly HeaderLine[];
+  readonly ringTimeoutMs: number;
+  /** Nothing of the call is left. Once. */
+  readonly onGone: () => void;
+}
+
+/** Branches of one call that are kept apart; a forking proxy asks a handful of phones. */
+const MAX_BRANCHES = 16;
+
+/** A session interval that is raised by one proxy after another ends here (RFC 4028 §7.3). */
+const MAX_RAISES = 3;
+
+/** One INVITE of the call. */
+interface Attempt extends OutboundLine {
+  readonly way: OutboundWay;
+  readonly endpoint: Endpoint;
+  readonly credentials: readonly HeaderLine[];
+  /** Ends its transaction. */
+  forget: () => void;
+}
+
+/** A call that we place: its INVITEs, its branches, and the dialog that one of them becomes (RFC 3261 §13.2). */
+export class OutboundInvite implements OutboundCall {
+  readonly sipCallId = randomText(22);
+  readonly requestUri: string;
+  readonly localAddress: string;
+  readonly remote: Endpoint;
+  onProgress: ((progress: DialProgress) => void) | undefined;
+  onAnswered: ((call: Call, answer: string) => void) | undefined;
+  onFailed: ((failure: DialFailure) => void) | undefined;
+  onDurationCap: (() => void) | undefined;
+  readonly #services: OutboundServices;
+  /** With the trunk's credentials. */
+  readonly #inDialog: CallServices;
+  readonly #options: OutboundInviteOptions;
+  readonly #credentials: OutboundCredentials;
+  readonly #targets: OutboundTargets;
+  readonly #localTag = randomText(22);
+  readonly #head: OutboundHead;
+  readonly #offer: string;
+  readonly #machine = new OutboundMachine();
+  readonly #driver: Driver<OutboundOutput>;
+  readonly #branches = new Map<string, EarlyDialog>();
+  /** Dialogs that were answered, by tag: a repeated 2xx gets its ACK again, and no second BYE. */
+  readonly #answered = new Map<string, Dialog>();
+  #target: Destination;
+  #attempt: Attempt | undefined;
+  #cseq = 0;
+  #minSeS: number;
+  #raises = 0;
+  #success: SipResponse | undefined;
+  #failure: DialFailure | undefined;
+  #durationTimer: Timer | undefined;
+  #gone = false;
+  #abandoned = false;
+
+  constructor(services: OutboundServices, options: OutboundInviteOptions) {
+    const { trunk, destination } = options.admission;
+    this.#services = services;
+    this.#options = options;
+    this.#credentials = new OutboundCredentials(trunk);
+    this.#inDialog = withCredentials(services, this.#credentials);
+    this.#targets = new OutboundTargets(trunk, destination);
+    this.#target = destination;
+    this.remote = destination.endpoint;
+    this.localAddress = services.localAddressFor(this.remote.address);
+    this.requestUri = destination.uri;
+    this.#head = {
+      // Who has an account at the trunk is known there by its name, who has none by where it stands.
+      from: `<sip:${options.from}@${uriHost(trunk.username === undefined ? this.localAddress : trunk.peer.address)}>;tag=${this.#localTag}`,
+      to: `<${destination.uri}>`,
+      callId: this.sipCallId,
+    };
+    this.#offer = options.offer(this.localAddress);
+    this.#minSeS = services.minSessionS;
+    this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
+  }
+
+  /** Sends the first INVITE. Once. */
+  start(): void {
+    if (this.#abandoned) return;
+    if (this.#machine.unwanted) {
+      this.#driver.run((now) => this.#machine.handle(now, 'timed_out')); // given up before it was sent
+      return;
+    }
+    this.#driver.run((now) => this.#machine.start(now, this.#options.ringTimeoutMs));
+    this.#send();
+  }
+
+  cancel(): void {
+    this.#driver.run((now) => this.#machine.handle(now, 'cancel'));
+  }
+
+  /** The engine stops: no timer may run on, nothing is sent. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#driver.stop();
+    this.#durationTimer?.cancel();
+  }
+
+  #send(): void {
+    const { uri, endpoint } = this.#target;
+    const { trunk } = this.#options.admission;
+    const way = this.#services.way({ ...endpoint, transport: trunk.transport }, this.localAddress);
+    this.#cseq += 1;
+    const line: OutboundLine = { uri, via: way.via, cseq: this.#cseq };
+    const credentials = this.#credentials.lines('INVITE', uri, endpoint);
+    const message = writeOutbound('INVITE', this.#head, line, [...this.#lines(), ...credentials], {
+      type: ACCEPTED_TYPE,
+      text: this.#offer,
+    });
+    const attempt: Attempt = { ...line, way, endpoint, credentials, forget: () => undefined };
+    this.#attempt = attempt;
+    const sent = way.send(
+      'INVITE',
+      message,
+      {
+        onResponse: (response) => this.#handleResponse(attempt, response),
+        onTimeout: () => this.#timedOut(attempt),
+      },
+      (response) => writeRefusalAck(this.#head, line, response),
+    );
+    attempt.forget = () => sent.forget();
+  }
+
+  #lines(): HeaderLine[] {
+    const { sessionIntervalS, minSessionS, userAgent } = this.#services;
+    const interval: HeaderLine[] = sessionIntervalS > 0 ? [['Session-Expires', String(Math.max(sessionIntervalS, this.#minSeS))]] : [];
+    const least: HeaderLine[] = sessionIntervalS > 0 && this.#minSeS > minSessionS ? [['Min-SE', String(this.#minSeS)]] : [];
+    return [
+      ['Contact', this.#services.contact(this.localAddress, this.#options.admission.trunk.transport)],
+      ...[ALLOW, SUPPORTED, ACCEPT],
+      ...interval,
+      ...least,
+      ...this.#options.headers,
+      ['User-Agent', userAgent],
+    ];
+  }
+
+  #timedOut(attempt: Attempt): void {
+    if (attempt === this.#attempt) this.#driver.run((now) => this.#machine.handle(now, 'timed_out'));
+  }
+
+  #handleResponse(attempt: Attempt, response: SipResponse): void {
+    const { status } = response;
+    if (status >= 200 && status < 300) this.#handleSuccess(attempt, response);
+    else if (attempt !== this.#attempt)
+      return; // of an INVITE that another has taken the place of
+    else if (status < 200) this.#handleProvisional(attempt, response);
+    else this.#handleRefusal(attempt, response);
+  }
+
+  #handleProvisional(attempt: Attempt, response: SipResponse): void {
+    const early = response.status > 100 ? this.#branch(attempt, response) : undefined;
+    const news = response.status > 100 && (early ? early.take(response) : true);
+    this.#driver.run((now) => this.#machine.handle(now, 'provisional'));
+    if (!news || this.#machine.unwanted || this.#machine.state === 'answered') return;
+    this.onProgress?.({ status: response.status, reason: response.reason, sdp: sessionDescription(response) });
+  }
+
+  #handleRefusal(attempt: Attempt, response: SipResponse): void {
+    if (!this.#machine.unwanted && this.#triesAgain(attempt, response)) {
+      this.#closeBranches();
+      this.#driver.run((now) => this.#machine.handle(now, 'again'));
+      this.#send();
+      return;
+    }
+    this.#failure = failureOf(response.status, response.reason, response.headers);
+    this.#driver.run((now) => this.#machine.handle(now, 'failure'));
+  }
+
+  #triesAgain({ endpoint }: Attempt, response: SipResponse): boolean {
+    const { status, headers } = response;
+    if (isChallenge(status)) return this.#credentials.challenged(response, endpoint);
+    if (status === 422) {
+      const wanted = readMinSe(headers, this.#services.minSessionS);
+      this.#raises += 1;
+      if (this.#raises > MAX_RAISES || wanted <= this.#minSeS) return false;
+      this.#minSeS = wanted;
+      return true;
+    }
+    // A redirection says where else to try; a busy target of it leaves the others (RFC 3261 §8.1.3.4).
+    if (status < 400) this.#targets.redirected(headers);
+    const next = status < 600 ? this.#targets.next() : undefined;
+    if (next) this.#target = next;
+    return next !== undefined;
+  }
+
+  #handleSuccess(attempt: Attempt, response: SipResponse): void {
+    const tag = tagOf(response) ?? '';
+    const known = this.#answered.get(tag);
+    if (known) {
+      this.#acknowledge(known, attempt); // the ACK was lost
+      return;
+    }
+    if (this.#answered.size >= MAX_BRANCHES) return;
+    const dialog = this.#branches.get(tag)?.dialog ?? this.#makeDialog(attempt, response);
+    dialog.refreshTargetBy(response.headers);
+    this.#answered.set(tag, dialog);
+    const { state } = this.#machine;
+    if (attempt !== this.#attempt || state === 'answered' || state === 'failed') {
+      this.#acknowledge(dialog, attempt); // a second branch, or one that comes too late
+      this.#hangUp(dialog);
+      return;
+    }
+    this.#success = response;
+    this.#driver.run((now) => this.#machine.handle(now, 'success'));
+  }
+
+  #carryOut(output: OutboundOutput): void {
+    switch (output.type) {
+      case 'send_cancel':
+        this.#sendCancel();
+        return;
+      case 'answer':
+        this.#answer();
+        return;
+      case 'withdraw':
+        this.#withdraw();
+        return;
+      case 'forget':
+        this.#attempt?.forget();
+        return;
+      case 'fail':
+        this.#fail(output.why);
+    }
+  }
+
+  #sendCancel(): void {
+    const attempt = this.#attempt;
+    if (!attempt) return;
+    const nothing = (): void => undefined; // what counts is the answer to the INVITE
+    const message = writeOutbound('CANCEL', this.#head, attempt, [['User-Agent', this.#services.userAgent]]);
+    attempt.way.send('CANCEL', message, { onResponse: nothing, onTimeout: nothing });
+  }
+
+  #answer(): void {
+    const attempt = this.#attempt;
+    const success = this.#success;
+    const tag = success && tagOf(success);
+    const dialog = this.#answered.get(tag ?? '');
+    if (!attempt || !success || !dialog) return;
+    const answer = sessionDescription(success) ?? this.#branches.get(tag ?? '')?.sdp;
+    this.#credentials.accepted();
+    this.#acknowledge(dialog, attempt);
+    this.#closeBranches();
+    if (answer === undefined) {
+      this.#hangUp(dialog);
+      this.#failed({ cause: 'no_common_codec', status: success.status, reason: 'answered without a session description' });
+      return;
+    }
+    const call = this.#makeCall(dialog, success);
+    this.onAnswered?.(call, answer);
+  }
+
+  #makeCall(dialog: Dialog, success: SipResponse): DialogCall {
+    const { caps } = this.#options.admission.trunk;
+    const services: CallServices = {
+      ...this.#inDialog,
+      assign: (key, holder) => {
+        this.#services.assign(key, holder);
+        if (key === dialog.key && !holder) this.#over();
+      },
+    };
+    const { headers: peer } = success;
+    const call = new DialogCall(services, { dialog, localAddress: this.localAddress, role: 'caller', localSdp: this.#offer, peer });
+    services.assign(dialog.key, call);
+    call.startSession(agreedByPeer(peer, services.minSessionS));
+    this.#durationTimer = services.clock.setTimer(caps.durationS * 1000, () => {
+      this.onDurationCap?.();
+      call.hangup(hangupReason('duration_cap'));
+    });
+    return call;
+  }
+
+  /** The answer crossed our CANCEL, or came when nobody wanted it any more. */
+  #withdraw(): void {
+    const attempt = this.#attempt;
+    const dialog = this.#answered.get((this.#success && tagOf(this.#success)) ?? '');
+    if (!attempt || !dialog) return;
+    this.#acknowledge(dialog, attempt);
+    this.#hangUp(dialog);
+  }
+
+  #fail(why: Extract<OutboundOutput, { type: 'fail' }>['why']): void {
+    if (why === 'cancelled') this.#failed({ cause: 'cancelled', status: 487, reason: 'Request Terminated' });
+    else if (why === 'no_answer') this.#failed({ cause: 'no_answer', status: 408, reason: 'not answered in time' });
+    else if (why === 'timed_out') this.#failed({ cause: 'unreachable', status: 408, reason: 'no response' });
+    else this.#failed(this.#failure ?? failureOf(500, 'no reason'));
+  }
+
+  #failed(failure: DialFailure): void {
+    this.#closeBranches();
+    this.#over();
+    this.onFailed?.(failure);
+  }
+
+  #over(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#durationTimer?.cancel();
+    this.#options.admission.lease.release();
+    this.#options.onGone();
+  }
+
+  /** The branch a response belongs to; undefined for one without a tag, or when there are too many. */
+  #branch(attempt: Attempt, response: SipResponse): EarlyDialog | undefined {
+    const tag = tagOf(response);
+    if (tag === undefined || this.#machine.state === 'answered' || this.#machine.state === 'failed') return undefined;
+    const known = this.#branches.get(tag);
+    if (known || this.#branches.size >= MAX_BRANCHES) return known;
+    const early = new EarlyDialog(this.#inDialog, this.#makeDialog(attempt, response), this.localAddress);
+    this.#branches.set(tag, early);
+    return early;
+  }
+
+  #closeBranches(): void {
+    for (const early of this.#branches.values()) early.close();
+    this.#branches.clear();
+  }
+
+  #makeDialog({ cseq, uri, way }: Attempt, { headers }: SipResponse): Dialog {
+    const { from, callId } = this.#head;
+    return Dialog.ofResponse({ callId, localTag: this.#localTag, from, cseq, uri, flow: way.flow }, headers);
+  }
+
+  /** With the credentials of its INVITE (RFC 3261 §13.2.2.4), if it goes where they may. */
+  #acknowledge(dialog: Dialog, { cseq, credentials }: Attempt): void {
+    const lines = this.#credentials.mayGoTo(dialog.nextHop()) ? credentials : [];
+    this.#services.acknowledge(dialog, this.localAddress, cseq, undefined, lines);
+  }
+
+  #hangUp(dialog: Dialog): void {
+    const nothing = (): void => undefined;
+    this.#inDialog.request(dialog, this.localAddress, 'BYE', [], { onResponse: nothing, onTimeout: nothing });
+  }
+}
+
+function tagOf({ headers }: SipResponse): string | undefined {
+  return parseNameAddress(headers.first('to') ?? '')?.parameters.get('tag');
+}
