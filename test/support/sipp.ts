@@ -18,7 +18,18 @@ export type SippScenario =
   | 'uac-bye-before-ack'
   | 'uac-late-ack'
   | 'uac-reinvite'
-  | 'uac-refused-codec';
+  | 'uac-refused-codec'
+  | 'uac-nosdp'
+  | 'uac-nosdp-noanswer'
+  | 'uac-reinvite-nosdp'
+  | 'uac-hold-variants'
+  | 'uac-update'
+  | 'uac-reinvite-overlap'
+  | 'uac-prack'
+  | 'uac-session-timer'
+  | 'uac-session-refreshed'
+  | 'uac-session-expired'
+  | 'uac-drop-200-then-cancel';
 
 /** Scenarios that sipp brings along. */
 export type BuiltInScenario = 'uac' | 'uas';
