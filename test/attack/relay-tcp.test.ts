@@ -135,7 +135,7 @@ describe('the TCP side of the relay', () => {
     }
     const lived = strangers.slice(0, 300).map(({ livedMs }) => livedMs);
     console.log(`figures: 300 slow connections, ${Math.max(...held)} at a time, the longest lived ${Math.round(Math.max(...lived))} ms`);
-    expect(Math.max(...lived)).toBeLessThan(MS_TO_FIRST_CHECK + 500);
+    expect(Math.max(...lived)).toBeLessThan(MS_TO_FIRST_CHECK + 1000);
   });
 
   test('two thousand connections of one address are 32 at a time', async () => {
