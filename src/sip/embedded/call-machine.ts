@@ -111,7 +111,7 @@ export class CallMachine implements Machine<CallOutput> {
     this.#handle(answered ? 'ack' : 'no_answer');
   }
 
-  handle(event: 'hangup' | 'bye' | 'bye_done' | 'lost' | 'expired' | 'unsent'): void {
+  handle(event: 'hangup' | 'bye' | 'bye_done' | 'lost' | 'expired' | 'unsent' | 'no_ack'): void {
     this.#handle(event);
   }
 

@@ -189,7 +189,8 @@ export class DialogCall implements Call, DialogHolder {
   #carryOut(output: CallOutput): void {
     switch (output.type) {
       case 'send_success':
-        this.#successFlow?.send(output.message);
+        // Who cannot be sent the 2xx cannot acknowledge it: no need to try for 32 s.
+        this.#successFlow?.send(output.message, () => this.#driver.run(() => this.#machine.handle('no_ack')));
         return;
       case 'acknowledged':
         this.#acknowledged = true;
