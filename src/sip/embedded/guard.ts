@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { sourceOf } from '../../base/addresses.ts';
 
 interface Bucket {
   tokens: number;
@@ -28,7 +28,7 @@ export class SourceGuard {
   /** Takes a token of this source; false when it has none left. */
   admit(address: string, now: number): boolean {
     if (this.#perSecond === 0) return true;
-    const key = sourceKey(address);
+    const key = sourceOf(address);
     const full = this.#perSecond * BURST_S;
     let bucket = this.#buckets.get(key);
     if (bucket) {
@@ -50,17 +50,4 @@ export class SourceGuard {
     const oldest = this.#buckets.keys().next();
     if (!oldest.done) this.#buckets.delete(oldest.value);
   }
-}
-
-/** What counts as one source: an IPv4 address, or an IPv6 /64, since one customer has all of it to send from. */
-export function sourceKey(address: string): string {
-  return isIPv6(address) ? prefix64(address) : address;
-}
-
-function prefix64(address: string): string {
-  const [left = '', right] = address.split('::');
-  const groups = left === '' ? [] : left.split(':');
-  const missing = right === undefined ? 0 : 8 - groups.length - (right === '' ? 0 : right.split(':').length);
-  const all = [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(right ? right.split(':') : [])];
-  return `${all.slice(0, 4).join(':')}::/64`;
 }

@@ -1,9 +1,8 @@
-import { type Endpoint, formatEndpoint } from '../../base/addresses.ts';
+import { type Endpoint, formatEndpoint, sourceOf } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { StreamListener, StreamSocket } from '../../base/tcp.ts';
 import type { SipListener } from '../engine.ts';
 import type { Flow, Transport } from './flow.ts';
-import { sourceKey } from './guard.ts';
 import type { Fault } from './message.ts';
 import { type ConnectionEnd, TcpConnection } from './tcp-connection.ts';
 
@@ -92,7 +91,7 @@ export class TcpTransport implements Transport {
   }
 
   #accept(socket: StreamSocket): void {
-    const source = sourceKey(socket.remote.address);
+    const source = sourceOf(socket.remote.address);
     const ofSource = this.#bySource.get(source) ?? 0;
     if (ofSource >= MAX_PER_SOURCE || this.#accepted.size >= MAX_ACCEPTED) {
       socket.destroy();
@@ -139,7 +138,7 @@ export class TcpTransport implements Transport {
     if (this.#byRemote.get(remote) === connection) this.#byRemote.delete(remote);
     this.#opened.delete(connection);
     if (!this.#accepted.delete(connection)) return;
-    const source = sourceKey(connection.remote.address);
+    const source = sourceOf(connection.remote.address);
     const left = (this.#bySource.get(source) ?? 1) - 1;
     if (left > 0) this.#bySource.set(source, left);
     else this.#bySource.delete(source);
