@@ -13,8 +13,19 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
     base: null,
     redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[redacted]' },
   };
-  return destination ? pino(options, destination) : pino(options);
+  return destination ? pino(options, { write: (line) => void destination.write(escapeControls(line)) }) : pino(options);
 }
+
+/**
+ * JSON escapes C0 controls and leaves what terminals and readers of lines obey as well: DEL and C1 (0x9b begins an escape sequence), the line
+ * separators, and the marks that turn the direction of writing. Text of peers is full of what an attacker likes.
+ * @param json text in which these can only stand inside strings
+ */
+export function escapeControls(json: string): string {
+  return json.replace(UNSAFE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+const UNSAFE = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Keeps the last four digits of a phone number: enough to find a call, not enough to name a person. */
 export function maskNumber(user: string): string {

@@ -1,3 +1,4 @@
+import { escapeControls } from '../base/log.ts';
 import type { EndCause } from '../leg/leg.ts';
 
 /**
@@ -47,8 +48,7 @@ export function formatRecord(record: CallRecord): string {
     codec: clip(record.codec),
     ...record.figures,
   });
-  // JSON escapes C0 controls and leaves DEL and C1, which terminals obey too.
-  return `${line.replace(/[\u007f-\u009f\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
+  return `${escapeControls(line)}\n`;
 }
 
 function clip(text: string | undefined): string | undefined {

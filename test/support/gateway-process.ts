@@ -89,6 +89,11 @@ export class GatewayProcess {
     return this.#child.stdout.all;
   }
 
+  /** Of its present life, as it was written. */
+  get stderr(): readonly string[] {
+    return this.#child.stderr.all;
+  }
+
   get ended(): Promise<ChildEnd> {
     return this.#child.ended;
   }
