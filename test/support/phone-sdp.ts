@@ -1,8 +1,8 @@
 import type { Endpoint } from './endpoint.ts';
 
-export type PhoneCodec = 'PCMU' | 'PCMA' | 'telephone-event';
+export type PhoneCodec = 'PCMU' | 'PCMA' | 'CN' | 'telephone-event';
 
-const TYPES = { PCMU: 0, PCMA: 8 } as const;
+const TYPES = { PCMU: 0, PCMA: 8, CN: 13 } as const;
 
 export interface PhoneSdpOptions {
   /** In order of preference. */
@@ -11,6 +11,8 @@ export interface PhoneSdpOptions {
   /** Payload type of telephone-event; 101 unless given. */
   readonly telephoneEventType?: number;
   readonly version?: number;
+  /** The packets it would like; 20 unless given. */
+  readonly ptimeMs?: number;
   /** Another address or port than the phone's own in c= and m=. */
   readonly media?: Partial<Endpoint>;
   /** More lines at the end of the audio section, without line ends. */
@@ -24,6 +26,7 @@ export function phoneSdp(local: Endpoint, rtcp: Endpoint | undefined, options: P
     telephoneEventType = 101,
     direction = 'sendrecv',
     version = 1,
+    ptimeMs = 20,
     lines = [],
   } = options;
   const types = { ...TYPES, 'telephone-event': telephoneEventType };
@@ -39,7 +42,7 @@ export function phoneSdp(local: Endpoint, rtcp: Endpoint | undefined, options: P
     ...codecs.map((codec) => `a=rtpmap:${types[codec]} ${codec}/8000`),
     ...(codecs.includes('telephone-event') ? [`a=fmtp:${telephoneEventType} 0-15`] : []),
     ...(rtcp && rtcp.port !== local.port + 1 ? [`a=rtcp:${rtcp.port}`] : []),
-    'a=ptime:20',
+    `a=ptime:${ptimeMs}`,
     `a=${direction}`,
     ...lines,
     '',
