@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
@@ -38,6 +38,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 5000;
 /** Health checks, a Prometheus or two and people: a tenth of this. Each connection costs some 10 kB. */
 const MAX_CONNECTIONS = 256;
+/** Of them for any one address: it takes more than one to keep health checks out. */
+const MAX_CONNECTIONS_AN_ADDRESS = 64;
 /** A request of ours has a few hundred bytes of headers. */
 const MAX_HEADER_BYTES = 8192;
 /** How long `stop` waits for answers that are being sent. */
@@ -52,6 +54,8 @@ export class HealthServer {
   readonly #server: Server;
   readonly #requests: Counter<'path' | 'status'>;
   readonly #startedAt: number;
+  /** Connections by the address of the peer; bounded by all that there may be. */
+  readonly #connections = new Map<string, number>();
 
   constructor(deps: HealthServerDeps, options: HealthServerOptions) {
     this.#deps = deps;
@@ -69,6 +73,7 @@ export class HealthServer {
       (request, response) => void this.#serve(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('connection', (socket) => this.#admit(socket));
   }
 
   /**
@@ -101,6 +106,21 @@ export class HealthServer {
     });
   }
 
+  #admit(socket: Socket): void {
+    const { remoteAddress = '' } = socket;
+    const held = this.#connections.get(remoteAddress) ?? 0;
+    if (held >= MAX_CONNECTIONS_AN_ADDRESS) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(remoteAddress, held + 1);
+    socket.once('close', () => {
+      const left = (this.#connections.get(remoteAddress) ?? 1) - 1;
+      if (left > 0) this.#connections.set(remoteAddress, left);
+      else this.#connections.delete(remoteAddress);
+    });
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume(); // a body, if somebody sends one, is read and dropped
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
@@ -128,7 +148,9 @@ export class HealthServer {
       return json(ready ? OK : NOT_READY, reason === undefined ? { ready } : { ready, reason });
     },
     '/metrics': async (request: IncomingMessage) => {
-      const reason = distrust({ peer: request.socket.remoteAddress ?? '', httpVersion: request.httpVersion, headers: request.headers });
+      const { socket, httpVersion, headers, headersDistinct } = request;
+      const hosts = headersDistinct['host']?.length ?? 0;
+      const reason = distrust({ peer: socket.remoteAddress ?? '', httpVersion, headers, hosts });
       if (reason !== undefined)
         return refuse('not_trusted', `metrics are served to programs on this machine only, by http://127.0.0.1: ${reason}`);
       return { status: OK, type: this.#deps.metrics.contentType, body: await this.#deps.metrics.text() };

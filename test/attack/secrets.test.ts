@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AttackedGateway } from '../support/attacked-gateway.ts';
 import { EgressWatch } from '../support/egress-watch.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
-import type { PhoneCall } from '../support/phone-call.ts';
 import { SipPhone } from '../support/sip-phone.ts';
 import { elapse, eventually } from '../support/wait.ts';
 
@@ -34,7 +33,7 @@ describe('a gateway without configuration', () => {
       phone.dial(gateway.sip, { uri: 'sip:agent@attacker.invalid' }),
       phone.dial(gateway.sip, { offer: { media: { address: 'attacker.invalid' } } }),
     ]);
-    const [plain, routed] = calls as [PhoneCall, PhoneCall];
+    const [plain, routed] = calls;
     await Promise.all(calls.map((call) => call.final()));
     await phone.ask('OPTIONS', gateway.sip, { headers: names });
     await Promise.all([plain.media.press('#'), routed.media.press('#')]);

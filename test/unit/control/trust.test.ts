@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Caller, distrust } from '../../../src/control/trust.ts';
 
 function caller(headers: Record<string, string> = {}, rest: Partial<Caller> = {}): Caller {
-  return { peer: '127.0.0.1', httpVersion: '1.1', ...rest, headers: { host: '127.0.0.1:8080', ...headers } };
+  return { peer: '127.0.0.1', httpVersion: '1.1', hosts: 1, ...rest, headers: { host: '127.0.0.1:8080', ...headers } };
 }
 
 describe('a request without a key', () => {
@@ -12,6 +12,10 @@ describe('a request without a key', () => {
 
   test.each(['127.0.0.1', 'localhost', 'LOCALHOST:9', '[::1]:8080', '[::1]', '127.0.0.1:1'])('is trusted for Host %s', (host) => {
     expect(distrust(caller({ host }))).toBeUndefined();
+  });
+
+  test('is not trusted with two Hosts, of which another program may read the other one', () => {
+    expect(distrust(caller({}, { hosts: 2 }))).toContain('several');
   });
 
   test.each(['192.0.2.1', '10.0.0.1', '::ffff:192.0.2.1', '2001:db8::1', ''])('is not trusted from %s', (peer) => {
@@ -32,7 +36,7 @@ describe('a request without a key', () => {
   });
 
   test('is not trusted without a Host or with HTTP/1.0, as old proxies send it', () => {
-    expect(distrust({ peer: '127.0.0.1', httpVersion: '1.1', headers: {} })).toContain('Host');
+    expect(distrust({ peer: '127.0.0.1', httpVersion: '1.1', headers: {}, hosts: 0 })).toContain('Host');
     expect(distrust(caller({}, { httpVersion: '1.0' }))).toContain('HTTP/1.1');
   });
 
