@@ -1,0 +1,82 @@
+import { setTimeout as elapse } from 'node:timers/promises';
+import { short, spread, table } from './figures.mjs';
+import { Gateway } from './gateway.mjs';
+import { Phones } from './phone.mjs';
+import { yardstickMs } from './yardstick.mjs';
+
+const UP = [
+  ['phone → bridge (kernel, wake-up)', 'sent0', 'received'],
+  ['source check, reorder, G.711', 'received', 'encoding'],
+  ['Opus encode', 'encoding', 'encoded'],
+  ['SRTP, hand-over', 'encoded', 'sent'],
+  ['hop to the relay', 'sent', 'relayed'],
+  ['relay → transceiver', 'relayed', 'arrived'],
+  ['SRTP, reorder', 'arrived', 'decoding'],
+  ['Opus decode', 'decoding', 'decoded'],
+  ['session', 'decoded', 'model'],
+  ['**phone → model**', 'sent0', 'model'],
+];
+
+const DOWN = [
+  ['wait for the beat (first frame of a response)', 'said', 'pulled'],
+  ['Opus encode', 'pulled', 'encoded'],
+  ['SRTP, relay, hand-over', 'encoded', 'sent'],
+  ['hop to the bridge', 'sent', 'arrived'],
+  ['SRTP, reorder, Opus decode', 'arrived', 'decoded'],
+  ['G.711, send', 'decoded', 'out'],
+  ['bridge → phone (kernel, wake-up)', 'out', 'heard'],
+  ['beat → phone, every frame', 'pulled', 'heard'],
+  ['**model → phone, first frame of a response**', 'said', 'heard'],
+];
+
+/** Delay that the gateway adds, split by stage, beyond the 20 ms of packetisation. */
+export async function benchDelay({ quick }) {
+  const loads = quick ? [5] : [1, 20, 50];
+  const frames = [];
+  for (const calls of loads) frames.push(await measure(calls, quick));
+  const rows = (stages, way) => stages.map(([name, from, to]) => [name, ...frames.map((each) => spread(between(each[way], from, to)))]);
+  const header = ['stage', ...loads.map((calls) => `${calls} call${calls > 1 ? 's' : ''}`)];
+  return {
+    title: `Added delay (ms, p50 / p95; targets 15 ms p95 to the model, 30 ms p95 to the phone; fixed calculation ${short(yardstickMs())} ms)`,
+    text: `${table(header, rows(UP, 'up'))}\n\n${table(header, rows(DOWN, 'down'))}`,
+  };
+}
+
+function between(frames, from, to) {
+  return frames.filter((frame) => frame[from] !== undefined && frame[to] !== undefined).map((frame) => frame[to] - frame[from]);
+}
+
+async function measure(count, quick) {
+  const gateway = await Gateway.start({ probe: true });
+  const phones = await Phones.open(gateway.sip);
+  const calls = [];
+  const sentAt = new Map();
+  for (let n = 0; n < count; n++) {
+    const call = await phones.call({ onPacket: (sequence, at) => sentAt.set(`${call?.ssrc}/${sequence}`, at) });
+    call.noteSequences = true;
+    calls.push(call);
+    await elapse(37);
+  }
+  // Everybody speaks and hears himself: audio in every frame, both ways.
+  for (const call of calls) call.press('2');
+  await elapse(5000);
+  await gateway.probed();
+  await elapse(quick ? 3000 : 10_000);
+  const steady = await gateway.probed();
+  // Then the menu, again and again, each time at another moment of the beat: the first frame of each response counts.
+  for (const call of calls) call.talk = false;
+  const presses = quick ? 10 : Math.max(20, Math.ceil(400 / count));
+  for (let n = 0; n < presses; n++) {
+    for (const call of calls) setTimeout(() => call.press('0'), Math.random() * 400);
+    await elapse(900);
+  }
+  const responses = await gateway.probed();
+  const heardAt = new Map(
+    calls.flatMap(({ remoteSsrc, sequences, arrivals }) => sequences.map((each, n) => [`${remoteSsrc}/${each}`, arrivals[n]])),
+  );
+  await phones.close();
+  await gateway.stop();
+  const up = steady.up.map((frame) => ({ ...frame, sent0: sentAt.get(`${frame.ssrc}/${frame.sequence}`) }));
+  const all = [...steady.down.map((frame) => ({ ...frame, said: undefined })), ...responses.down.filter(({ said }) => said !== undefined)];
+  return { up, down: all.map((frame) => ({ ...frame, heard: heardAt.get(`${frame.ssrc}/${frame.sequence}`) })) };
+}

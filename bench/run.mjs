@@ -1,0 +1,32 @@
+// Runs the benchmarks named on the command line, or all: `npm run bench -- cost micro`. `--quick` makes them short, for a look.
+import { cpus } from 'node:os';
+import { short } from './figures.mjs';
+import { yardstickMs } from './yardstick.mjs';
+
+const BENCHES = {
+  'set-up': async () => (await import('./set-up.mjs')).benchSetUp,
+  delay: async () => (await import('./delay.mjs')).benchDelay,
+  cost: async () => (await import('./cost.mjs')).benchCost,
+  transceiver: async () => (await import('./transceiver.mjs')).benchTransceiver,
+  relay: async () => (await import('./relay.mjs')).benchRelay,
+  dtls: async () => (await import('./dtls.mjs')).benchDtls,
+  srtp: async () => (await import('./srtp.mjs')).benchSrtp,
+  micro: async () => (await import('./micro.mjs')).benchMicro,
+  sip: async () => (await import('./sip.mjs')).benchSip,
+};
+
+const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const options = { quick: process.argv.includes('--quick') };
+const unknown = names.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  console.error(`no benchmark is called ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+
+console.log(`Node ${process.versions.node}, ${cpus().length} cores, fixed calculation ${short(yardstickMs())} ms\n`);
+for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
+  const bench = await BENCHES[name]();
+  const { title, text } = await bench(options);
+  console.log(`## ${name}: ${title}\n\n${text}\n`);
+}
+process.exit(0);
