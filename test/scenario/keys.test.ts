@@ -3,6 +3,7 @@ import { chirp, findMarker } from '../support/chirp.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 import { loudArrivals, nextSound } from '../support/heard.ts';
 import { IdleGateway } from '../support/idle-gateway.ts';
+import { Lateness } from '../support/lateness.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import { speech } from '../support/speech.ts';
 import { Switchhook } from '../support/switchhook.ts';
@@ -14,14 +15,17 @@ import { elapse, eventually } from '../support/wait.ts';
 const hook = new Switchhook();
 let gateway: GatewayProcess;
 let idle: IdleGateway;
+let late: Lateness;
 
 beforeAll(async () => {
   gateway = await GatewayProcess.start();
   await (await hook.call(gateway.sip)).bye();
   idle = await IdleGateway.take(gateway);
+  late = new Lateness(gateway);
 });
 
 afterAll(async () => {
+  late.stop();
   await hook.close();
   try {
     await idle.restored();
@@ -46,7 +50,7 @@ describe.concurrent('a caller', () => {
     const pressed = await call.media.press('3');
     await elapse(1200);
     const after = testToneAfter(call, pressed.startedAt);
-    expect(after).toBeLessThan(300);
+    expect(after).toBeLessThan(300 + (await late.soFar()));
     const from = call.media.arrivals.all.findIndex((each) => each.at > pressed.startedAt + 400);
     const { samples } = call.media.recording(from);
     const found = findTone(samples, 1004, { fromMs: 0, toMs: 600 });
@@ -62,7 +66,7 @@ describe.concurrent('a caller', () => {
     expect(call.remoteMedia?.telephoneEventType).toBe(telephoneEventType);
     const pressed = await call.media.press('3');
     await elapse(500);
-    expect(testToneAfter(call, pressed.startedAt)).toBeLessThan(400);
+    expect(testToneAfter(call, pressed.startedAt)).toBeLessThan(400 + (await late.soFar()));
     await call.bye();
   });
 
@@ -76,7 +80,7 @@ describe.concurrent('a caller', () => {
     };
     const pressed = await call.media.press('3', 120);
     await elapse(700);
-    expect(testToneAfter(call, pressed.startedAt)).toBeLessThan(600);
+    expect(testToneAfter(call, pressed.startedAt)).toBeLessThan(600 + (await late.soFar()));
     await call.bye();
   });
 
@@ -99,7 +103,7 @@ describe.concurrent('a caller', () => {
       delays.push((arrivedAt(at) as number) - said.startedAt);
     }
     console.log(`echo: ${delays.map((ms) => ms.toFixed(0)).join(', ')} ms`);
-    expect(Math.max(...delays)).toBeLessThan(150);
+    expect(Math.max(...delays)).toBeLessThan(150 + (await late.soFar()));
 
     await call.media.press('1');
     // "Parrot. Say something." lasts 1.6 s.
@@ -129,7 +133,7 @@ describe.concurrent('a caller', () => {
     // "Goodbye." is 0.59 s; the end must not be cut off by the BYE.
     expect(goodbyeMs).toBeGreaterThan(350);
     expect(at - (loud.at(-1)?.at ?? 0)).toBeGreaterThan(100);
-    expect(at - pressed.startedAt).toBeLessThan(2500);
+    expect(at - pressed.startedAt).toBeLessThan(2500 + (await late.soFar()));
     const record = await eventually(() => gateway.cdrs().find((each) => each['sip_call_id'] === call.callId), 2000, 'the call record');
     expect(record['cause']).toBe('agent_hangup');
   });

@@ -20,6 +20,7 @@ afterAll(async () => {
   await gateway.stop();
 });
 
+const WITHOUT_CODEC = phoneSdp({ address: '127.0.0.1', port: 30_000 }, undefined).replace('RTP/AVP 0 8 101', 'RTP/AVP 18');
 const CALLER = '4155550123';
 const DIALLED = '4930901820';
 const SECRET = `canary-${randomBytes(6).toString('hex')}`;
@@ -63,8 +64,7 @@ describe('the records of calls', () => {
     expect((await cancelled.final()).status).toBe(487);
     expected.set(cancelled.callId, { cause: 'cancelled', status: 487 });
 
-    const withoutCodec = phoneSdp({ address: '127.0.0.1', port: 30_000 }, undefined).replace('RTP/AVP 0 8 101', 'RTP/AVP 18');
-    const refused = await phone.dial(gateway.sip, { sdp: withoutCodec });
+    const refused = await phone.dial(gateway.sip, { sdp: WITHOUT_CODEC });
     expect((await refused.refused()).status).toBe(488);
     expected.set(refused.callId, { cause: 'rejected', status: 488 });
 
@@ -131,7 +131,7 @@ describe('numbers and secrets', () => {
     await call.request('INFO', { body: `Signal=5\r\nX-Card=${SECRET}\r\n`, contentType: 'application/dtmf-relay' });
     await call.bye();
     // And where nothing comes of it: no codec, cancelled, a scheme that is not spoken, not even SIP.
-    await (await phone.dial(gateway.sip, { ...MARKED, sdp: 'none' })).refused();
+    await (await phone.dial(gateway.sip, { ...MARKED, sdp: WITHOUT_CODEC })).refused();
     const cancelled = await phone.dial(gateway.sip, { ...MARKED });
     await cancelled.cancel();
     await cancelled.final();

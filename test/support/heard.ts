@@ -36,8 +36,8 @@ export function longestGapMs(media: RtpPhone, from: number, to = Number.POSITIVE
   return to === Number.POSITIVE_INFINITY ? longest : Math.max(longest, to - before);
 }
 
-/** How long after `since` the last silent packet came: from then on there is something to hear again. 0 when there always was. */
-export function quietForMs(media: RtpPhone, since: number): number {
-  const quiet = media.arrivals.all.findLast((each) => each.at > since && loudness(each) <= SILENCE_RMS);
-  return quiet ? quiet.at - since : 0;
+/** How much silence arrived in the second after `since`, in milliseconds: packets of 20 ms with nothing to hear in them. */
+export function silentMs(media: RtpPhone, since: number): number {
+  const second = media.arrivals.all.filter(({ at }) => at > since && at < since + 1000);
+  return 20 * second.filter((each) => loudness(each) <= SILENCE_RMS).length;
 }
