@@ -69,6 +69,8 @@ export interface InboundCall {
   answer(sdp: string): Call;
   /** A final refusal. Does nothing after another final response. */
   reject(refusal: Refusal): void;
+  /** The call that this one is to take the place of (RFC 3891): answer this one and hang that one up. */
+  readonly replaces?: Call;
   /** The caller gave up (CANCEL; 487 has been sent) or its transaction died. Called at most once, never after answer or reject. */
   onCancel: (() => void) | undefined;
 }
@@ -175,12 +177,43 @@ export interface Call {
   reinvite?(sdp: string): Promise<string>;
   /** The same by UPDATE (RFC 3311). @throws GatewayError ERR_INVALID_STATE also when the peer does not allow it */
   update?(sdp: string): Promise<string>;
+  /**
+   * Asks the peer to call this URI in our place (RFC 3515). After `succeeded` the call is still there: hang it up.
+   * @param target a URI; one of replacesUri for an attended transfer
+   * @throws GatewayError ERR_NOT_FOUND when it is no URI, ERR_INVALID_STATE when the call is over or another transfer is under way
+   */
+  refer?(target: string, onProgress: (progress: ReferProgress) => void): void;
+  /** What somebody else calls to take our place in this call (RFC 3891). */
+  readonly replacesUri?: string;
+  /** The peer asks us to call somebody. True takes it, and then notify() must say what comes of it; without a handler it is declined (603). */
+  onRefer?: ((refer: IncomingRefer) => boolean) | undefined;
+  /** Sends an INFO with this body, for keys where the phone takes no RTP events. Nothing is heard of it. */
+  info?(info: CallInfo): void;
   /** An INFO of the peer with a body: DTMF of phones that send no RTP events. It has been answered with 200. */
   onInfo?: ((info: CallInfo) => void) | undefined;
   /** The call is over. Called exactly once. */
   onEnd: ((end: CallEnd) => void) | undefined;
   /** Sends BYE, at once or as soon as the ACK is in (RFC 3261 §15). Repeated calls do nothing. */
   hangup(reason?: HangupReason): void;
+}
+
+/** What becomes of a transfer that we asked for. After `succeeded` or `failed` nothing follows. */
+export type ReferProgress =
+  /** The peer will try. */
+  | { readonly type: 'accepted' }
+  /** A provisional status of the call it makes. */
+  | { readonly type: 'progress'; readonly status: number; readonly reason: string }
+  | { readonly type: 'succeeded'; readonly status: number; readonly reason: string }
+  | { readonly type: 'failed'; readonly status: number; readonly reason: string };
+
+/** A transfer that the peer asks for. */
+export interface IncomingRefer {
+  /** URI to call, without headers. */
+  readonly target: string;
+  /** Value of Replaces for that call, when it is to take the place of another. */
+  readonly replaces: string | undefined;
+  /** Tells the peer how far the call has come; a final status ends it. */
+  notify(status: number, reason?: string): void;
 }
 
 /** The body of an INFO request (RFC 6086). */

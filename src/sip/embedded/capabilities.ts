@@ -1,11 +1,22 @@
 /** Methods the user agent serves. ACK has no answer, but it is listed like everywhere (RFC 3261 §20.5). */
-export const ALLOWED_METHODS: readonly string[] = ['INVITE', 'ACK', 'BYE', 'CANCEL', 'OPTIONS', 'UPDATE', 'INFO', 'PRACK'];
+export const ALLOWED_METHODS: readonly string[] = [
+  'INVITE',
+  'ACK',
+  'BYE',
+  'CANCEL',
+  'OPTIONS',
+  'UPDATE',
+  'INFO',
+  'PRACK',
+  'REFER',
+  'NOTIFY',
+];
 
 /** Methods we know and do not serve: 405. What is not even known gets 501 (RFC 3261 §8.2.1, §21.5.2). */
-export const KNOWN_METHODS: readonly string[] = [...ALLOWED_METHODS, ...['REGISTER', 'SUBSCRIBE', 'NOTIFY', 'PUBLISH', 'MESSAGE', 'REFER']];
+export const KNOWN_METHODS: readonly string[] = [...ALLOWED_METHODS, ...['REGISTER', 'SUBSCRIBE', 'PUBLISH', 'MESSAGE']];
 
 /** Option tags we can honour when a peer requires them. */
-export const SUPPORTED_OPTIONS: readonly string[] = ['100rel', 'timer'];
+export const SUPPORTED_OPTIONS: readonly string[] = ['100rel', 'replaces', 'timer'];
 
 export const ACCEPTED_TYPE = 'application/sdp';
 

@@ -1,15 +1,19 @@
 import { Driver } from '../../base/driver.ts';
-import type { Call, CallEnd, CallInfo, HangupReason, Refusal } from '../engine.ts';
+import { GatewayError } from '../../base/errors.ts';
+import type { Call, CallEnd, CallInfo, HangupReason, IncomingRefer, ReferProgress, Refusal } from '../engine.ts';
 import { sessionDescription } from './admission.ts';
 import { CallMachine, type CallOutput } from './call-machine.ts';
 import type { CallServices, DialogHolder } from './call-services.ts';
+import { CallTransfer } from './call-transfer.ts';
 import { ACCEPT, ALLOW, SUPPORTED } from './capabilities.ts';
 import type { Dialog } from './dialog.ts';
 import { DialogSession, type SessionOwner } from './dialog-session.ts';
 import type { Flow } from './flow.ts';
 import type { HeaderFields } from './header-fields.ts';
 import type { IncomingRequest } from './incoming-request.ts';
+import { withReplaces } from './refer-to.ts';
 import { quotedString } from './refusal-parts.ts';
+import { writeReplaces } from './replaces.ts';
 import type { SessionInterval } from './session-expires.ts';
 import type { ServerTransaction } from './transactions.ts';
 import type { HeaderLine, ResponseParts } from './write-response.ts';
@@ -35,12 +39,14 @@ export class DialogCall implements Call, DialogHolder {
   onAnswer: ((answer: string) => boolean) | undefined;
   onOfferWanted: (() => string | Refusal) | undefined;
   onInfo: ((info: CallInfo) => void) | undefined;
+  onRefer: ((refer: IncomingRefer) => boolean) | undefined;
   onEnd: ((end: CallEnd) => void) | undefined;
   readonly #services: CallServices;
   readonly #dialog: Dialog;
   readonly #takePrack: ((request: IncomingRequest) => boolean) | undefined;
   readonly #localAddress: string;
   readonly #session: DialogSession;
+  readonly #transfer: CallTransfer;
   readonly #machine: CallMachine;
   readonly #driver: Driver<CallOutput>;
   #acknowledged: boolean;
@@ -62,6 +68,7 @@ export class DialogCall implements Call, DialogHolder {
       waitsForAck: () => this.#machine.waitsForAck,
       fail: (why) => this.#driver.run(() => this.#machine.handle(why)),
     };
+    this.#transfer = new CallTransfer(services, dialog, localAddress);
     this.#session = new DialogSession(services, owner, { ...options, ownsCallId: role === 'caller' });
     this.sipCallId = dialog.callId;
     this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
@@ -82,6 +89,26 @@ export class DialogCall implements Call, DialogHolder {
 
   update(sdp: string): Promise<string> {
     return this.#session.offer(sdp, 'UPDATE');
+  }
+
+  refer(target: string, onProgress: (progress: ReferProgress) => void): void {
+    if (this.#machine.state !== 'confirmed') throw new GatewayError('ERR_INVALID_STATE', 'the call is not up');
+    this.#transfer.refer(target, onProgress);
+  }
+
+  get replacesUri(): string {
+    return withReplaces(this.#dialog.remoteTarget, writeReplaces(this.#dialog.asPeerKnowsIt));
+  }
+
+  get peerAddress(): string {
+    return this.#dialog.peerAddress;
+  }
+
+  info({ contentType, body }: CallInfo): void {
+    if (this.#machine.state !== 'confirmed') return;
+    const nothing = (): void => undefined;
+    const events = { onResponse: nothing, onTimeout: nothing };
+    this.#services.request(this.#dialog, this.#localAddress, 'INFO', [], events, { type: contentType, text: body });
   }
 
   /** Starts repeating the 2xx that has just been sent to an INVITE with this CSeq. */
@@ -109,6 +136,7 @@ export class DialogCall implements Call, DialogHolder {
 
   abandon(): void {
     this.#session.stop();
+    this.#transfer.abandon();
     this.#driver.stop();
   }
 
@@ -135,6 +163,12 @@ export class DialogCall implements Call, DialogHolder {
         return;
       case 'OPTIONS':
         respond(200, { headers: [ALLOW, ACCEPT, SUPPORTED] });
+        return;
+      case 'REFER':
+        this.#transfer.handleRefer(request, respond, this.onRefer);
+        return;
+      case 'NOTIFY':
+        this.#transfer.handleNotify(request, respond);
         return;
       default:
         respond(405, { headers: [ALLOW] });
@@ -202,6 +236,7 @@ export class DialogCall implements Call, DialogHolder {
       case 'ended':
         this.#driver.stop();
         this.#session.stop();
+        this.#transfer.stop();
         this.#services.assign(this.#dialog.key, undefined);
         this.onEnd?.(output.end);
     }

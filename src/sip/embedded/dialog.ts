@@ -53,6 +53,8 @@ export interface OutboundStart {
 export class Dialog {
   readonly key: string;
   readonly callId: string;
+  /** Tags and Call-ID as the peer would write them in Replaces: its own tag is the one of To. */
+  readonly asPeerKnowsIt: { readonly callId: string; readonly toTag: string; readonly fromTag: string };
   readonly #local: string;
   readonly #remote: string;
   readonly #routes: readonly string[];
@@ -64,6 +66,7 @@ export class Dialog {
   private constructor(start: DialogStart) {
     this.callId = start.callId;
     this.key = dialogKey(start.callId, start.localTag, start.remoteTag);
+    this.asPeerKnowsIt = { callId: start.callId, toTag: start.remoteTag || '0', fromTag: start.localTag };
     this.#local = start.local;
     this.#remote = start.remote;
     this.#routes = start.routes;
@@ -129,6 +132,16 @@ export class Dialog {
   /** The number of our last request. */
   get localSequence(): number {
     return this.#localSequence;
+  }
+
+  /** The peer's Contact. */
+  get remoteTarget(): string {
+    return withoutHeaders(this.#target);
+  }
+
+  /** Where the peer's last word came from. */
+  get peerAddress(): string {
+    return this.#place.source.address;
   }
 
   /** The Request-URI of our next request, for those who sign it. */

@@ -102,15 +102,20 @@ export class EmbeddedEngine implements SipEngine {
     this.#tcp = this.#overTcp(listener);
     this.#transports = new Transports(udp, this.#tcp);
     const { clock, log } = this.#deps;
+    const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
     this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, this.#transports, {
       userAgent,
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
       sessionIntervalS: this.#options.sessionIntervalS ?? DEFAULT_SESSION_S,
       minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
       localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
+      mayReplace: (address, call) => {
+        const trunk = trunks.ofSource(address);
+        return call.peerAddress === address || (trunk !== undefined && trunk === trunks.ofSource(call.peerAddress));
+      },
     });
     this.#agent.onInvite = this.#onInvite;
-    this.#outbound = new OutboundCalls(this.#agent, this.#deps.trunks ?? new TrunkBook(clock, []));
+    this.#outbound = new OutboundCalls(this.#agent, trunks);
     return this.#transports.listeners;
   }
 

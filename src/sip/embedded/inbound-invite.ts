@@ -22,6 +22,8 @@ export interface InboundInviteOptions {
   /** Crypto-random: whoever guesses it can hang up. */
   readonly localTag: string;
   readonly localAddress: string;
+  /** The call it takes the place of. */
+  readonly replaces?: Call;
   /** A final response is on its way: CANCEL has nothing to end any more. */
   readonly onFinal: () => void;
 }
@@ -35,6 +37,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
   readonly requestUri: string;
   readonly offer: string | undefined;
   readonly localAddress: string;
+  readonly replaces?: Call;
   onCancel: (() => void) | undefined;
   onAnswer: ((answer: string) => boolean) | undefined;
   onOffer: ((offer: string) => string | Refusal) | undefined;
@@ -56,7 +59,8 @@ export class InboundInvite implements InboundCall, DialogHolder {
   /** An answer that waits for the PRACK of early media (RFC 3262 §3). */
   #deferred: { readonly call: DialogCall; readonly send: () => void } | undefined;
 
-  constructor(services: CallServices, { request, transaction, localTag, localAddress, onFinal }: InboundInviteOptions) {
+  constructor(services: CallServices, { request, transaction, localTag, localAddress, replaces, onFinal }: InboundInviteOptions) {
+    if (replaces) this.replaces = replaces;
     this.#services = services;
     this.#request = request;
     this.#transaction = transaction;

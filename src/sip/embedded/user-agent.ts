@@ -7,11 +7,13 @@ import { type Refused, refuse } from './admission.ts';
 import type { DialogHolder, SentRequest } from './call-services.ts';
 import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
 import { type Dialog, dialogKey } from './dialog.ts';
+import { DialogCall } from './dialog-call.ts';
 import type { Flow, Hop } from './flow.ts';
 import { InboundInvite } from './inbound-invite.ts';
 import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
-import type { SipRequest, SipResponse } from './message.ts';
+import { bad, type SipRequest, type SipResponse } from './message.ts';
 import type { OutboundServices, OutboundWay } from './outbound-services.ts';
+import { readReplaces } from './replaces.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { splitElements } from './text.ts';
 import { type ClientEvents, type ServerTransaction, Transactions } from './transactions.ts';
@@ -34,6 +36,8 @@ export interface UserAgentOptions {
   /** RFC 4028: what we ask for, 0 for nothing, and the least we accept. */
   readonly sessionIntervalS: number;
   readonly minSessionS: number;
+  /** May an INVITE from this address take the place of a call? Only from the address of its peer when absent. */
+  readonly mayReplace?: (address: string, call: DialogCall) => boolean;
 }
 
 /** 128 bits: nobody guesses a tag or a branch. */
@@ -163,6 +167,10 @@ export class UserAgent implements OutboundServices {
       this.#handleInvite(request, key);
       return;
     }
+    if (request.method === 'REFER') {
+      this.#refuseRequest(request, NO_REFER);
+      return;
+    }
     this.#refuseRequest(request, NO_DIALOG); // BYE, UPDATE and INFO live in dialogs only
   }
 
@@ -219,6 +227,11 @@ export class UserAgent implements OutboundServices {
       this.#refuseRequest(request, { status: 482, reason: 'Loop Detected' });
       return;
     }
+    const replaced = this.#replaced(request);
+    if (replaced && 'status' in replaced) {
+      this.#refuseRequest(request, replaced);
+      return;
+    }
     const localTag = randomText(ID_CHARACTERS);
     this.#merges.add(merge);
     this.#localTags.set(key, localTag);
@@ -230,6 +243,7 @@ export class UserAgent implements OutboundServices {
       request,
       transaction,
       localTag,
+      ...(replaced ? { replaces: replaced } : {}),
       localAddress: this.#options.localAddressFor(request.source.address),
       onFinal: () => this.#pending.delete(key),
     });
@@ -242,6 +256,22 @@ export class UserAgent implements OutboundServices {
       invite.reject({ status: 500 });
     }
     invite.trying();
+  }
+
+  /** The call that an INVITE is to take the place of (RFC 3891 §3), or why it may not. */
+  #replaced(request: IncomingRequest): DialogCall | Refused | undefined {
+    const values = request.message.headers.all('replaces');
+    const [value] = values;
+    if (value === undefined) return undefined;
+    const replaces = values.length === 1 ? readReplaces(value) : undefined;
+    if (!replaces) return bad('Replaces');
+    const holder = this.#dialogs.get(dialogKey(replaces.callId, replaces.toTag, replaces.fromTag));
+    if (!(holder instanceof DialogCall)) return NO_DIALOG;
+    // Knowing both tags is not enough: they may have been overheard, or leaked by a REFER.
+    if (!(this.#options.mayReplace?.(request.source.address, holder) ?? holder.peerAddress === request.source.address)) {
+      return { status: 403, reason: 'Forbidden' };
+    }
+    return replaces.earlyOnly ? { status: 486, reason: 'Busy Here' } : holder;
   }
 
   respond(transaction: ServerTransaction, request: IncomingRequest, status: number, parts: ResponseParts, repeats?: boolean): Uint8Array {
@@ -330,5 +360,7 @@ export class UserAgent implements OutboundServices {
   }
 }
 
+/** Nobody is dialled for a stranger. */
+const NO_REFER: Refused = { status: 405, reason: 'Method Not Allowed', headers: [ALLOW] };
 const NO_DIALOG: Refused = { status: 481, reason: 'Call/Transaction Does Not Exist' };
 const OVERLOADED: Refused = { status: 503, reason: 'Service Unavailable', headers: [['Retry-After', String(RETRY_AFTER_S)]] };

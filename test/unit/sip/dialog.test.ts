@@ -40,8 +40,11 @@ describe('a request inside a dialog', () => {
     const test = await EngineUnderTest.start();
     const { inDialog } = answeredCall(test);
     expect(test.exchange(inDialog({ method: 'OPTIONS', cseq: 2 })).map(({ what }) => what)).toEqual(['200']);
-    const [refusal] = test.exchange(inDialog({ method: 'REFER', cseq: 3 }));
-    expect([refusal?.what, header(refusal!.text, 'Allow')]).toEqual(['405', 'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK']);
+    const [refusal] = test.exchange(inDialog({ method: 'PUBLISH', cseq: 3 }));
+    expect([refusal?.what, header(refusal!.text, 'Allow')]).toEqual([
+      '405',
+      'INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY',
+    ]);
   });
 
   it('of INFO is answered and its body handed over', async () => {

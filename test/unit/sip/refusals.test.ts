@@ -91,9 +91,9 @@ describe('OPTIONS', () => {
     const test = await EngineUnderTest.start();
     const [ok] = test.exchange(request({ method: 'OPTIONS' }).replace('Max-Forwards: 70', 'Max-Forwards: 0'));
     expect(ok?.what).toBe('200');
-    expect(header(ok!.text, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK');
+    expect(header(ok!.text, 'Allow')).toBe('INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY');
     expect(header(ok!.text, 'Accept')).toBe('application/sdp');
-    expect(header(ok!.text, 'Supported')).toBe('100rel, timer');
+    expect(header(ok!.text, 'Supported')).toBe('100rel, replaces, timer');
     expect(await test.count('sip_transactions')).toBe(0);
   });
 

@@ -111,7 +111,7 @@ describe('a call with a session timer', () => {
     expect([header(ok.text, 'Session-Expires'), header(ok.text, 'Require'), header(ok.text, 'Supported')]).toEqual([
       '90;refresher=uac',
       'timer',
-      '100rel, timer',
+      '100rel, replaces, timer',
     ]);
     test.clock.advance(45_000);
     const headers = ['Session-Expires: 90;refresher=uac', 'Supported: timer'];
