@@ -1,6 +1,3 @@
-/** Static payload type of comfort noise at 8 kHz (RFC 3551 §6). */
-export const COMFORT_NOISE_PAYLOAD_TYPE = 13;
-
 /** The payload of RFC 3389 §3: silence, and what it sounds like. */
 export interface ComfortNoisePayload {
   /** Level of the noise in dBov, 0 to -127. */
