@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
+import { ConnectionLimit } from '../base/connection-limit.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import { portError } from '../base/udp.ts';
@@ -54,8 +55,6 @@ export class HealthServer {
   readonly #server: Server;
   readonly #requests: Counter<'path' | 'status'>;
   readonly #startedAt: number;
-  /** Connections by the address of the peer; bounded by all that there may be. */
-  readonly #connections = new Map<string, number>();
 
   constructor(deps: HealthServerDeps, options: HealthServerOptions) {
     this.#deps = deps;
@@ -73,7 +72,8 @@ export class HealthServer {
       (request, response) => void this.#serve(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.on('connection', (socket) => this.#admit(socket));
+    const limit = new ConnectionLimit(MAX_CONNECTIONS_AN_ADDRESS);
+    this.#server.on('connection', (socket) => limit.admit(socket));
   }
 
   /**
@@ -103,21 +103,6 @@ export class HealthServer {
         resolve();
       });
       this.#server.closeIdleConnections();
-    });
-  }
-
-  #admit(socket: Socket): void {
-    const { remoteAddress = '' } = socket;
-    const held = this.#connections.get(remoteAddress) ?? 0;
-    if (held >= MAX_CONNECTIONS_AN_ADDRESS) {
-      socket.destroy();
-      return;
-    }
-    this.#connections.set(remoteAddress, held + 1);
-    socket.once('close', () => {
-      const left = (this.#connections.get(remoteAddress) ?? 1) - 1;
-      if (left > 0) this.#connections.set(remoteAddress, left);
-      else this.#connections.delete(remoteAddress);
     });
   }
 

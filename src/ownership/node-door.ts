@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
+import { ConnectionLimit } from '../base/connection-limit.ts';
 import { Driver } from '../base/driver.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -41,6 +42,8 @@ const MAX_LEGS = 10_000;
 const MAX_SOCKETS = 512;
 /** Connections that have not proven themselves: enough for all bridges to come back at once after a restart. */
 const MAX_STRANGERS = 64;
+/** A node has one connection; as many come from one address as it has processes. Half of the strangers' places are left to others. */
+const MAX_SOCKETS_AN_ADDRESS = 32;
 /** A peer on the inner network sends its request at once. */
 const REQUEST_MS = 2000;
 
@@ -84,6 +87,8 @@ export class NodeDoor {
       response.writeHead(404, { connection: 'close' }).end();
     });
     this.#server.maxConnections = MAX_SOCKETS;
+    const limit = new ConnectionLimit(MAX_SOCKETS_AN_ADDRESS);
+    this.#server.on('connection', (socket) => limit.admit(socket));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 

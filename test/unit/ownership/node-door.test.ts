@@ -341,8 +341,12 @@ describe('several nodes', () => {
 describe('whoever else knocks at the node door', () => {
   const url = (at: Endpoint, path = '/node-door') => `ws://127.0.0.1:${at.port}${path}`;
 
-  function knock(at: Endpoint, path?: string): { socket: WebSocket; closed: Promise<void>; messages: EventLog<string> } {
-    const socket = new WebSocket(url(at, path));
+  function knock(
+    at: Endpoint,
+    path?: string,
+    localAddress = '127.0.0.1',
+  ): { socket: WebSocket; closed: Promise<void>; messages: EventLog<string> } {
+    const socket = new WebSocket(url(at, path), { localAddress });
     const messages = new EventLog<string>();
     socket.on('message', (data: Buffer) => messages.push(data.toString()));
     socket.on('error', () => {});
@@ -459,8 +463,19 @@ describe('whoever else knocks at the node door', () => {
 
   it('is one of at most 64 strangers', async () => {
     const node = await door(randomClusterKeys());
-    const many = Array.from({ length: 80 }, () => knock(node.at));
+    // From four machines: one alone gets half of the places.
+    const many = Array.from({ length: 80 }, (_, n) => knock(node.at, undefined, `127.0.0.${2 + (n % 4)}`));
     await eventually(async () => (await node.metrics.text()).includes('reason="strangers"} 16'), 2000, 'the surplus to be refused');
+    for (const each of many) each.socket.terminate();
+  });
+
+  it('does not keep others out, however often it comes from one address', async () => {
+    const keys = randomClusterKeys();
+    const node = await door(keys);
+    const many = Array.from({ length: 200 }, () => knock(node.at, undefined, '127.0.0.66'));
+    await eventually(() => many.filter(({ socket }) => socket.readyState === WebSocket.CLOSED).length >= 168, 2000, 'most to be cut');
+    const legs = bridge(keys, { 7: node.at });
+    await eventually(() => legs.ready, 1000, 'the bridge to come in');
     for (const each of many) each.socket.terminate();
   });
 });
