@@ -4,7 +4,7 @@ import type { RtpPhone } from './rtp-phone.ts';
 import { rms, SILENCE_RMS } from './tones.ts';
 
 /** How loud one packet is, 0 … 32768; 0 for what is no audio. */
-export function loudness({ payloadType, payload }: RtpArrival): number {
+function loudness({ payloadType, payload }: RtpArrival): number {
   if (payloadType !== 0 && payloadType !== 8) return 0;
   return rms(decodeG711(payloadType === 0 ? 'PCMU' : 'PCMA', payload));
 }

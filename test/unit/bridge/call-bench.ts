@@ -15,7 +15,7 @@ export const PHONE: Endpoint = { address: '192.0.2.10', port: 4000 };
 export const OFFER = phoneSdp(PHONE, undefined);
 
 /** Something that is waited for, and settled by the test. */
-export class Awaited<T> {
+class Awaited<T> {
   readonly promise: Promise<T>;
   resolve!: (value: T) => void;
   reject!: (error: unknown) => void;
@@ -34,7 +34,7 @@ export async function settled(): Promise<void> {
 }
 
 /** A socket that is a list. */
-export class FakeSocket implements DatagramSocket {
+class FakeSocket implements DatagramSocket {
   readonly local: Endpoint;
   readonly sendErrors = 0;
   readonly sent: { readonly datagram: Buffer; readonly to: Endpoint }[] = [];
@@ -97,7 +97,7 @@ export class FakeInner implements InnerConnection {
   }
 }
 
-export class FakeCall implements Call {
+class FakeCall implements Call {
   readonly sipCallId = 'a@b';
   acknowledged = false;
   onAck: (() => void) | undefined;
