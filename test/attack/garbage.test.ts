@@ -144,7 +144,7 @@ describeWithTestData('malformed samples at every door', () => {
       socket.destroy();
       return replied;
     };
-    const targets = [gateway.http, gateway.inner];
+    const targets = [gateway.http, gateway.inner, gateway.sip, gateway.relay];
     let replied = 0;
     for (let n = 0; n < corpora.length; n += 20) {
       const some = corpora.slice(n, n + 20);
