@@ -45,17 +45,18 @@ function findMalformed({ method, headers }: SipRequest): Refused | undefined {
   if (headers.count('max-forwards') > 1 || (hops !== undefined && !(/^\d{1,9}$/.test(hops) && Number(hops) <= 255)))
     return bad('Max-Forwards');
   if (headers.count('content-type') > 1) return bad('Content-Type');
-  for (const value of headers.all('contact')) {
-    if (value === '*' && method === 'REGISTER') continue;
-    const contacts = splitElements(value);
-    if (!contacts?.every((contact) => parseNameAddress(contact) !== undefined)) return bad('Contact');
-  }
-  if (method !== 'INVITE' && method !== 'UPDATE') return undefined;
+  const makesDialog = method === 'INVITE' || method === 'UPDATE';
   const contact = headers.first('contact');
-  if (contact !== undefined && (headers.count('contact') > 1 || !isSipAddress(contact))) return bad('Contact');
+  if (contact !== undefined && makesDialog && (headers.count('contact') > 1 || !isSipAddress(contact))) return bad('Contact');
+  if (!makesDialog) return headers.all('contact').every((value) => isContact(value, method)) ? undefined : bad('Contact');
   const routes = headers.elements('record-route');
   if (!routes || routes.length > MAX_ROUTES || !routes.every(isSipAddress)) return bad('Record-Route');
   return undefined;
+}
+
+function isContact(value: string, method: string): boolean {
+  if (value === '*' && method === 'REGISTER') return true;
+  return splitElements(value)?.every((contact) => parseNameAddress(contact) !== undefined) ?? false;
 }
 
 function isSipAddress(text: string): boolean {

@@ -63,10 +63,11 @@ export class DialogSession {
   readonly #owner: SessionOwner;
   readonly #dialog: Dialog;
   readonly #localAddress: string;
-  readonly #reoffer: ReofferMachine;
-  readonly #reofferDriver: Driver<ReofferOutput>;
+  readonly #ownsCallId: boolean;
   readonly #timer = new SessionTimer();
   readonly #timerDriver: Driver<SessionTimerOutput>;
+  /** Made with our first offer: most calls have none. */
+  #reoffers: { readonly machine: ReofferMachine; readonly driver: Driver<ReofferOutput> } | undefined;
   #localSdp: string | undefined;
   #peerUpdates = false;
   /** Raised by 422 (RFC 4028 §7.3). */
@@ -86,9 +87,7 @@ export class DialogSession {
     this.#localSdp = options.localSdp;
     this.#minSeS = services.minSessionS;
     this.#learn(options.peer);
-    const isFree = (): boolean => !owner.waitsForAck();
-    this.#reoffer = new ReofferMachine({ ownsCallId: options.ownsCallId, random: Math.random, isFree });
-    this.#reofferDriver = new Driver(services.clock, this.#reoffer, ({ type }) => this.#carryOut(type));
+    this.#ownsCallId = options.ownsCallId;
     this.#timerDriver = new Driver(services.clock, this.#timer, ({ type }) => (type === 'refresh' ? this.#refresh() : this.#expire()));
   }
 
@@ -110,7 +109,9 @@ export class DialogSession {
     this.#learn(headers);
     const bringsOffer = offer !== undefined || request.method === 'INVITE';
     const ours =
-      this.#wish !== undefined && this.#reoffer.state === 'sent' && (this.#wish.method === 'INVITE' || this.#wish.sdp !== undefined);
+      this.#wish !== undefined &&
+      this.#reoffers?.machine.state === 'sent' &&
+      (this.#wish.method === 'INVITE' || this.#wish.sdp !== undefined);
     if (bringsOffer && (ours || this.#offerInSuccess)) {
       respond(491);
       return undefined;
@@ -136,7 +137,7 @@ export class DialogSession {
   /** The awaited ACK is in: the answer it carries, if one was due, has been taken. */
   acknowledged(): void {
     this.#offerInSuccess = false;
-    this.#reofferDriver.run((now) => this.#reoffer.free(now));
+    this.#reoffers?.driver.run((now) => this.#reoffers?.machine.free(now));
   }
 
   /**
@@ -161,7 +162,7 @@ export class DialogSession {
     this.#timerDriver.stop();
     const over = new GatewayError('ERR_INVALID_STATE', 'the call ended before the offer was answered');
     for (const wish of [this.#wish, this.#next]) wish?.reject(over);
-    this.#reofferDriver.stop();
+    this.#reoffers?.driver.stop();
     this.#wish = undefined;
     this.#next = undefined;
     const sent = this.#sent;
@@ -196,7 +197,16 @@ export class DialogSession {
       return;
     }
     this.#wish = wish;
-    this.#reofferDriver.run((now) => this.#reoffer.ask(now));
+    const { machine, driver } = this.#reoffers ?? this.#prepareReoffers();
+    driver.run((now) => machine.ask(now));
+  }
+
+  #prepareReoffers(): { readonly machine: ReofferMachine; readonly driver: Driver<ReofferOutput> } {
+    const isFree = (): boolean => !this.#owner.waitsForAck();
+    const machine = new ReofferMachine({ ownsCallId: this.#ownsCallId, random: Math.random, isFree });
+    const driver = new Driver<ReofferOutput>(this.#services.clock, machine, ({ type }) => this.#carryOut(type));
+    this.#reoffers = { machine, driver };
+    return this.#reoffers;
   }
 
   #carryOut(output: ReofferOutput['type']): void {
@@ -262,7 +272,7 @@ export class DialogSession {
     const answer = sessionDescription({ headers, body });
     if (answer !== undefined) wish.resolve(answer);
     else wish.reject(new GatewayError('ERR_BAD_OFFER', 'the peer accepted the offer without an answer'));
-    this.#reofferDriver.run((now) => this.#reoffer.handleFinal(now, 'final'));
+    this.#reoffers?.driver.run((now) => this.#reoffers?.machine.handleFinal(now, 'final'));
   }
 
   #handleRefusal(wish: Wish, { status, reason, headers }: SipResponse): void {
@@ -271,8 +281,8 @@ export class DialogSession {
     if (status === 422) this.#minSeS = readMinSe(headers, this.#minSeS);
     const kind = status === 491 ? 'pending' : status === 422 && this.#timer.session ? 'again' : 'final';
     let again = false;
-    this.#reofferDriver.run((now) => {
-      again = this.#reoffer.handleFinal(now, kind);
+    this.#reoffers?.driver.run((now) => {
+      again = this.#reoffers?.machine.handleFinal(now, kind) ?? false;
     });
     if (again) return;
     if (wish.refresh) this.#timerDriver.run((now) => (noUpdate ? this.#timer.refreshNow(now) : this.#timer.refused(now)));

@@ -337,6 +337,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
     this.#state = 'final';
     this.#pending.finish();
     this.#driver.stop();
+    this.#transaction.onFailed = undefined; // the transaction outlives the call's answer by 32 s, and need not keep it
   }
 
   #refresh(): void {

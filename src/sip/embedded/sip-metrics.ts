@@ -37,7 +37,12 @@ export class SipMetrics {
     const other = requests.labels('other');
     this.#request = (method) => (byMethod.get(method) ?? other).inc();
     const responses = metrics.counter('sip_responses_total', 'SIP responses given, repeats not included', ['status']);
-    this.#response = (status) => responses.inc({ status });
+    const byStatus = new Map<number, { inc(): void }>();
+    this.#response = (status) => {
+      const counter = byStatus.get(status) ?? responses.labels(String(status));
+      byStatus.set(status, counter);
+      counter.inc();
+    };
   }
 
   received(): void {

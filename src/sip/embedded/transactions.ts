@@ -1,3 +1,4 @@
+import { BeatClock } from '../../base/beat-clock.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Driver } from '../../base/driver.ts';
 import type { Flow } from './flow.ts';
@@ -6,6 +7,7 @@ import { InviteServerTransaction, type ServerTransactionOutput } from './invite-
 import type { SipResponse } from './message.ts';
 import { NonInviteClientTransaction } from './non-invite-client-transaction.ts';
 import { NonInviteServerTransaction } from './non-invite-server-transaction.ts';
+import { T4 } from './timers.ts';
 
 /** The user's end of a server transaction. */
 export interface ServerTransaction {
@@ -47,6 +49,12 @@ interface ClientEntry {
   readonly driver: Driver<ClientTransactionOutput>;
 }
 
+/**
+ * The timers from T4 on (B, D, F, H, I, J, K, L, M) only give up or forget, so they may be this late. At 200 calls a second it
+ * makes ten wake-ups a second of five hundred.
+ */
+const BEAT_MS = 100;
+
 /** All transactions of one user agent: finds the one a message belongs to and moves it. */
 export class Transactions {
   readonly #clock: Clock;
@@ -56,7 +64,7 @@ export class Transactions {
   readonly #clients = new Map<string, ClientEntry>();
 
   constructor(deps: { readonly clock: Clock }, options: { readonly limit: number }) {
-    this.#clock = deps.clock;
+    this.#clock = new BeatClock(deps.clock, { beatMs: BEAT_MS, fromMs: T4 });
     this.#limit = options.limit;
   }
 
