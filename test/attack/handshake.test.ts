@@ -125,13 +125,8 @@ describe('the DTLS handshake', () => {
     'a wrong certificate is refused within 2 s, and the log says why (offers are %s)',
     async (setup) => {
       const made = await caller({ setup, announced: createIdentity(Date.now()) });
-      const since = gateway.process.log.count;
-      const closed = await gateway.process.log.find(
-        ({ msg }) => msg === 'media connection closed',
-        3000,
-        'the end of the media connection',
-        since,
-      );
+      const isIts = ({ msg, session }: LogLine): boolean => msg === 'media connection closed' && session === made.sessionId;
+      const closed = await gateway.process.log.find(isIts, 3000, 'the end of the media connection');
       const tookMs = performance.now() - made.startedAt;
       console.log(`figures: refused after ${tookMs.toFixed(0)} ms: ${String(closed['reason'])}`);
       expect(tookMs).toBeLessThan(2000);

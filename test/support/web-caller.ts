@@ -58,8 +58,6 @@ export class WebCaller {
   #frame = 0;
   /** Sends no audio while true; numbers and clock go on, as behind a network that loses everything. */
   lost = false;
-  /** Loses what comes in, when it says so. */
-  loseIncoming: ((datagram: Buffer) => boolean) | undefined;
   /** Keeps what it sends in `sent`. */
   keepsSent = false;
   readonly identity: Identity;
@@ -157,9 +155,7 @@ export class WebCaller {
       },
     );
     this.#peer = peer;
-    this.#socket.onDatagram = (datagram, from) => {
-      if (!this.loseIncoming?.(datagram)) peer.handleDatagram(datagram, this.#path(from), systemClock.now());
-    };
+    this.#socket.onDatagram = (datagram, from) => peer.handleDatagram(datagram, this.#path(from), systemClock.now());
     this.startedAt = performance.now();
     peer.start();
   }
@@ -213,15 +209,6 @@ export class WebCaller {
     }
     decoder.free();
     return samples;
-  }
-
-  /** Longest time between two arrivals from number `from` on, in milliseconds. */
-  longestGapMs(from = 0): number {
-    let longest = 0;
-    const { all } = this.arrivals;
-    for (let n = Math.max(1, from); n < all.length; n++)
-      longest = Math.max(longest, (all[n] as WebArrival).at - (all[n - 1] as WebArrival).at);
-    return longest;
   }
 
   hangUp(): void {
