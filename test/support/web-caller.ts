@@ -211,6 +211,15 @@ export class WebCaller {
     return samples;
   }
 
+  /** Longest time between two arrivals from number `from` on, in milliseconds. */
+  longestGapMs(from = 0): number {
+    let longest = 0;
+    const { all } = this.arrivals;
+    for (let n = Math.max(1, from); n < all.length; n++)
+      longest = Math.max(longest, (all[n] as WebArrival).at - (all[n - 1] as WebArrival).at);
+    return longest;
+  }
+
   hangUp(): void {
     this.#opened?.tell({ type: 'ended', cause: 'remote_hangup' });
     this.#opened = undefined;
