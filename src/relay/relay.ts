@@ -97,6 +97,7 @@ export class Relay {
     }
     this.#up += 1;
     this.#link.send(route.nodeId, route.client, datagram);
+    if (route.also) this.#link.send(route.also.nodeId, route.client, datagram);
     return true;
   }
 

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { Metrics } from '../../../src/base/metrics.ts';
+import { ClientAddress } from '../../../src/ownership/client-address.ts';
 import { deriveRelayKeys, randomClusterKeys } from '../../../src/ownership/cluster-keys.ts';
 import { directLink } from '../../../src/ownership/direct-link.ts';
 import type { RelayedPath } from '../../../src/ownership/relay-link.ts';
+import type { TransceiverLink } from '../../../src/ownership/transceiver-link.ts';
 import { makeUfrag } from '../../../src/ownership/ufrag.ts';
 import { writeFrame } from '../../../src/relay/frame-reader.ts';
 import { Relay } from '../../../src/relay/relay.ts';
@@ -94,6 +96,29 @@ describe('a relay', () => {
     expect(socket.sent).toHaveLength(1);
     from(DTLS);
     expect(received[1]?.path.key).toBe(received[0]?.path.key);
+  });
+
+  it('gives the datagrams of a client whose address somebody else claims to both owners, whoever is right', () => {
+    const keys = deriveRelayKeys(randomClusterKeys());
+    const socket = new FakeSocket();
+    const received: string[] = [];
+    const link: TransceiverLink = {
+      knows: () => true,
+      send: (nodeId, to, datagram) => void received.push(`${nodeId} ${to.text} ${datagram.length}`),
+      onDatagram: undefined,
+      onFlow: undefined,
+      onGone: undefined,
+      close: () => undefined,
+    };
+    new Relay({ socket, link, keys, clock: new FakeClock(), metrics: new Metrics() });
+    const address = ClientAddress.of(client.address, client.port) as ClientAddress;
+    for (const nodeId of [7, 8]) {
+      socket.onDatagram?.(checkFor(makeUfrag({ nodeId, generation: 0 }, keys)), client);
+      link.onDatagram?.(nodeId, address, RTP);
+    }
+    received.length = 0;
+    socket.onDatagram?.(RTP, client);
+    expect(received).toEqual([`7 192.0.2.7:5000 ${RTP.length}`, `8 192.0.2.7:5000 ${RTP.length}`]);
   });
 
   it('closes its port and stops its clock', () => {
