@@ -34,7 +34,9 @@ export interface SetupTimes {
   openedMs?: number;
   /** ICE and DTLS of the inner leg are up. */
   connectedMs?: number;
-  /** 200 OK was sent. */
+  /** A call of ours rings. */
+  ringingMs?: number;
+  /** 200 OK was sent, or came. */
   answeredMs?: number;
   /** The ACK came. */
   acknowledgedMs?: number;
@@ -53,7 +55,7 @@ export function formatSource({ source }: InboundCall): string {
 }
 
 /** The record of an INVITE that was turned away at the door, because all lines were taken. */
-export function refusedReport(invite: InboundCall, now: number, detail: string): CallReport {
+export function refusedReport(invite: InboundCall, now: number, sipStatus: number, detail: string): CallReport {
   return {
     callId: makeCallId(),
     sipCallId: invite.sipCallId,
@@ -66,7 +68,7 @@ export function refusedReport(invite: InboundCall, now: number, detail: string):
     endedAt: now,
     durationMs: 0,
     cause: 'rejected',
-    sipStatus: 503,
+    sipStatus,
     detail,
     setup: {},
     media: undefined,

@@ -1,15 +1,16 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
-import type { EndCause, Leg, LegHost, OpenedLeg, RejectCause, SessionSummary } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegHost, LegOrigin, OpenedLeg, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
-import type { Call, CallEnd, CallInfo, InboundCall, Refusal } from '../sip/engine.ts';
+import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
+import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerConnection, InnerEnd } from './inner-connection.ts';
 import { LateOffer } from './late-offer.ts';
 import { PhoneMedia } from './phone-media.ts';
@@ -23,6 +24,11 @@ const OWNER_WORD_MS = 500;
 
 /** What a caller is told to wait when there was no port, no owner or no media. */
 const RETRY_AFTER_S = 5;
+
+/** By INFO a key takes 160 ms and as long a pause. */
+const INFO_KEY_MS = 160;
+/** As many as wait at a time for RTP events. */
+const MOST_INFO_KEYS = 64;
 
 /** Stands where no port is open yet. */
 const DISCARD_PORT = 9;
@@ -40,6 +46,10 @@ export interface PhoneCallDeps {
   readonly ownerAnswers: (sessionId: string) => boolean;
   /** The caller is told of silence for this long by a BYE. */
   readonly mediaTimeoutMs: number;
+  /** How this caller could be called back, if it may be. */
+  readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
+  /** The phone's side wants us transferred to somebody. True takes it. */
+  readonly onRefer?: (refer: IncomingRefer, call: PhoneCall) => boolean;
   /** The call is over and this is its record. Called once. */
   readonly onClosed: (record: CallReport) => void;
   /** Nothing of the call is left, the dialog included. Called once, after onClosed or before. */
@@ -54,6 +64,8 @@ export class PhoneCall {
   readonly id = makeCallId();
   readonly #deps: PhoneCallDeps;
   readonly #invite: InboundCall;
+  /** The same, when it is a call of ours. */
+  readonly #dialled: DialledCall | undefined;
   readonly #log: Logger;
   readonly #arrivedAt: number;
   readonly #startedAt: number;
@@ -75,6 +87,8 @@ export class PhoneCall {
   #opened: OpenedLeg | undefined;
   #media: PhoneMedia | undefined;
   #call: Call | undefined;
+  /** Whom the phone's side wants us transferred to, while it rings. */
+  #transfer: Call | undefined;
   #summary: SessionSummary | undefined;
   #setupTimer: Timer | undefined;
   #ownerTimer: Timer | undefined;
@@ -86,14 +100,18 @@ export class PhoneCall {
     this.#arrivedAt = deps.clock.now();
     this.#startedAt = deps.clock.wallclock();
     this.#log = deps.log.child({ call: this.id, sipCallId: invite.sipCallId });
+    this.#dialled = invite instanceof DialledCall ? invite : undefined;
     invite.onCancel = () => this.#end('cancelled', { sipStatus: 487 });
+    if (!this.#dialled) return;
+    this.#dialled.onProgress = (progress) => this.#progressed(progress);
+    this.#dialled.onDurationCap = () => this.#end('duration_cap');
   }
 
   /** Sets the call up; whatever goes wrong ends in a refusal and a record. */
   open(): void {
     this.#log.info(
       { from: maskUri(this.#invite.from), to: maskUri(this.#invite.requestUri), source: this.#invite.source.address },
-      'call incoming',
+      this.#dialled ? 'call outgoing' : 'call incoming',
     );
     this.#setupTimer = this.#deps.clock.setTimer(SETUP_MS, () => this.#refuse('media_failed', 'set-up took too long'));
     this.#open().catch((thrown: unknown) => {
@@ -141,8 +159,7 @@ export class PhoneCall {
     this.#agreed = agreed;
     inner.onConnected = () => this.#connected();
     inner.onClosed = (reason) => this.#innerClosed(reason);
-    const { from, requestUri: to, sipCallId } = this.#invite;
-    const opened = await this.#deps.host.open({ origin: { kind: 'phone', from, to, sipCallId }, offer: inner.offer }, this.#leg());
+    const opened = await this.#deps.host.open({ origin: this.#origin(), offer: inner.offer }, this.#leg());
     if (this.#over()) {
       opened.tell({ type: 'ended', cause: this.#cause ?? 'internal_error' });
       return;
@@ -169,6 +186,12 @@ export class PhoneCall {
     if (this.#over()) return;
     this.#state = 'connecting';
     inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
+  }
+
+  #origin(): LegOrigin {
+    const { from, requestUri: to, sipCallId } = this.#invite;
+    const callBack = this.#dialled ? undefined : this.#deps.callBack?.(this.#invite);
+    return { kind: 'phone', from, to, sipCallId, ...(this.#dialled ? { direction: 'outbound' } : {}), ...(callBack ? { callBack } : {}) };
   }
 
   /** The answer to the phone's offer, or an offer of ours when the INVITE has none. @throws GatewayError */
@@ -210,6 +233,8 @@ export class PhoneCall {
       },
       reject: (cause) => this.#refuse(cause, 'refused by the session'),
       hangup: (cause) => this.hangup(cause),
+      refer: (target) => this.#refer(target),
+      sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
         this.#summary = summary;
         if (this.#state === 'ended') this.#close();
@@ -228,23 +253,133 @@ export class PhoneCall {
     if (this.#state !== 'connecting' || !this.#answerWanted || connectedMs === undefined || !this.#agreed || !this.#media) return;
     this.#setupTimer?.cancel();
     const call = this.#invite.answer(this.#agreed.answer);
-    this.#call = call;
     this.#state = 'answered';
-    this.#sipStatus = 200;
-    this.#answeredAt = this.#deps.clock.wallclock();
-    this.#setup.answeredMs = this.#elapsed();
-    this.#log.info({ session: this.#opened?.sessionId, codec: this.#agreed.media.codec, setup: this.#setup }, 'call answered');
+    if (this.#dialled) this.#log.debug({ setup: this.#setup }, 'call dialled');
+    else this.#noteAnswered();
+    this.#hold(call);
+    call.onAnswer = (answer) => this.#answerTaken(answer);
+    call.onAck = () => this.#acknowledged();
+    if (call.acknowledged) this.#acknowledged();
+  }
+
+  /** From now on this dialog is the phone's. */
+  #hold(call: Call): void {
+    this.#call = call;
     call.onEnd = (end) => this.#dialogEnded(end);
     call.onOffer = (offer) => this.#reoffered(offer);
     call.onOfferWanted = () => this.#offerWanted();
     call.onAnswer = (answer) => this.#answerTaken(answer);
     call.onInfo = (info) => this.#informed(info);
-    call.onAck = () => this.#acknowledged();
-    if (call.acknowledged) this.#acknowledged();
+    call.onRefer = (refer) => this.#deps.onRefer?.(refer, this) ?? false;
+  }
+
+  /** The session and its media stay, the phone is another one. */
+  #moveTo(call: Call, agreed: PhoneAnswer): void {
+    const old = this.#call;
+    this.#hold(call);
+    this.#agreed = agreed;
+    this.#lateOffer = undefined;
+    this.#keysInMedia = false;
+    this.#media?.renegotiate(agreed.media);
+    if (!old) return;
+    for (const handler of ['onEnd', 'onOffer', 'onOfferWanted', 'onAnswer', 'onInfo', 'onRefer'] as const) old[handler] = undefined;
+    old.hangup(hangupReason('agent_hangup'));
+  }
+
+  /** Is this dialog the one with our phone? */
+  holds(call: Call): boolean {
+    return this.#call === call || (this.#call instanceof DialledDialog && this.#call.is(call));
+  }
+
+  /** Another phone takes the place of ours (RFC 3891). */
+  takeOver(invite: InboundCall): void {
+    if (this.#state !== 'answered' || !this.#ports || invite.offer === undefined) {
+      invite.reject({ status: 488 });
+      return;
+    }
+    try {
+      const agreed = agreeMedia(invite.offer, { ...this.#localMedia(this.#ports), address: invite.localAddress });
+      this.#moveTo(invite.answer(agreed.answer), agreed);
+      this.#log.info({ from: maskUri(invite.from) }, 'call taken over');
+    } catch (thrown) {
+      invite.reject({ status: 488, warning: GatewayError.from(thrown).message });
+    }
+  }
+
+  /**
+   * Calls somebody with the media of this call, and leaves the phone for whom answers: the phone's side asked for it.
+   * @returns whether it is tried
+   */
+  transfer(refer: IncomingRefer, dial: () => DialledCall): boolean {
+    if (this.#state !== 'answered' || !this.#ports || this.#transfer) return false;
+    const next = dial();
+    const offer = new LateOffer({ ...this.#localMedia(this.#ports), address: next.localAddress });
+    let agreed: PhoneAnswer | undefined;
+    next.onProgress = ({ status, reason }) => refer.notify(status, reason);
+    const call = next.answer(offer.text);
+    this.#transfer = call;
+    call.onAnswer = (answer) => {
+      agreed = offer.agree(answer);
+      return agreed !== undefined;
+    };
+    call.onAck = () => {
+      this.#transfer = undefined;
+      refer.notify(200);
+      if (agreed && this.#state === 'answered') this.#moveTo(call, agreed);
+      else call.hangup(hangupReason('agent_hangup'));
+      this.#log.info({ to: maskUri(next.requestUri) }, 'call transferred');
+    };
+    call.onEnd = () => {
+      this.#transfer = undefined;
+      refer.notify(next.failure?.status ?? 487);
+    };
+    return true;
+  }
+
+  #noteAnswered(): void {
+    this.#sipStatus = 200;
+    this.#answeredAt = this.#deps.clock.wallclock();
+    this.#setup.answeredMs = this.#elapsed();
+    this.#log.info({ session: this.#opened?.sessionId, codec: this.#agreed?.media.codec, setup: this.#setup }, 'call answered');
+  }
+
+  /** A call of ours rings, or has something to say before it is answered. */
+  #progressed({ status }: DialProgress): void {
+    if (this.#state !== 'answered' || status < 180) return;
+    if (this.#setup.ringingMs === undefined) this.#opened?.tell({ type: 'ringing' });
+    this.#setup.ringingMs ??= this.#elapsed();
+  }
+
+  /** The session has the phone's side call somebody in our place. */
+  #refer(target: string): void {
+    const fail = (status: number): void => this.#opened?.tell({ type: 'transfer', state: 'failed', status });
+    if (this.#state !== 'answered' || !this.#call?.refer) {
+      fail(501);
+      return;
+    }
+    try {
+      this.#call.refer(target, (progress) => {
+        this.#log.info({ ...progress }, 'transfer');
+        this.#opened?.tell({ type: 'transfer', state: progress.type, ...('status' in progress ? { status: progress.status } : {}) });
+      });
+    } catch (thrown) {
+      this.#log.warn({ err: thrown }, 'transfer refused');
+      fail(400);
+    }
+  }
+
+  /** As RTP events; by INFO, one after the other, to a phone that takes none. */
+  #sendDtmf(digits: string): void {
+    if (this.#state !== 'answered' || this.#media?.sendKeys(digits)) return;
+    for (const [index, digit] of [...digits].slice(0, MOST_INFO_KEYS).entries()) {
+      const info: CallInfo = { contentType: 'application/dtmf-relay', body: `Signal=${digit}\r\nDuration=${INFO_KEY_MS}\r\n` };
+      this.#deps.clock.setTimer(index * 2 * INFO_KEY_MS, () => this.#call?.info?.(info));
+    }
   }
 
   #acknowledged(): void {
     if (this.#state !== 'answered' || this.#setup.acknowledgedMs !== undefined) return;
+    if (this.#dialled) this.#noteAnswered();
     this.#setup.acknowledgedMs = this.#elapsed();
     this.#media?.start();
     this.#opened?.tell({ type: 'answered' });
@@ -286,7 +421,13 @@ export class PhoneCall {
   }
 
   #dialogEnded(end: CallEnd): void {
-    this.#end(end === 'bye' ? 'remote_hangup' : 'signalling_failed');
+    const failure = this.#dialled?.failure;
+    if (failure)
+      this.#end(failure.cause === 'cancelled' ? 'cancelled' : 'rejected', {
+        sipStatus: failure.status,
+        detail: `${failure.cause}: ${failure.reason}`,
+      });
+    else this.#end(end === 'bye' ? 'remote_hangup' : 'signalling_failed');
     this.#deps.onGone();
   }
 
@@ -319,8 +460,10 @@ export class PhoneCall {
     if (facts.sipStatus !== undefined) this.#sipStatus = facts.sipStatus;
     this.#setupTimer?.cancel();
     this.#ownerTimer?.cancel();
+    this.#transfer?.hangup(hangupReason(cause));
     this.#call?.hangup(hangupReason(cause));
-    this.#opened?.tell({ type: 'ended', cause });
+    const status = this.#dialled?.failure?.status;
+    this.#opened?.tell({ type: 'ended', cause, ...(status === undefined ? {} : { status }) });
     this.#release();
     if (this.#opened && !this.#summary) this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
     else this.#close();

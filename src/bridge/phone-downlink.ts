@@ -33,6 +33,8 @@ export interface PhoneDownlinkSnapshot {
 /** The agent's voice on its way out: decode, encode, send on at once. The transceiver's beat is the only pace there is. */
 export class PhoneDownlink {
   readonly sender: RtpSender;
+  /** While a key is sent its packets stand in for the audio, whose clock goes on. */
+  muted = false;
   readonly #onPacket: (packet: Buffer, audible: boolean) => void;
   readonly #reorder = new ReorderBuffer({ clockRateHz: 48_000, waitMs: GAP_WAIT_MS });
   /** Coded, and waiting until there is a packet of it. */
@@ -159,6 +161,10 @@ export class PhoneDownlink {
   }
 
   #sendPacket(from: number, to: number): void {
+    if (this.muted) {
+      this.sender.skip(to - from);
+      return;
+    }
     this.#packets += 1;
     this.#onPacket(this.sender.next(this.#bytes.subarray(from, to), to - from), this.#audible);
   }

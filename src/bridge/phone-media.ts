@@ -1,12 +1,14 @@
 import { createOpusDecoder, createOpusEncoder, type OpusDecoder, type OpusEncoder } from '../audio/opus.ts';
 import type { Endpoint } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
+import { FRAME_MS } from '../base/ticker.ts';
 import { type EModelRating, rateSpeech } from '../rtp/e-model.ts';
 import { parseRtp } from '../rtp/packet.ts';
 import type { RtpPorts } from '../rtp/ports.ts';
 import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
 import { SourceLearning, type SourceSnapshot } from '../rtp/source-learning.ts';
+import { TelephoneEventSender } from '../rtp/telephone-event-sender.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 import type { InnerConnection } from './inner-connection.ts';
 import { PhoneDownlink, type PhoneDownlinkSnapshot } from './phone-downlink.ts';
@@ -64,6 +66,8 @@ export class PhoneMedia {
   #held = 0;
   #waitTimer: Timer | undefined;
   #lookTimer: Timer | undefined;
+  readonly #keys = new TelephoneEventSender();
+  #keyTimer: Timer | undefined;
 
   static async create(deps: PhoneMediaDeps, audio: NegotiatedAudio, options: PhoneMediaOptions): Promise<PhoneMedia> {
     const { encoder, decoder } = await createCoders(audio);
@@ -134,11 +138,35 @@ export class PhoneMedia {
     this.#downlink.renegotiate(audio, decoder);
   }
 
+  /** Presses keys towards the phone. False when it takes no RTP events. */
+  sendKeys(digits: string): boolean {
+    if (this.#audio.telephoneEventPayloadType === undefined) return false;
+    if (!this.#started || this.#stopped) return true;
+    this.#keys.push(digits);
+    if (!this.#keyTimer) this.#beatKeys();
+    return true;
+  }
+
+  /** A timer of its own for as long as keys are pressed: the audio's beat stops when nobody speaks. */
+  #beatKeys(): void {
+    const { sender } = this.#downlink;
+    const step = this.#keys.step(sender.nextTimestamp);
+    const payloadType = this.#audio.telephoneEventPayloadType;
+    this.#downlink.muted = step?.type === 'packet';
+    this.#keyTimer = undefined;
+    if (!step || this.#stopped) return;
+    if (step.type === 'packet' && payloadType !== undefined) {
+      this.#send(sender.beside(step.payload, { payloadType, timestamp: step.timestamp, marker: step.marker }), false);
+    }
+    this.#keyTimer = this.#deps.clock.setTimer(FRAME_MS, () => this.#beatKeys());
+  }
+
   /** Says goodbye by RTCP and frees the codecs; the sockets belong to whoever opened them. Idempotent. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#waitTimer?.cancel();
+    this.#keyTimer?.cancel();
     this.#lookTimer?.cancel();
     const { clock, ports, inner } = this.#deps;
     if (this.#started) this.#sendRtcp(this.#rtcp.goodbye(clock.now(), clock.wallclock()));

@@ -1,9 +1,14 @@
 import type { Clock } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { EndCause } from '../leg/leg.ts';
-import type { InboundCall, SipEngine } from '../sip/engine.ts';
+import type { DialRequest, EndCause, LegDialler } from '../leg/leg.ts';
+import type { InboundCall, IncomingRefer, SipEngine } from '../sip/engine.ts';
+import { type Trunk, trunkRefusalStatus } from '../sip/trunk.ts';
+import type { TrunkBook } from '../sip/trunk-book.ts';
+import type { CallLease } from '../sip/trunk-meter.ts';
 import { type CallReport, refusedReport } from './call-report.ts';
+import { DialledCall } from './dialled-call.ts';
 import { PhoneCall, type PhoneCallDeps } from './phone-call.ts';
 
 /** What a refused caller is told to wait before another try: calls end at about this pace when full. */
@@ -19,8 +24,10 @@ const LEAST_UNPROVEN = 4;
 /** At a forced end, how long a BYE may stay unanswered before we leave. */
 const GOODBYE_MS = 1500;
 
-export interface SwitchboardDeps extends Omit<PhoneCallDeps, 'onClosed' | 'onGone'> {
+export interface SwitchboardDeps extends Omit<PhoneCallDeps, 'onClosed' | 'onGone' | 'callBack' | 'onRefer'> {
   readonly engine: SipEngine;
+  /** Who may call, and whom we may call. Anybody, and nobody, without it. */
+  readonly trunks?: TrunkBook;
   readonly metrics: Metrics;
   /** Gets the record of every call that has ended, refused ones included. */
   readonly onReport: (record: CallReport) => void;
@@ -29,10 +36,12 @@ export interface SwitchboardDeps extends Omit<PhoneCallDeps, 'onClosed' | 'onGon
 export interface SwitchboardOptions {
   /** Calls at the same time, ringing ones included; beyond it new ones get 503 with Retry-After. */
   readonly maxCalls: number;
+  /** By this trunk callers may be called back. */
+  readonly callbackTrunk?: string;
 }
 
 /** All phone calls of this process: takes them from the SIP engine, counts them, ends them. */
-export class Switchboard {
+export class Switchboard implements LegDialler {
   readonly #deps: SwitchboardDeps;
   readonly #options: SwitchboardOptions;
   readonly #calls = new Set<PhoneCall>();
@@ -72,6 +81,13 @@ export class Switchboard {
     await Promise.race([drained, deadline]);
   }
 
+  /** Calls somebody for the owner of sessions; the leg comes to the host like any other. */
+  async dial({ trunk, destination, from }: DialRequest): Promise<void> {
+    if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
+    const transport = this.#deps.trunks?.find(trunk)?.transport;
+    this.#take(new DialledCall(this.#deps.engine, { trunk, destination, ...(from === undefined ? {} : { from }) }, transport));
+  }
+
   /** State of every call, for people who look at a running gateway. */
   snapshot(): unknown[] {
     return [...this.#calls].map((call) => call.snapshot());
@@ -89,25 +105,86 @@ export class Switchboard {
   }
 
   #accept(invite: InboundCall): void {
+    const { replaces } = invite;
+    if (replaces) {
+      const call = [...this.#calls].find((each) => each.holds(replaces));
+      if (call) call.takeOver(invite);
+      else invite.reject({ status: 481 });
+      return;
+    }
     const refusal = this.#refusal(invite);
     if (refusal !== undefined) {
       this.#log.warn({ calls: this.#calls.size, maxCalls: this.#options.maxCalls, reason: refusal }, 'call refused');
-      this.#ended.inc({ cause: 'rejected' });
-      invite.reject({ status: 503, retryAfterS: RETRY_AFTER_S });
-      this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), refusal));
+      this.#turnAway(invite, 503, refusal);
       return;
     }
-    const call = new PhoneCall(
+    const admitted = this.#deps.trunks?.admitInbound(invite.source.address);
+    if (admitted && 'refusal' in admitted) {
+      const status = trunkRefusalStatus(admitted.refusal);
+      this.#log.warn({ source: invite.source.address, reason: admitted.refusal }, 'call refused');
+      this.#turnAway(invite, status, admitted.detail);
+      return;
+    }
+    this.#take(invite, admitted);
+  }
+
+  /** One record a call, refused ones included. */
+  #turnAway(invite: InboundCall, status: number, detail: string): void {
+    this.#ended.inc({ cause: 'rejected' });
+    invite.reject({ status, ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}) });
+    this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail));
+  }
+
+  #take(invite: InboundCall, admitted?: { readonly trunk: Trunk; readonly lease: CallLease }): void {
+    const call: PhoneCall = new PhoneCall(
       {
         ...this.#deps,
-        onClosed: (record) => this.#closed(call, record),
+        callBack: (from) => this.#callBack(from),
+        onRefer: (refer) => this.#transfer(refer, call),
+        onClosed: (record) => {
+          admitted?.lease.release();
+          capTimer?.cancel();
+          this.#closed(call, record);
+        },
         onGone: () => this.#gone(call),
       },
       invite,
     );
+    // A call of ours is ended by the engine.
+    const capTimer = admitted && this.#clock.setTimer(admitted.trunk.caps.durationS * 1000, () => call.hangup('duration_cap'));
     this.#calls.add(call);
     this.#dialogs.add(call);
     call.open();
+  }
+
+  /** A trunk that may have us transferred says to whom; within its list, and counted like any call by it. */
+  #transfer(refer: IncomingRefer, call: PhoneCall): boolean {
+    const { trunks, engine } = this.#deps;
+    const trunk = trunks?.ofSource(call.sourceAddress);
+    if (trunk?.refer !== 'allow') return false;
+    const headers = refer.replaces === undefined ? [] : [['Replaces', refer.replaces] as const];
+    try {
+      return call.transfer(
+        refer,
+        () => new DialledCall(engine, { trunk: trunk.name, destination: refer.target, headers }, trunk.transport),
+      );
+    } catch (thrown) {
+      this.#log.warn({ call: call.id, code: GatewayError.from(thrown).code }, 'transfer refused');
+      return false;
+    }
+  }
+
+  /** Whether and how the one who calls may be called: by the number it says it has, if the trunk's list holds it. */
+  #callBack({ from }: InboundCall): DialRequest | undefined {
+    const { callbackTrunk: trunk } = this.#options;
+    const { trunks } = this.#deps;
+    if (trunk === undefined || !trunks) return undefined;
+    const user = /^(?:sips?:([^@;?:]+)(?::[^@]*)?@|tel:([^;]+))/i
+      .exec(from)
+      ?.slice(1)
+      .find((each) => each !== undefined);
+    const destination = [user, from].find((each) => each !== undefined && !('refusal' in trunks.judge(trunk, each)));
+    return destination === undefined ? undefined : { trunk, destination };
   }
 
   #closed(call: PhoneCall, record: CallReport): void {

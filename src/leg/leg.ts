@@ -11,8 +11,22 @@ export interface LegOrigin {
   readonly from?: string;
   /** For phones: the Request-URI that was dialled. */
   readonly to?: string;
+  /** `outbound` for a call that we place; `inbound` when absent. */
+  readonly direction?: 'inbound' | 'outbound';
+  /** How this caller could be called back. Absent when it may not be. */
+  readonly callBack?: DialRequest;
   /** For phones: Call-ID of the SIP dialog. */
   readonly sipCallId?: string;
+}
+
+/** Somebody to be called. */
+export interface DialRequest {
+  /** Name of a configured trunk. */
+  readonly trunk: string;
+  /** A number, a name, or a sip: or tel: URI with a literal address. */
+  readonly destination: string;
+  /** The number or name we call as. */
+  readonly from?: string | undefined;
 }
 
 /** Why a pending leg is refused. Turned into a SIP status by sip/sip-status.ts. */
@@ -46,6 +60,10 @@ export interface Leg {
   answer(): void;
   /** Refuse a pending call. */
   reject(cause: RejectCause): void;
+  /** Asks the phone's side to call this URI in our place; `transfer` events say what comes of it. */
+  refer?(target: string): void;
+  /** Presses keys towards the phone. */
+  sendDtmf?(digits: string): void;
   /** End an answered call; a pending one is refused as unavailable. */
   hangup(cause: EndCause): void;
   /** The session is over and this is what it was: for the call record. The last word of the owner. */
@@ -65,7 +83,18 @@ export interface SessionSummary {
 export type LegEvent =
   | { readonly type: 'answered' }
   | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
-  | { readonly type: 'ended'; readonly cause: EndCause };
+  /** A call of ours rings. */
+  | { readonly type: 'ringing' }
+  | {
+      readonly type: 'transfer';
+      readonly state: TransferState /** SIP status, where there is one. */;
+      readonly status?: number | undefined;
+    }
+  /** @param status the SIP status that a call of ours failed with */
+  | { readonly type: 'ended'; readonly cause: EndCause; readonly status?: number | undefined };
+
+/** After `succeeded` or `failed` nothing follows. */
+export type TransferState = 'accepted' | 'progress' | 'succeeded' | 'failed';
 
 /** What a leg brings when it arrives. */
 export interface LegOpening {
@@ -81,6 +110,15 @@ export interface OpenedLeg {
   /** SDP answer with the relays' addresses as candidates. */
   readonly answer: string;
   tell(event: LegEvent): void;
+}
+
+/**
+ * Who can call somebody: the bridge. The leg arrives at the bridge's LegHost as one with direction `outbound`, and its events say what becomes of it:
+ * `ringing`, `answered`, `ended` with a status.
+ */
+export interface LegDialler {
+  /** @throws GatewayError ERR_NOT_FOUND, ERR_FORBIDDEN (allow-list, cap of the day), ERR_OVERLOADED (another cap), ERR_NODE_UNREACHABLE */
+  dial(request: DialRequest): Promise<void>;
 }
 
 /** Where sessions live: the transceiver in this process, or the door to another one. */

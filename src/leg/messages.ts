@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ErrorCode } from '../base/errors.ts';
-import type { EndCause, RejectCause } from './leg.ts';
+import type { EndCause, RejectCause, TransferState } from './leg.ts';
 
 /** The node door's words about legs: from the bridge to the owner of the session, and back. Types and codecs, no I/O. */
 
@@ -57,15 +57,32 @@ const errorCode = words<ErrorCode>({
   ERR_INTERNAL: true,
 });
 
+/** Longer than any number or address we dial. */
+const MAX_DESTINATION = 256;
+
+const dialRequest = z.strictObject({
+  trunk: z.string().max(64),
+  destination: z.string().min(1).max(MAX_DESTINATION),
+  from: z.string().max(64).optional(),
+});
+
+const status = z.int().min(100).max(699);
+
+const transferState = words<TransferState>({ accepted: true, progress: true, succeeded: true, failed: true });
+
 const origin = z.strictObject({
   kind: z.enum(['phone', 'browser', 'websocket']),
   from: z.string().max(MAX_URI).optional(),
   to: z.string().max(MAX_URI).optional(),
   sipCallId: z.string().max(MAX_URI).optional(),
+  direction: z.enum(['inbound', 'outbound']).optional(),
+  callBack: dialRequest.optional(),
 });
 
 const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answered') }),
+  z.strictObject({ type: z.literal('ringing') }),
+  z.strictObject({ type: z.literal('transfer'), state: transferState, status: status.optional() }),
   // A key held for a minute is a stuck key.
   z.strictObject({ type: z.literal('dtmf'), digit: z.string().regex(/^[0-9A-D*#]$/), durationMs: z.number().min(0).max(60_000) }),
 ]);
@@ -85,6 +102,8 @@ const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer') }),
   z.strictObject({ type: z.literal('reject'), cause: rejectCause }),
   z.strictObject({ type: z.literal('hangup'), cause: endCause }),
+  z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI) }),
+  z.strictObject({ type: z.literal('dtmf'), digits: z.string().regex(/^[0-9A-D*#]{1,64}$/) }),
   z.strictObject({ type: z.literal('report'), summary }),
 ]);
 
@@ -92,7 +111,12 @@ const legCommand = z.discriminatedUnion('type', [
 export const bridgeMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('open'), leg: legId, origin, offer: z.string().max(MAX_SDP) }),
   z.strictObject({ type: z.literal('event'), leg: legId, event: legEvent }),
-  z.strictObject({ type: z.literal('ended'), leg: legId, cause: endCause }),
+  z.strictObject({ type: z.literal('ended'), leg: legId, cause: endCause, status: status.optional() }),
+  z.strictObject({
+    type: z.literal('dialled'),
+    dial: legId,
+    refusal: z.strictObject({ code: errorCode, message: z.string().max(512) }).optional(),
+  }),
 ]);
 
 /** What the host says to the bridge. */
@@ -100,6 +124,8 @@ export const hostMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('opened'), leg: legId, sessionId: z.string().max(64), answer: z.string().max(MAX_SDP) }),
   z.strictObject({ type: z.literal('refused'), leg: legId, code: errorCode, message: z.string().max(512) }),
   z.strictObject({ type: z.literal('command'), leg: legId, command: legCommand }),
+  /** Call somebody: answered by `dialled`, and by a leg that is opened. `dial` is the host's number for it. */
+  z.strictObject({ type: z.literal('dial'), dial: legId, request: dialRequest }),
 ]);
 
 export type BridgeMessage = z.output<typeof bridgeMessage>;

@@ -4,7 +4,7 @@ import { GatewayError } from '../base/errors.ts';
 import { randomHex } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { decode, envelopeFromHost } from '../leg/door-envelope.ts';
-import type { Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegDialler, LegOpening, OpenedLeg } from '../leg/leg.ts';
 import type { BridgeMessage, HostMessage } from '../leg/messages.ts';
 import type { DoorKeys } from './cluster-keys.ts';
 import type { NodeRecord } from './directory.ts';
@@ -16,6 +16,8 @@ import type { NodeStatus, PlacementCandidate } from './placement.ts';
 import { RemoteLegs } from './remote-legs.ts';
 
 export interface NodeDialDeps {
+  /** Who calls somebody for the sessions at other nodes; without it nobody is called. */
+  readonly dialler?: LegDialler | undefined;
   readonly keys: DoorKeys;
   readonly clock: Clock;
   readonly log: Logger;
@@ -59,7 +61,7 @@ export class NodeDial {
     this.#record = record;
     this.#link = new DoorLink({ side: 'dialler', makeLinkId, status: options.status });
     this.#driver = new Driver(deps.clock, this.#link, (output) => this.#carryOut(output));
-    this.#legs = new RemoteLegs(deps.clock, (message) => this.#send(message), { maxLegs: options.maxLegs });
+    this.#legs = new RemoteLegs(deps.clock, (message) => this.#send(message), { maxLegs: options.maxLegs, dialler: deps.dialler });
     this.#dial();
   }
 

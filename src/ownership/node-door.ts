@@ -10,7 +10,7 @@ import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import { portError } from '../base/udp.ts';
 import { decode, envelopeFromBridge } from '../leg/door-envelope.ts';
-import type { LegHost } from '../leg/leg.ts';
+import type { DialRequest, LegDialler, LegHost } from '../leg/leg.ts';
 import type { BridgeMessage, HostMessage } from '../leg/messages.ts';
 import type { DoorKeys } from './cluster-keys.ts';
 import type { DoorIdentity } from './door-handshake.ts';
@@ -60,7 +60,7 @@ interface Bridge {
  * The door of a node that has sessions: a WebSocket for each bridge node, on the TCP side of the inner port. Whoever does not hold the
  * cluster key learns nothing but that something listens.
  */
-export class NodeDoor {
+export class NodeDoor implements LegDialler {
   readonly #deps: NodeDoorDeps;
   readonly #options: NodeDoorOptions;
   readonly #server: Server;
@@ -112,6 +112,22 @@ export class NodeDoor {
   /** Our status is another one now (draining): bridges are told without waiting for the next beat. */
   statusChanged(): void {
     for (const { driver, link } of this.#bridges.values()) driver.run((now) => link.statusChanged(now));
+  }
+
+  /** Has one of the bridges call somebody; a bridge without the trunk leaves it to the next. @throws GatewayError as LegDialler.dial() */
+  async dial(request: DialRequest): Promise<void> {
+    let failure = new GatewayError('ERR_NODE_UNREACHABLE', 'no bridge is connected');
+    for (const { legs, link } of [...this.#bridges.values()]) {
+      if (!link.up) continue;
+      try {
+        await legs.dial(request);
+        return;
+      } catch (thrown) {
+        failure = GatewayError.from(thrown);
+        if (failure.code !== 'ERR_NOT_FOUND' && failure.code !== 'ERR_NODE_UNREACHABLE') throw failure;
+      }
+    }
+    throw failure;
   }
 
   /** Shuts the door and ends every leg that came through it. */

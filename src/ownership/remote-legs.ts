@@ -1,10 +1,12 @@
 import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { Leg, LegEvent, LegOpening, OpenedLeg } from '../leg/leg.ts';
-import { type BridgeMessage, bridgeMessage, type HostMessage, type LegCommand } from '../leg/messages.ts';
+import type { Leg, LegDialler, LegEvent, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import { type BridgeMessage, bridgeMessage, type HostMessage, type LegCommand, MAX_REFUSAL_TEXT } from '../leg/messages.ts';
 
 export interface RemoteLegsOptions {
   readonly maxLegs: number;
+  /** Who calls somebody for the owner of sessions; without it nobody is called. */
+  readonly dialler?: LegDialler | undefined;
 }
 
 /** Hands a message to the link; false when there is none. */
@@ -25,12 +27,14 @@ export class RemoteLegs {
   readonly #clock: Clock;
   readonly #send: SendToHost;
   readonly #maxLegs: number;
+  readonly #dialler: LegDialler | undefined;
   readonly #legs = new Map<number, RemoteLeg>();
   /** Ended here, and not yet reported on by the owner. At most as many as may live; the oldest gives way. */
   readonly #ended = new Map<number, Leg>();
   #lastId = 0;
 
-  constructor(clock: Clock, send: SendToHost, { maxLegs }: RemoteLegsOptions) {
+  constructor(clock: Clock, send: SendToHost, { maxLegs, dialler }: RemoteLegsOptions) {
+    this.#dialler = dialler;
     this.#clock = clock;
     this.#send = send;
     this.#maxLegs = maxLegs;
@@ -77,6 +81,10 @@ export class RemoteLegs {
   }
 
   handle(message: HostMessage): void {
+    if (message.type === 'dial') {
+      void this.#dial(message);
+      return;
+    }
     const { leg: id } = message;
     if (message.type === 'command' && message.command.type === 'report') {
       const leg = this.#legs.get(id)?.leg ?? this.#ended.get(id);
@@ -93,6 +101,18 @@ export class RemoteLegs {
       this.#legs.delete(id);
       entry.failed(new GatewayError(message.code, message.message));
     } else carryOut(entry.leg, message.command);
+  }
+
+  /** The owner of sessions wants somebody called. */
+  async #dial({ dial, request }: Extract<HostMessage, { type: 'dial' }>): Promise<void> {
+    try {
+      if (!this.#dialler) throw new GatewayError('ERR_FORBIDDEN', 'this node places no calls');
+      await this.#dialler.dial(request);
+      this.#send({ type: 'dialled', dial });
+    } catch (thrown) {
+      const { code, message } = GatewayError.from(thrown);
+      this.#send({ type: 'dialled', dial, refusal: { code, message: message.slice(0, MAX_REFUSAL_TEXT) } });
+    }
   }
 
   /** The node is gone: nobody owns these calls any more. */
@@ -113,7 +133,7 @@ export class RemoteLegs {
       this.#legs.delete(id);
       if (this.#ended.size >= this.#maxLegs) this.#ended.delete(this.#ended.keys().next().value ?? 0);
       this.#ended.set(id, entry.leg);
-      this.#send({ type: 'ended', leg: id, cause: event.cause });
+      this.#send({ type: 'ended', leg: id, cause: event.cause, status: event.status });
       return;
     }
     const message = bridgeMessage.safeParse({ type: 'event', leg: id, event });
@@ -126,7 +146,14 @@ function openMessage(id: number, { origin, offer }: LegOpening): BridgeMessage |
   const message = bridgeMessage.safeParse({
     type: 'open',
     leg: id,
-    origin: { kind: origin.kind, from: cut(origin.from), to: cut(origin.to), sipCallId: cut(origin.sipCallId) },
+    origin: {
+      kind: origin.kind,
+      from: cut(origin.from),
+      to: cut(origin.to),
+      sipCallId: cut(origin.sipCallId),
+      direction: origin.direction,
+      callBack: origin.callBack,
+    },
     offer,
   });
   return message.success ? message.data : undefined;
@@ -136,4 +163,6 @@ function carryOut(leg: Leg, command: LegCommand): void {
   if (command.type === 'answer') leg.answer();
   else if (command.type === 'reject') leg.reject(command.cause);
   else if (command.type === 'hangup') leg.hangup(command.cause);
+  else if (command.type === 'refer') leg.refer?.(command.target);
+  else if (command.type === 'dtmf') leg.sendDtmf?.(command.digits);
 }

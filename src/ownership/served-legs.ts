@@ -1,6 +1,9 @@
 import { GatewayError } from '../base/errors.ts';
-import type { EndCause, Leg, LegHost, LegOrigin, OpenedLeg } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegHost, LegOrigin, OpenedLeg } from '../leg/leg.ts';
 import { type BridgeMessage, type HostMessage, hostMessage, type LegCommand, MAX_REFUSAL_TEXT } from '../leg/messages.ts';
+
+/** Placing a call takes the bridge milliseconds: more at once are a mistake. */
+const MAX_DIALS = 100;
 
 interface ServedLeg {
   opened: OpenedLeg | undefined;
@@ -12,6 +15,9 @@ export class ServedLegs {
   readonly #send: (message: HostMessage) => void;
   readonly #maxLegs: number;
   readonly #legs = new Map<number, ServedLeg>();
+  /** Calls that were asked for and not yet begun. */
+  readonly #dials = new Map<number, { resolve(): void; reject(error: GatewayError): void }>();
+  #lastDial = 0;
   /** Grows when the bridge is lost: what comes late for an old leg must not reach a new one of the same number. */
   #era = 0;
 
@@ -26,23 +32,51 @@ export class ServedLegs {
   }
 
   handle(message: BridgeMessage): void {
+    if (message.type === 'dialled') {
+      this.#dialled(message);
+      return;
+    }
     const entry = this.#legs.get(message.leg);
     if (message.type === 'open') {
       if (!entry) void this.#open(message);
     } else if (message.type === 'event') entry?.opened?.tell(message.event);
-    else this.#end(message.leg, message.cause);
+    else this.#end(message.leg, message.cause, message.status);
   }
 
   /** The bridge is gone, and with it the calls' signalling. */
   lost(): void {
     this.#era += 1;
     for (const id of [...this.#legs.keys()]) this.#end(id, 'signalling_failed');
+    for (const { reject } of this.#dials.values())
+      reject(new GatewayError('ERR_NODE_UNREACHABLE', 'the connection to the bridge was lost'));
+    this.#dials.clear();
   }
 
-  #end(id: number, cause: EndCause): void {
+  /**
+   * Has the bridge call somebody.
+   * @throws GatewayError what the bridge says; ERR_NODE_UNREACHABLE, ERR_OVERLOADED (too many at once)
+   */
+  dial(request: DialRequest): Promise<void> {
+    if (this.#dials.size >= MAX_DIALS) return Promise.reject(new GatewayError('ERR_OVERLOADED', 'too many calls are being asked for'));
+    this.#lastDial += 1;
+    const dial = this.#lastDial;
+    return new Promise((resolve, reject) => {
+      this.#dials.set(dial, { resolve, reject });
+      this.#send({ type: 'dial', dial, request });
+    });
+  }
+
+  #dialled({ dial, refusal }: Extract<BridgeMessage, { type: 'dialled' }>): void {
+    const asked = this.#dials.get(dial);
+    this.#dials.delete(dial);
+    if (refusal) asked?.reject(new GatewayError(refusal.code, refusal.message));
+    else asked?.resolve();
+  }
+
+  #end(id: number, cause: EndCause, status?: number): void {
     const entry = this.#legs.get(id);
     this.#legs.delete(id);
-    entry?.opened?.tell({ type: 'ended', cause });
+    entry?.opened?.tell({ type: 'ended', cause, ...(status === undefined ? {} : { status }) });
   }
 
   async #open({ leg: id, origin, offer }: Extract<BridgeMessage, { type: 'open' }>): Promise<void> {
@@ -89,17 +123,21 @@ export class ServedLegs {
       answer: () => command({ type: 'answer' }),
       reject: (cause) => command({ type: 'reject', cause }),
       hangup: (cause) => command({ type: 'hangup', cause }),
+      refer: (target) => command({ type: 'refer', target }),
+      sendDtmf: (digits) => command({ type: 'dtmf', digits }),
       report: (summary) => command({ type: 'report', summary }),
     };
   }
 }
 
 /** Absent fields stay absent. */
-function toOrigin({ kind, from, to, sipCallId }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
+function toOrigin({ kind, from, to, sipCallId, direction, callBack }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
   return {
     kind,
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(sipCallId === undefined ? {} : { sipCallId }),
+    ...(direction === undefined ? {} : { direction }),
+    ...(callBack === undefined ? {} : { callBack }),
   };
 }

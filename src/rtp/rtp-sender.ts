@@ -40,6 +40,11 @@ export class RtpSender {
     return this.#octets;
   }
 
+  /** Where the audio's clock is: the timestamp of the next packet. */
+  get nextTimestamp(): number {
+    return this.#timestamp;
+  }
+
   /** Timestamp of the last packet. */
   get lastTimestamp(): number {
     return this.#lastTimestamp;

@@ -80,8 +80,8 @@ export interface DialOptions {
   readonly trunk: string;
   /** A number, a name at the trunk's peer, or a sip: or tel: URI with a literal address. */
   readonly destination: string;
-  /** Makes our SDP offer, once it is known by which address the peer reaches us. */
-  readonly offer: (localAddress: string) => string;
+  /** Makes our SDP offer, once it is known by which address the peer reaches us. The INVITE waits for it; the caps count from now on. */
+  readonly offer: (localAddress: string) => string | Promise<string>;
   /** User part of From: a number or a name. The trunk's user name when absent. */
   readonly from?: string;
   /** Further header fields of the INVITE: `X-` ones and a few that describe a call. */
@@ -111,6 +111,8 @@ export interface DialFailure {
 /** A call of ours that is neither answered nor lost. Exactly one of onAnswered and onFailed is called, never before dial() has returned. */
 export interface OutboundCall {
   readonly sipCallId: string;
+  /** URI of From. */
+  readonly from: string;
   /** What was dialled, as Request-URI. */
   readonly requestUri: string;
   /** By which the peer reaches us. */

@@ -54,19 +54,29 @@ export class OutboundCalls {
     try {
       const call: OutboundInvite = new OutboundInvite(this.#services, {
         admission,
-        offer: options.offer,
         from,
         headers,
         ringTimeoutMs: Math.min(options.ringTimeoutMs ?? RING_MS, LONGEST_RING_MS),
         onGone: () => this.#calls.delete(call),
       });
       this.#calls.add(call);
-      this.#services.clock.setTimer(0, () => call.start()); // so that nothing is called back before dial() has returned
+      this.#start(call, options.offer(call.localAddress));
       return call;
     } catch (thrown) {
       admission.lease.release();
       throw thrown;
     }
+  }
+
+  #start(call: OutboundInvite, offer: string | Promise<string>): void {
+    if (typeof offer === 'string') {
+      this.#services.clock.setTimer(0, () => call.start(offer)); // so that nothing is called back before dial() has returned
+      return;
+    }
+    offer.then(
+      (sdp) => call.start(sdp),
+      () => call.cancel(),
+    );
   }
 
   /** The engine stops. */

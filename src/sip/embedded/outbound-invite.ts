@@ -26,7 +26,6 @@ import type { HeaderLine } from './write-response.ts';
 
 export interface OutboundInviteOptions {
   readonly admission: OutboundAdmission;
-  readonly offer: (localAddress: string) => string;
   /** User part of From. */
   readonly from: string;
   readonly headers: readonly HeaderLine[];
@@ -53,6 +52,7 @@ interface Attempt extends OutboundLine {
 /** A call that we place: its INVITEs, its branches, and the dialog that one of them becomes (RFC 3261 §13.2). */
 export class OutboundInvite implements OutboundCall {
   readonly sipCallId = randomText(22);
+  readonly from: string;
   readonly requestUri: string;
   readonly localAddress: string;
   readonly remote: Endpoint;
@@ -68,7 +68,7 @@ export class OutboundInvite implements OutboundCall {
   readonly #targets: OutboundTargets;
   readonly #localTag = randomText(22);
   readonly #head: OutboundHead;
-  readonly #offer: string;
+  #offer = '';
   readonly #machine = new OutboundMachine();
   readonly #driver: Driver<OutboundOutput>;
   readonly #branches = new Map<string, EarlyDialog>();
@@ -84,6 +84,7 @@ export class OutboundInvite implements OutboundCall {
   #durationTimer: Timer | undefined;
   #gone = false;
   #abandoned = false;
+  #started = false;
 
   constructor(services: OutboundServices, options: OutboundInviteOptions) {
     const { trunk, destination } = options.admission;
@@ -96,30 +97,30 @@ export class OutboundInvite implements OutboundCall {
     this.remote = destination.endpoint;
     this.localAddress = services.localAddressFor(this.remote.address);
     this.requestUri = destination.uri;
+    // Who has an account at the trunk is known there by its name, who has none by where it stands.
+    this.from = `sip:${options.from}@${uriHost(trunk.username === undefined ? this.localAddress : trunk.peer.address)}`;
     this.#head = {
-      // Who has an account at the trunk is known there by its name, who has none by where it stands.
-      from: `<sip:${options.from}@${uriHost(trunk.username === undefined ? this.localAddress : trunk.peer.address)}>;tag=${this.#localTag}`,
+      from: `<${this.from}>;tag=${this.#localTag}`,
       to: `<${destination.uri}>`,
       callId: this.sipCallId,
     };
-    this.#offer = options.offer(this.localAddress);
     this.#minSeS = services.minSessionS;
     this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
   }
 
   /** Sends the first INVITE. Once. */
-  start(): void {
-    if (this.#abandoned) return;
-    if (this.#machine.unwanted) {
-      this.#driver.run((now) => this.#machine.handle(now, 'timed_out')); // given up before it was sent
-      return;
-    }
+  start(offer: string): void {
+    if (this.#abandoned || this.#machine.unwanted) return; // given up before it could be sent
+    this.#offer = offer;
+    this.#started = true;
     this.#driver.run((now) => this.#machine.start(now, this.#options.ringTimeoutMs));
     this.#send();
   }
 
   cancel(): void {
     this.#driver.run((now) => this.#machine.handle(now, 'cancel'));
+    // What was never sent waits for no answer.
+    if (!this.#started) this.#services.clock.setTimer(0, () => this.#driver.run((now) => this.#machine.handle(now, 'timed_out')));
   }
 
   /** The engine stops: no timer may run on, nothing is sent. */

@@ -11,6 +11,13 @@ describe('a message of a bridge', () => {
     { type: 'event', leg: 1, event: { type: 'answered' } },
     { type: 'event', leg: 1, event: { type: 'dtmf', digit: '*', durationMs: 100 } },
     { type: 'ended', leg: 1, cause: 'media_timeout' },
+    { type: 'ended', leg: 1, cause: 'rejected', status: 486 },
+    { ...open, origin: { kind: 'phone', direction: 'outbound', callBack: { trunk: 'carrier', destination: '+15550001' } } },
+    { type: 'event', leg: 1, event: { type: 'ringing' } },
+    { type: 'event', leg: 1, event: { type: 'transfer', state: 'accepted' } },
+    { type: 'event', leg: 1, event: { type: 'transfer', state: 'failed', status: 603 } },
+    { type: 'dialled', dial: 1 },
+    { type: 'dialled', dial: 1, refusal: { code: 'ERR_FORBIDDEN', message: 'no' } },
   ])('survives the wire: %j', (message) => {
     expect(decode(bridgeMessage, JSON.stringify(message))).toEqual(message);
   });
@@ -28,6 +35,10 @@ describe('a message of a bridge', () => {
     { type: 'event', leg: 1, event: { type: 'dtmf', digit: '12', durationMs: 100 } },
     { type: 'event', leg: 1, event: { type: 'dtmf', digit: '1', durationMs: -1 } },
     { type: 'ended', leg: 1, cause: 'boredom' },
+    { type: 'ended', leg: 1, cause: 'rejected', status: 9000 },
+    { ...open, origin: { kind: 'phone', callBack: { trunk: 'carrier', destination: 'x'.repeat(257) } } },
+    { type: 'event', leg: 1, event: { type: 'transfer', state: 'perhaps' } },
+    { type: 'dialled', dial: 0 },
     { type: 'opened', leg: 1, sessionId: 'x', answer: 'y' },
     null,
     [],
@@ -45,6 +56,9 @@ describe('a message of a host', () => {
     { type: 'command', leg: 1, command: { type: 'reject', cause: 'busy' } },
     { type: 'command', leg: 1, command: { type: 'hangup', cause: 'owner_lost' } },
     { type: 'command', leg: 1, command: { type: 'report', summary } },
+    { type: 'command', leg: 1, command: { type: 'refer', target: 'sip:desk@192.0.2.1' } },
+    { type: 'command', leg: 1, command: { type: 'dtmf', digits: '12#' } },
+    { type: 'dial', dial: 3, request: { trunk: 'carrier', destination: '+15550001', from: '100' } },
     { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, responseLatencyMs: { p50: 1.5, p95: 2 } } } },
   ])('survives the wire: %j', (message) => {
     expect(decode(hostMessage, JSON.stringify(message))).toEqual(message);
@@ -54,6 +68,10 @@ describe('a message of a host', () => {
     { type: 'refused', leg: 1, code: 'ERR_WHATEVER', message: 'x' },
     { type: 'refused', leg: 1, code: 'ERR_TIMEOUT', message: 'x'.repeat(513) },
     { type: 'command', leg: 1, command: { type: 'format disk' } },
+    { type: 'command', leg: 1, command: { type: 'dtmf', digits: '12w' } },
+    { type: 'command', leg: 1, command: { type: 'dtmf', digits: '' } },
+    { type: 'command', leg: 1, command: { type: 'refer', target: '' } },
+    { type: 'dial', dial: 3, request: { trunk: 'carrier', destination: '' } },
     { type: 'command', leg: 1, command: { type: 'reject', cause: 'constructor' } },
     { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, turns: -1 } } },
     open,
