@@ -122,7 +122,8 @@ export class WorkerTicker implements Ticker {
 
   #startWorker(): void {
     const cell = new Int32Array(new SharedArrayBuffer(3 * Int32Array.BYTES_PER_ELEMENT));
-    // On the clock that all threads share; performance.now() begins at another moment in each.
+    // The same moment on our clock and on the one that all threads share; performance.now() begins at another moment in each.
+    this.#nextSlotAt = this.#clock.now() + 1;
     const [seconds, nanoseconds] = process.hrtime();
     const startAt = seconds * 1000 + nanoseconds / 1e6 + 1;
     const worker = new Worker(WORKER, { eval: true, workerData: { cell: cell.buffer, startAt } });
@@ -135,7 +136,6 @@ export class WorkerTicker implements Ticker {
     this.#worker = worker;
     this.#slot = 0;
     this.#ticking = false;
-    this.#nextSlotAt = this.#clock.now() + 1;
   }
 
   async #stopWorker(): Promise<void> {
