@@ -1,5 +1,8 @@
 // Parts of the core in a process of their own, without codecs: a relay, a transceiver that echoes, both, or a bare socket to compare with.
 import { built } from './built.mjs';
+import { goFirst } from './priority.mjs';
+
+goFirst();
 
 const { systemClock: clock } = await built('base/clock.js');
 const { Metrics } = await built('base/metrics.js');

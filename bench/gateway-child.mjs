@@ -1,5 +1,8 @@
 // The built gateway as `npm start` runs it, with a line to the benchmark that started it: figures of the process, and stage times when asked for.
 import { builtPath } from './built.mjs';
+import { goFirst } from './priority.mjs';
+
+goFirst();
 
 const probe = process.env.BENCH_PROBE ? await (await import('./probe.mjs')).installProbe() : undefined;
 

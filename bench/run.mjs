@@ -1,6 +1,7 @@
 // Runs the benchmarks named on the command line, or all: `npm run bench -- cost micro`. `--quick` makes them short, for a look.
 import { cpus } from 'node:os';
 import { short } from './figures.mjs';
+import { goFirst } from './priority.mjs';
 import { yardstickMs } from './yardstick.mjs';
 
 const BENCHES = {
@@ -23,7 +24,8 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-console.log(`Node ${process.versions.node}, ${cpus().length} cores, fixed calculation ${short(yardstickMs())} ms\n`);
+const first = goFirst() ? ', before other processes (nice -15)' : '';
+console.log(`Node ${process.versions.node}, ${cpus().length} cores${first}; fixed calculation ${short(yardstickMs())} ms\n`);
 for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
   const bench = await BENCHES[name]();
   const { title, text } = await bench(options);

@@ -1,5 +1,8 @@
 // The SIP engine alone: answers every call at once, has no media.
 import { built } from './built.mjs';
+import { goFirst } from './priority.mjs';
+
+goFirst();
 
 const { systemClock: clock } = await built('base/clock.js');
 const { createLog } = await built('base/log.js');
