@@ -38,7 +38,7 @@ export interface PeerOptions {
 export type PeerCloseReason =
   /** close() was called. */
   | 'closed'
-  /** The far side said goodbye (DTLS close_notify). */
+  /** The far side said goodbye (DTLS close_notify, or SCTP SHUTDOWN or ABORT). */
   | 'remote_closed'
   /** No verified check, or no answer to ours, for too long. */
   | 'consent_lost'

@@ -286,7 +286,8 @@ export class Peer {
         onOpen: (channel) => handlers.onChannel?.(channel),
         onMessage: (channel, message) => handlers.onMessage?.(channel, message),
         onClosed: (channel) => handlers.onChannelClosed?.(channel),
-        onEnded: () => undefined,
+        // Some stacks (libdatachannel) end SCTP when they leave, and their DTLS goodbye gets lost. Without their channels alone, the audio goes on.
+        onEnded: (reason) => reason === 'remote_closed' && this.#finish('remote_closed'),
         onFault: (err) => {
           if (this.#data?.snapshot().faults === 1) this.#deps.log?.warn({ err }, 'data channel fault');
         },

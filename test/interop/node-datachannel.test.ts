@@ -80,4 +80,16 @@ describe('libdatachannel through relay and transceiver', () => {
     await states.find((state) => state === 'closed', DEADLINE_MS, 'its end');
     expect(core.transceiver.sessions).toBe(0);
   });
+
+  test('when it leaves, the session ends with it and not half a minute later', async () => {
+    const { core } = await WebCore.withProbe();
+    ends.push(() => core.stop());
+    const { connection, channel, offer, accept } = await caller();
+    const leg = await core.open(offer);
+    await accept(leg.answer);
+    await expect.poll(() => channel.isOpen(), SOON).toBe(true);
+    connection.close();
+    expect(await leg.ended()).toBe('remote_hangup');
+    expect(core.transceiver.sessions).toBe(0);
+  });
 });

@@ -1,7 +1,9 @@
 export type SctpCloseReason =
   /** Closed by us. */
   | 'closed'
-  /** Aborted or shut down by the far side, or it did not answer. */
+  /** The far side has ended it of its own will: it is leaving. */
+  | 'remote_closed'
+  /** The far side gave up because of a fault, or did not answer. */
   | 'ended'
   /** The far side sent more than it may keep us waiting with: an unfinished message beyond the limit, too many streams or gaps. */
   | 'overflow';

@@ -1,4 +1,5 @@
 import type { SctpAssociation, SctpCloseReason, SctpHandlers } from './sctp-association.ts';
+import { isFarewell } from './sctp-farewell.ts';
 import { filterSctp, SctpChunk } from './sctp-filter.ts';
 import { type WeriftSctp, type WeriftSctpClass, WeriftState } from './werift-sctp.ts';
 
@@ -48,6 +49,8 @@ export class WeriftAssociation implements SctpAssociation {
   readonly #sctp: WeriftSctp;
   #state: 'connecting' | 'connected' | 'ending' | 'closed' = 'connecting';
   #dataSeen = false;
+  /** What it means when werift closes by itself. */
+  #endedAs: SctpCloseReason = 'ended';
   #dropped = 0;
   /** Packets are handled one after the other: werift awaits in the middle of one and would start the next. */
   #tail: Promise<void> = Promise.resolve();
@@ -126,8 +129,12 @@ export class WeriftAssociation implements SctpAssociation {
     // Before INIT or INIT ACK there is no TSN to count from.
     if (first === SctpChunk.data && this.#sctp.lastReceivedTsn === undefined) return;
     this.#dataSeen ||= first === SctpChunk.data;
+    const leaving = this.#state === 'connected' && packet.readUInt32BE(4) === this.#sctp.localVerificationTag && isFarewell(packet);
+    if (leaving) this.#endedAs = 'remote_closed';
     await this.#sctp.handleData(packet);
-    if (this.#isOverflowing()) this.#end('overflow');
+    // After SHUTDOWN, which is acknowledged by now, werift would wait for a word that it does not take when it comes.
+    if (leaving) this.#end('remote_closed');
+    else if (this.#isOverflowing()) this.#end('overflow');
   }
 
   /** Hands messages on in the order they came, a few chunks ahead of what the window lets out. */
@@ -152,7 +159,7 @@ export class WeriftAssociation implements SctpAssociation {
   #end(reason: SctpCloseReason): void {
     if (this.#state === 'ending' || this.#state === 'closed') return;
     this.#state = 'ending';
-    this.#catch(this.#sctp.stop()); // writes ABORT before it returns
+    if (reason !== 'remote_closed') this.#catch(this.#sctp.stop()); // writes ABORT before it returns
     this.#sctp.setState(WeriftState.closed); // frees the timers
     this.#state = 'closed';
     this.#messages = [];
@@ -189,7 +196,7 @@ export class WeriftAssociation implements SctpAssociation {
       if (this.#state === 'closed' && state !== WeriftState.closed) return; // an await that ended after the close
       setState(state);
       if (state === WeriftState.established) this.#established();
-      else if (state === WeriftState.closed) this.#end('ended');
+      else if (state === WeriftState.closed) this.#end(this.#endedAs);
     };
     const updateRto = sctp.updateRto.bind(sctp);
     sctp.updateRto = (sample) => {

@@ -5,6 +5,8 @@
 export interface WeriftSctp {
   associationState: number;
   readonly remoteVerificationTag: number;
+  /** In every packet of the far side that is for this association. */
+  readonly localVerificationTag: number;
   readonly lastReceivedTsn: number | undefined;
   advertisedRwnd: number;
   readonly sackMisOrdered: ReadonlySet<number>;

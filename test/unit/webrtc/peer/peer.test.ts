@@ -16,6 +16,10 @@ import {
   serverIce,
 } from '../../../support/peer-pair.ts';
 
+/** Content types of DTLS records: close_notify is one, SCTP goes in the other. */
+const DTLS_ALERT = 21;
+const DTLS_DATA = 23;
+
 const open: ObservedPeer[] = [];
 
 function pair(options?: PairOptions) {
@@ -295,6 +299,39 @@ describe('the end of a peer', () => {
     expect([server.closed, client.closed]).toEqual([['closed'], ['remote_closed']]);
     clock.advance(50);
     expect(clock.nextTimer()).toBeUndefined();
+  });
+
+  it('does not come with a data channel that nobody answers on: the audio goes on', async () => {
+    const { server, client, clock, network } = await connectedPair();
+    const channel = client.peer.openChannel('oai-events');
+    await runUntil(clock, () => server.channels.length === 1 && client.channels.length === 1);
+    network.listen(SERVER, (datagram, path) => {
+      if (datagram[0] !== DTLS_DATA) server.peer.handleDatagram(datagram, path, clock.now());
+    });
+    let sent = 0;
+    while (channel && client.peer.sendMessage(channel, Buffer.alloc(50_000))) sent += 1;
+    clock.advance(20_000);
+    client.peer.sendRtp(rtpPacket(1));
+    server.peer.sendRtp(rtpPacket(1));
+    clock.advance(100);
+    expect([sent > 5, server.rtp.length, client.rtp.length]).toEqual([true, 1, 1]);
+    expect([server.peer.state, client.peer.state]).toEqual(['connected', 'connected']);
+  });
+
+  it('is understood when only SCTP says goodbye', async () => {
+    const { server, client, clock, network } = await connectedPair();
+    client.peer.openChannel('oai-events');
+    await runUntil(clock, () => server.channels.length === 1 && client.channels.length === 1);
+    let lost = 0;
+    network.listen(SERVER, (datagram, path) => {
+      if (datagram[0] === DTLS_ALERT) lost += 1;
+      else server.peer.handleDatagram(datagram, path, clock.now());
+    });
+    const before = clock.now();
+    client.peer.close();
+    await runUntil(clock, () => server.closed.length === 1);
+    expect([lost, server.closed]).toEqual([1, ['remote_closed']]);
+    expect(clock.now() - before).toBeLessThan(1000);
   });
 
   it('takes the data channels along', async () => {

@@ -19,6 +19,18 @@ afterEach(() => {
 
 const until = (condition: () => boolean) => vi.waitFor(() => expect(condition()).toBe(true), { timeout: 10_000, interval: 2 });
 
+function chunk(type: number, body = Buffer.alloc(0)): Buffer {
+  const header = Buffer.from([type, 0, 0, 4 + body.length]);
+  return Buffer.concat([header, body]);
+}
+
+/** A packet of the same ports and verification tag as `model`, with this chunk. */
+function packetLike(model: Buffer | undefined, content: Buffer): Buffer {
+  const packet = Buffer.concat([model?.subarray(0, 12) ?? Buffer.alloc(12), content]);
+  packet.writeUInt32LE(sctpChecksum(packet), 8);
+  return packet;
+}
+
 /** Timers that keep the process alive: werift's are of that kind, the test runner's own stay the same. */
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 
@@ -66,10 +78,40 @@ describe('WeriftAssociation', () => {
     left.association.close();
     left.association.close();
     await until(() => right.closed.length === 1);
-    expect([left.closed, right.closed]).toEqual([['closed'], ['ended']]);
+    expect([left.closed, right.closed]).toEqual([['closed'], ['remote_closed']]);
     // A packet in the middle of being handled must not bring it back.
     await until(() => timers() <= before);
     expect([...left.faults, ...right.faults]).toEqual([]);
+  });
+
+  it.each([
+    ['SHUTDOWN', chunk(7, Buffer.alloc(4)), 'remote_closed'],
+    ['an ABORT without a cause', chunk(6), 'remote_closed'],
+    ['an ABORT by its user', chunk(6, Buffer.from('000c0008627965ff', 'hex')), 'remote_closed'],
+    ['an ABORT for a protocol violation', chunk(6, Buffer.from('000d0004', 'hex')), 'ended'],
+  ])('ends at once, and knows what for, when the far side sends %s', async (_what, farewell, reason) => {
+    const before = timers();
+    const [left, right] = await pair();
+    left.association.connect();
+    left.association.send(1, 51, Buffer.from('hello'), true);
+    await until(() => right.messages.length === 1);
+    left.association.handlePacket(packetLike(right.sent.at(-1), farewell));
+    await until(() => left.closed.length === 1);
+    expect(left.closed).toEqual([reason]);
+    right.association.close();
+    await until(() => timers() <= before);
+    expect([...left.faults, ...right.faults]).toEqual([]);
+  });
+
+  it('takes no farewell that is for another association', async () => {
+    const [left, right] = await pair();
+    left.association.connect();
+    left.association.send(1, 51, Buffer.from('hello'), true);
+    await until(() => right.messages.length === 1);
+    left.association.handlePacket(packetLike(left.sent.at(-1), chunk(6)));
+    right.association.send(1, 51, Buffer.from('still there'), true);
+    await until(() => left.messages.length === 1);
+    expect(left.closed).toEqual([]);
   });
 
   it('leaves no timer behind when it is closed while connecting', async () => {
