@@ -81,8 +81,7 @@ export class Transceiver implements LegHost {
         throw new GatewayError('ERR_OVERLOADED', 'shutting down');
       }
       const answer = this.#answer(hosted, offer);
-      // Whoever opened the leg learns the answer first; then the session may command it.
-      queueMicrotask(() => hosted.start());
+      hosted.start();
       return { sessionId: hosted.id, answer, tell: (event) => hosted.handleLegEvent(event) };
     } finally {
       this.#opening -= 1;

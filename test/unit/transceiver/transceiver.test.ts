@@ -193,8 +193,23 @@ describe('a transceiver', () => {
     expect(client.opened.sessionId).toMatch(/^rtc_7_[\w-]{22}$/);
     expect(client.opened.answer).toContain('192.0.2.9 3478 typ host');
     expect(bench.transceiver.sessions).toBe(1);
-    await Promise.resolve();
+    await nextTurn();
     expect(client.leg.commands).toEqual(['answer']);
+  });
+
+  test('commands a leg only when whoever opened it has the answer', async () => {
+    const bench = new Bench();
+    const order: string[] = [];
+    const leg = new FakeLeg();
+    leg.answer = () => void order.push('answer wanted');
+    const { offer } = new Client(bench, '192.0.2.20:1');
+    const passOn = async () => {
+      const opened = await bench.transceiver.open({ origin: { kind: 'phone' }, offer }, leg);
+      return opened.answer;
+    };
+    await passOn().then(() => order.push('opened'));
+    await nextTurn();
+    expect(order).toEqual(['opened', 'answer wanted']);
   });
 
   test('connects, and begins to talk when the leg is answered: not before', async () => {
@@ -255,7 +270,7 @@ describe('a transceiver', () => {
   test('ends a session whose peer never comes', async () => {
     const bench = new Bench();
     const client = await bench.open();
-    await Promise.resolve();
+    await nextTurn();
     bench.clock.advance(10_000);
     expect(client.leg.commands).toEqual(['answer', 'hangup media_failed']);
     expect(bench.transceiver.sessions).toBe(0);
@@ -266,8 +281,8 @@ describe('a transceiver', () => {
     const bench = new Bench();
     const client = await bench.open();
     client.opened.tell({ type: 'ended', cause: 'cancelled' });
-    await Promise.resolve();
-    expect(client.leg.commands, 'nothing is asked of a leg that is over').toEqual(['answer']);
+    await nextTurn();
+    expect(client.leg.commands, 'nothing is asked of a leg that is over').toEqual([]);
     expect(client.leg.summary).toBeDefined();
     expect(bench.transceiver.sessions).toBe(0);
   });
@@ -319,6 +334,10 @@ describe('a transceiver', () => {
     expect(bench.transceiver.snapshot()).toEqual([expect.objectContaining({ id: client.opened.sessionId })]);
   });
 });
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 /** The network is cut: nobody says goodbye. */
 function silence(client: Client, bench: Bench): void {
