@@ -43,7 +43,7 @@ export function readMinSe(headers: HeaderFields, leastS: number): number {
 }
 
 /** Whether a peer knows session timers. */
-export function supportsTimer(headers: HeaderFields): boolean {
+function supportsTimer(headers: HeaderFields): boolean {
   const lists = [...(headers.elements('supported') ?? []), ...(headers.elements('require') ?? [])];
   return lists.some((option) => option.toLowerCase() === 'timer');
 }

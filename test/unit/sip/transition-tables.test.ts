@@ -4,6 +4,7 @@ import { INVITE_CLIENT } from '../../../src/sip/embedded/invite-client-transacti
 import { INVITE_SERVER } from '../../../src/sip/embedded/invite-server-transaction.ts';
 import { NON_INVITE_CLIENT } from '../../../src/sip/embedded/non-invite-client-transaction.ts';
 import { NON_INVITE_SERVER } from '../../../src/sip/embedded/non-invite-server-transaction.ts';
+import { REOFFER } from '../../../src/sip/embedded/reoffer-machine.ts';
 
 type Table = Record<string, Record<string, { to: string; actions: readonly string[] }>>;
 
@@ -37,5 +38,13 @@ describe.each(tables)('the table of the %s', (_name, start, end, table) => {
         }
       }
     }
+  });
+});
+
+describe('the table of our offers inside a call', () => {
+  it('comes from every state to every other, and so is never stuck', () => {
+    const table = REOFFER as Table;
+    const states = Object.keys(table).sort();
+    for (const state of states) expect([...reachableFrom(table, state)].sort()).toEqual(states);
   });
 });
