@@ -17,7 +17,7 @@ import { CdrLog } from './control/cdr-log.ts';
 import { HealthServer } from './control/health-server.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { recordOf } from './gateway-records.ts';
-import type { LegHost } from './leg/leg.ts';
+import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
 import { deriveDoorKeys, deriveNodeKeys, deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { DoorLegHost } from './ownership/door-leg-host.ts';
 import { NodeDoor } from './ownership/node-door.ts';
@@ -32,6 +32,7 @@ import { Relay } from './relay/relay.ts';
 import { openRelayPorts } from './relay/relay-ports.ts';
 import { RtpPortPool } from './rtp/ports.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
+import { TrunkBook } from './sip/trunk-book.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import { createIdentity } from './webrtc/dtls/identity.ts';
 
@@ -178,7 +179,7 @@ class RunningGateway implements Gateway {
     const { relayLink: link } = inside ?? (await this.#openInside(membership, undefined));
     if (!link) throw new GatewayError('ERR_INTERNAL', 'a transceiver without its link');
     const createVoiceDetector = await loadVoiceDetectors();
-    const model = new EmbeddedAgent({ prompts: await loadPrompts() });
+    const model = new EmbeddedAgent({ prompts: await loadPrompts() }, this.#config.agent);
     const transceiver = new Transceiver(
       {
         clock: this.#clock,
@@ -191,6 +192,7 @@ class RunningGateway implements Gateway {
         model,
         createVoiceDetector,
         sessionMetrics: createSessionMetrics(this.#metrics),
+        dialler: { dial: (request) => this.#dial(request) },
       },
       { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls },
     );
@@ -221,8 +223,9 @@ class RunningGateway implements Gateway {
     const range = rtp.ports === 'any' ? {} : { range: rtp.ports };
     const ports = new RtpPortPool(clock, { address: bind, ...range });
     metrics.observe('rtp_port_pairs', 'Pairs of RTP ports in use.', () => ports.inUse);
+    const trunks = new TrunkBook(clock, this.#config.trunks);
     const engine = new EmbeddedEngine(
-      { clock, log, metrics },
+      { clock, log, metrics, trunks },
       {
         bind,
         port: sip.port,
@@ -235,6 +238,7 @@ class RunningGateway implements Gateway {
     this.#switchboard = new Switchboard(
       {
         engine,
+        trunks,
         clock,
         log,
         metrics,
@@ -246,7 +250,7 @@ class RunningGateway implements Gateway {
         mediaTimeoutMs: mediaTimeoutS * 1000,
         onReport: (report) => records.write(recordOf(report)),
       },
-      { maxCalls },
+      { maxCalls, ...(this.#config.agent.callbackTrunk === undefined ? {} : { callbackTrunk: this.#config.agent.callbackTrunk }) },
     );
     const listeners = await engine.start();
     this.#stops.push(() => engine.stop());
@@ -262,6 +266,7 @@ class RunningGateway implements Gateway {
       log: this.#log,
       directory: membership.directory,
       metrics: this.#metrics,
+      dialler: { dial: (request: DialRequest) => this.#dial(request) },
     };
     const remote = new DoorLegHost(deps, { self: membership.self, status: () => this.#status() });
     this.#remote = remote;
@@ -272,6 +277,13 @@ class RunningGateway implements Gateway {
   #ownerAnswers(sessionId: string): boolean {
     const owner = sessionNode(sessionId);
     return !this.#remote || this.#remote.nodes().some(({ nodeId, healthy }) => nodeId === owner && healthy);
+  }
+
+  /** By the bridge of this process, or one that has come to our door. */
+  async #dial(request: DialRequest): Promise<void> {
+    const dialler: LegDialler | undefined = this.#switchboard ?? this.#nodeDoor;
+    if (!dialler) throw new GatewayError('ERR_NODE_UNREACHABLE', 'there is no bridge');
+    await dialler.dial(request);
   }
 
   #status(): NodeStatus {

@@ -1,4 +1,4 @@
-import type { ControlEvent, ModelConnection, ModelEvent, RealtimeModel } from './model.ts';
+import type { CallContext, ControlEvent, ModelConnection, ModelEvent, RealtimeModel } from './model.ts';
 import type { Playout } from './playout.ts';
 
 /** More open responses at once than any model has: the next one is refused. */
@@ -19,10 +19,10 @@ export class ModelLink {
   #unwanted = false;
   #closed = false;
 
-  constructor(model: RealtimeModel, playout: Playout, onEvent: (event: ControlEvent) => void) {
+  constructor(model: RealtimeModel, playout: Playout, onEvent: (event: ControlEvent) => void, call?: CallContext) {
     this.#playout = playout;
     this.#onEvent = onEvent;
-    this.connection = model.connect((event) => this.#handle(event));
+    this.connection = model.connect((event) => this.#handle(event), call);
   }
 
   /** Does the model owe more audio? */
@@ -83,6 +83,8 @@ export class ModelLink {
         break;
       case 'turn_detection':
       case 'hangup':
+      case 'transfer':
+      case 'call_back':
         break;
     }
     this.#onEvent(event);

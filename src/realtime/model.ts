@@ -19,11 +19,32 @@ export type ControlEvent =
   | { readonly type: 'turn_detection'; readonly enabled: boolean }
   /** The model wants the call to end, after what is queued has been played. */
   | { readonly type: 'hangup' }
+  /** The caller shall talk to somebody else: this URI. What becomes of it is told by transferred(). */
+  | { readonly type: 'transfer'; readonly target: string }
+  /** The call ends after what is queued has been played, and then the caller is called back. Only where CallContext allows it. */
+  | { readonly type: 'call_back' }
   /** The connection is lost and will not come back. */
   | { readonly type: 'closed'; readonly reason: string };
 
 /** Everything a model tells the session. */
 export type ModelEvent = SpeechEvent | ControlEvent;
+
+/** What a model may know of the call it talks in. */
+export interface CallContext {
+  /** Can the caller be called back when this call is over? */
+  readonly mayCallBack: boolean;
+  /** Figures of this call so far. */
+  statistics(): CallFigures;
+}
+
+export interface CallFigures {
+  readonly durationMs: number;
+  readonly turns: number;
+  /** Median time from the end of a turn to the first sound of its answer; undefined before the first. */
+  readonly responseMs: number | undefined;
+  /** Share of the caller's audio that was lost on its way, 0 to 100. */
+  readonly lostPercent: number;
+}
 
 /** One conversation with a model. All methods return at once; nothing throws after close. */
 export interface ModelConnection {
@@ -45,6 +66,8 @@ export interface ModelConnection {
   cancelResponse(responseId: string | undefined): void;
   /** Of this item only `sentMs` left on the wire; the rest was never said. */
   truncate(itemId: string, sentMs: number): void;
+  /** What has become of a transfer: `failed` leaves the caller here. */
+  transferred?(state: 'accepted' | 'progress' | 'succeeded' | 'failed'): void;
   /** All of this response has left on the wire. Not called for what was cancelled. */
   played?(responseId: string): void;
   close(): void;
@@ -54,5 +77,5 @@ export interface ModelConnection {
 export interface RealtimeModel {
   readonly name: string;
   /** Begins a conversation; its first event comes after this has returned. */
-  connect(onEvent: (event: ModelEvent) => void): ModelConnection;
+  connect(onEvent: (event: ModelEvent) => void, call?: CallContext): ModelConnection;
 }

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
-import type { EndCause, Leg, LegEvent } from '../leg/leg.ts';
-import { type ControlEvent, MODEL_FRAME_SAMPLES, type RealtimeModel } from './model.ts';
+import type { EndCause, Leg, LegEvent, TransferState } from '../leg/leg.ts';
+import { type CallFigures, type ControlEvent, MODEL_FRAME_SAMPLES, type RealtimeModel } from './model.ts';
 import { ModelLink } from './model-link.ts';
 import { Playout } from './playout.ts';
 import { samplesToMs } from './playout-ledger.ts';
@@ -24,6 +24,8 @@ export interface SessionOptions {
   /** `at_once`: take the call as soon as it is there. `manual`: somebody else says `answer` or `reject`. */
   readonly answer?: 'at_once' | 'manual';
   readonly turns?: Partial<TurnOptions>;
+  /** May the caller be called back when the call is over? */
+  readonly mayCallBack?: boolean;
   /** Does a key stop the agent's speech? Default true. */
   readonly keysInterrupt?: boolean;
 }
@@ -76,7 +78,10 @@ export class Session {
   #answered = false;
   #ended = false;
   #draining = false;
+  #answeredAt = 0;
   #heardSamples = 0;
+  #concealedFrames = 0;
+  #callBackWanted = false;
   #lastUplinkAt = 0;
   #lastAudioAt = 0;
   #speechEndedAt: number | undefined;
@@ -90,7 +95,10 @@ export class Session {
     this.#statistics = new SessionStatistics(deps.metrics);
     this.#turns = new TurnMachine(() => this.#remainingMs(), { ...DEFAULT_TURN_OPTIONS, ...options.turns });
     this.#detector = deps.createVoiceDetector();
-    this.#link = new ModelLink(deps.model, this.#playout, (event) => this.#handleModel(event));
+    this.#link = new ModelLink(deps.model, this.#playout, (event) => this.#handleModel(event), {
+      mayCallBack: options.mayCallBack ?? false,
+      statistics: () => this.#figures(),
+    });
   }
 
   attach(leg: Leg): void {
@@ -111,6 +119,11 @@ export class Session {
         break;
       case 'dtmf':
         this.#handleKey(event.digit);
+        break;
+      case 'ringing':
+        break;
+      case 'transfer':
+        this.#handleTransfer(event.state);
         break;
       case 'ended':
         this.#leg = undefined;
@@ -175,10 +188,39 @@ export class Session {
     };
   }
 
+  /** Does the model want the caller called back, now that the call is over? */
+  get callBackWanted(): boolean {
+    return this.#callBackWanted;
+  }
+
+  /** The caller talks to somebody else when the transfer has succeeded; the model has it back when it has not. */
+  #handleTransfer(state: TransferState): void {
+    this.#deps.log.info({ state }, 'transfer');
+    if (state === 'succeeded') {
+      this.end('agent_hangup');
+      return;
+    }
+    this.#link.expectResponse();
+    this.#link.connection.transferred?.(state);
+    this.#drain(this.#deps.clock.now());
+  }
+
+  #figures(): CallFigures {
+    const { turns, responseLatencyMs } = this.#statistics.snapshot();
+    const frames = this.#heardSamples / MODEL_FRAME_SAMPLES;
+    return {
+      durationMs: this.#answered ? this.#deps.clock.now() - this.#answeredAt : 0,
+      turns,
+      responseMs: responseLatencyMs.all.length > 0 ? responseLatencyMs.median : undefined,
+      lostPercent: frames === 0 ? 0 : (100 * this.#concealedFrames) / frames,
+    };
+  }
+
   #begin(): void {
     if (this.#answered) return;
     const now = this.#deps.clock.now();
     this.#answered = true;
+    this.#answeredAt = now;
     this.#lastUplinkAt = now;
     this.#lastAudioAt = now;
     this.#turns.handle('turns_on', now);
@@ -200,6 +242,7 @@ export class Session {
 
   #hear(pcm: Int16Array, concealed: boolean, now: number): void {
     this.#heardSamples += pcm.length;
+    if (concealed) this.#concealedFrames += 1;
     this.#link.connection.appendAudio(pcm);
     const { state } = this.#turns;
     if (state === 'off' || state === 'lost') return;
@@ -247,6 +290,15 @@ export class Session {
         this.#turns.handle(event.enabled && !this.#closing ? 'turns_on' : 'turns_off', now);
         break;
       case 'hangup':
+        this.#turns.handle('turns_off', now);
+        this.#endWhenPlayed('agent_hangup');
+        break;
+      case 'transfer':
+        if (this.#leg?.refer) this.#leg.refer(event.target);
+        else this.#link.connection.transferred?.('failed');
+        break;
+      case 'call_back':
+        this.#callBackWanted = this.#options.mayCallBack ?? false;
         this.#turns.handle('turns_off', now);
         this.#endWhenPlayed('agent_hangup');
         break;

@@ -2,7 +2,7 @@ import { type Clock, soon } from '../base/clock.ts';
 import { randomUint32 } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Ticker } from '../base/ticker.ts';
-import type { EndCause, Leg, LegEvent, LegOpening, SessionSummary } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegDialler, LegEvent, LegOpening, SessionSummary } from '../leg/leg.ts';
 import type { RealtimeModel } from '../realtime/model.ts';
 import { Session } from '../realtime/session.ts';
 import type { SessionMetrics } from '../realtime/session-metrics.ts';
@@ -22,6 +22,8 @@ export interface HostedSessionDeps {
   readonly model: RealtimeModel;
   readonly createVoiceDetector: () => VoiceDetector;
   readonly sessionMetrics: SessionMetrics;
+  /** Who calls somebody for a session; without it nobody is called. */
+  readonly dialler?: LegDialler;
 }
 
 export interface HostedSessionOptions {
@@ -36,6 +38,9 @@ export interface HostedSessionOptions {
   readonly onEnded: (cause: EndCause) => void;
 }
 
+/** Long enough for a BYE to be answered and for somebody to hang up. */
+const CALL_BACK_AFTER_MS = 2000;
+
 /** One session with the peer that carries its media and the leg that it commands. What ends one of them ends all. */
 export class HostedSession {
   readonly id: string;
@@ -47,6 +52,7 @@ export class HostedSession {
   readonly #log: Logger;
   readonly #leg: Leg;
   readonly #session: Session;
+  readonly #callBack: DialRequest | undefined;
   #media: Media | undefined;
   #answered = false;
   #ended = false;
@@ -68,14 +74,18 @@ export class HostedSession {
     this.#deps = deps;
     this.#options = options;
     this.#leg = leg;
+    this.#callBack = deps.dialler && opening.origin.callBack;
     this.#log = deps.log.child({ session: this.id, sipCallId: opening.origin.sipCallId });
-    this.#session = new Session({
-      clock: deps.clock,
-      log: this.#log,
-      model: deps.model,
-      createVoiceDetector: deps.createVoiceDetector,
-      metrics: deps.sessionMetrics,
-    });
+    this.#session = new Session(
+      {
+        clock: deps.clock,
+        log: this.#log,
+        model: deps.model,
+        createVoiceDetector: deps.createVoiceDetector,
+        metrics: deps.sessionMetrics,
+      },
+      { mayCallBack: this.#callBack !== undefined },
+    );
     this.#session.attach(leg);
     this.#session.onEnded = (cause) => this.#finish(cause);
     this.peer = this.#makePeer();
@@ -161,6 +171,17 @@ export class HostedSession {
     this.#log.debug({ media, peer: this.peer.snapshot() }, 'session figures');
     this.#options.onEnded(cause);
     this.#leg.report(summary);
+    if (this.#session.callBackWanted && cause === 'agent_hangup') this.#dialBack();
+  }
+
+  /** The phone must be back on the hook before it can ring. */
+  #dialBack(): void {
+    const { dialler, clock } = this.#deps;
+    const request = this.#callBack;
+    if (!dialler || !request) return;
+    clock.setTimer(CALL_BACK_AFTER_MS, () => {
+      dialler.dial(request).catch((thrown: unknown) => this.#log.warn({ err: thrown }, 'call back refused'));
+    });
   }
 
   #summary(uplink: { frames: number; concealedFrames: number } | undefined): SessionSummary {

@@ -5,10 +5,17 @@ import { findMarker } from './chirp.ts';
 import { decodeG711 } from './g711.ts';
 import { PHONE_RATE_HZ, rms } from './tones.ts';
 
+const TEXTS = JSON.parse(readFileSync(new URL('../../prompts/texts.json', import.meta.url), 'utf8')) as {
+  readonly rateHz: number;
+  readonly narrowRateHz: number;
+  readonly narrow: readonly string[];
+};
+
 /** What the embedded agent says for this prompt, at the rate of the phone or of the recording. */
 export function promptSound(name: PromptName, rateHz = PHONE_RATE_HZ): Int16Array {
   const coded = readFileSync(new URL(`../../prompts/${name}.ul`, import.meta.url));
-  return resample(decodeG711('PCMU', coded), 24_000, rateHz);
+  const { rateHz: wide, narrowRateHz, narrow } = TEXTS;
+  return resample(decodeG711('PCMU', coded), narrow.includes(name) ? narrowRateHz : wide, rateHz);
 }
 
 export interface FoundSound {

@@ -1,4 +1,4 @@
-import type { ModelConnection, ModelEvent, RealtimeModel } from '../model.ts';
+import type { CallContext, ModelConnection, ModelEvent, RealtimeModel } from '../model.ts';
 import { EmbeddedConversation } from './conversation.ts';
 import type { Prompts } from './prompts.ts';
 
@@ -9,12 +9,15 @@ import type { Prompts } from './prompts.ts';
 export class EmbeddedAgent implements RealtimeModel {
   readonly name = 'embedded';
   readonly #prompts: Prompts;
+  readonly #transferTarget: string | undefined;
 
-  constructor(deps: { readonly prompts: Prompts }) {
+  /** @param options.transferTarget URI that key 5 leads to */
+  constructor(deps: { readonly prompts: Prompts }, options: { readonly transferTarget?: string } = {}) {
     this.#prompts = deps.prompts;
+    this.#transferTarget = options.transferTarget;
   }
 
-  connect(onEvent: (event: ModelEvent) => void): ModelConnection {
-    return new EmbeddedConversation(this.#prompts, onEvent);
+  connect(onEvent: (event: ModelEvent) => void, call?: CallContext): ModelConnection {
+    return new EmbeddedConversation(this.#prompts, onEvent, { call, transferTarget: this.#transferTarget });
   }
 }

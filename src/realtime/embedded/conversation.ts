@@ -1,6 +1,6 @@
-import { MODEL_RATE_HZ, type ModelConnection, type ModelEvent } from '../model.ts';
+import { type CallContext, MODEL_RATE_HZ, type ModelConnection, type ModelEvent } from '../model.ts';
 import { parrotOf } from './parrot.ts';
-import type { Prompts } from './prompts.ts';
+import { type Prompts, spokenNumber } from './prompts.ts';
 import { TONE_PIECES, testTonePiece } from './test-tone.ts';
 import { TurnRecorder } from './turn-recorder.ts';
 
@@ -13,22 +13,32 @@ const BREATH = new Int16Array(0.3 * MODEL_RATE_HZ);
 /** `parrot` says turns back; `echo` the audio itself, as it comes; `tone` plays and hears nothing; `leaving` says goodbye. */
 type Mode = 'parrot' | 'echo' | 'tone' | 'leaving';
 
+export interface ConversationOptions {
+  readonly call?: CallContext | undefined;
+  /** URI that callers are transferred to. */
+  readonly transferTarget?: string | undefined;
+}
+
 /** One caller with the embedded agent. */
 export class EmbeddedConversation implements ModelConnection {
   readonly #prompts: Prompts;
   readonly #onEvent: (event: ModelEvent) => void;
+  readonly #options: ConversationOptions;
   readonly #recorder = new TurnRecorder();
   #mode: Mode = 'parrot';
   #responses = 0;
   #closed = false;
   /** The response that is the echo, while it runs. */
   #echo: string | undefined;
+  /** Whom the caller goes to when that is said. */
+  #target: string | undefined;
   /** When all of this response is played, something follows. */
   #awaited: string | undefined;
 
-  constructor(prompts: Prompts, onEvent: (event: ModelEvent) => void) {
+  constructor(prompts: Prompts, onEvent: (event: ModelEvent) => void, options: ConversationOptions = {}) {
     this.#prompts = prompts;
     this.#onEvent = onEvent;
+    this.#options = options;
   }
 
   appendAudio(pcm: Int16Array): void {
@@ -66,6 +76,16 @@ export class EmbeddedConversation implements ModelConnection {
         this.#become('tone');
         this.#awaited = this.#say(...Array<Int16Array>(TONE_PIECES).fill(testTonePiece()));
         break;
+      case '4':
+        this.#become('parrot');
+        this.#say(...this.#figures());
+        break;
+      case '5':
+        this.#transfer();
+        break;
+      case '9':
+        this.#callBack();
+        break;
       case '#':
         this.#become('leaving');
         this.#say(this.#prompts.goodbye);
@@ -73,13 +93,61 @@ export class EmbeddedConversation implements ModelConnection {
         break;
       default:
         this.#become('parrot');
-        this.#say(this.#prompts.menu);
+        this.#say(this.#prompts.menu, BREATH, this.#prompts.more);
     }
+  }
+
+  /** The caller is still here when it comes to nothing. */
+  transferred(state: 'accepted' | 'progress' | 'succeeded' | 'failed'): void {
+    if (state !== 'failed' || this.#mode !== 'leaving') return;
+    this.#become('parrot');
+    this.#say(this.#prompts.unavailable);
+  }
+
+  #transfer(): void {
+    const target = this.#options.transferTarget;
+    if (target === undefined) {
+      this.#become('parrot');
+      this.#say(this.#prompts.unavailable);
+      return;
+    }
+    this.#become('leaving');
+    this.#awaited = this.#say(this.#prompts.transfer);
+    this.#target = target;
+  }
+
+  #callBack(): void {
+    if (!this.#options.call?.mayCallBack) {
+      this.#become('parrot');
+      this.#say(this.#prompts.unavailable);
+      return;
+    }
+    this.#become('leaving');
+    this.#say(this.#prompts.callback);
+    this.#emit({ type: 'call_back' });
+  }
+
+  /** How long, how many turns, how fast, how much lost; each number digit by digit. */
+  #figures(): Int16Array[] {
+    const prompts = this.#prompts;
+    const figures = this.#options.call?.statistics();
+    if (!figures) return [prompts.unavailable];
+    const { durationMs, turns, responseMs, lostPercent } = figures;
+    const answered = responseMs === undefined ? [] : [...spokenNumber(prompts, responseMs), prompts.milliseconds, BREATH];
+    return [
+      ...[...spokenNumber(prompts, durationMs / 1000), prompts.seconds, BREATH],
+      ...[...spokenNumber(prompts, turns), prompts.turns, BREATH],
+      ...answered,
+      ...[...spokenNumber(prompts, lostPercent), prompts.percent],
+    ];
   }
 
   cancelResponse(responseId: string | undefined): void {
     if (responseId === this.#echo) this.#echo = undefined;
-    if (responseId === this.#awaited) this.#awaited = undefined;
+    if (responseId === this.#awaited) {
+      this.#awaited = undefined;
+      this.#target = undefined;
+    }
   }
 
   /** It does not remember what it said. */
@@ -88,7 +156,10 @@ export class EmbeddedConversation implements ModelConnection {
   played(responseId: string): void {
     if (this.#closed || responseId !== this.#awaited) return;
     this.#awaited = undefined;
-    if (this.#mode === 'echo') this.#startEcho();
+    if (this.#target !== undefined) {
+      this.#emit({ type: 'transfer', target: this.#target });
+      this.#target = undefined;
+    } else if (this.#mode === 'echo') this.#startEcho();
     else this.#become('parrot');
   }
 
