@@ -25,6 +25,12 @@ const BAD_CONFIG = 2;
 const HANG_UP_MS = 1200;
 const STOP_MS = 600;
 
+/**
+ * A signal so soon after the first is the same one: npm hands on what the terminal, or a service manager, has sent to both of us. It comes within
+ * milliseconds; nobody means two by it.
+ */
+const SAME_SIGNAL_MS = 200;
+
 /** Stands for "somebody outside" (RFC 5737): nothing is sent there. */
 const SOMEBODY = '192.0.2.1';
 
@@ -51,6 +57,8 @@ class Shutdown {
   readonly #drainMs: number;
   #gateway: Gateway | undefined;
   #signals = 0;
+  #firstAt = 0;
+  #leaving: Promise<void> | undefined;
 
   constructor(log: Logger, drainMs: number) {
     this.#log = log;
@@ -65,6 +73,9 @@ class Shutdown {
   }
 
   #onSignal(signal: string): void {
+    const now = systemClock.now();
+    if (this.#signals === 0) this.#firstAt = now;
+    else if (now - this.#firstAt < SAME_SIGNAL_MS) return;
     this.#signals += 1;
     if (this.#signals > 2) return;
     this.#log.info({ signal }, this.#signals === 1 ? 'draining' : 'hanging up');
@@ -79,7 +90,13 @@ class Shutdown {
     if (this.#signals < 2) await this.#hangUp(gateway);
   }
 
-  async #hangUp(gateway: Gateway): Promise<void> {
+  /** Once, whoever asks first: a second one would find everything stopped and exit while the first still closes files. */
+  #hangUp(gateway: Gateway): Promise<void> {
+    this.#leaving ??= this.#leave(gateway);
+    return this.#leaving;
+  }
+
+  async #leave(gateway: Gateway): Promise<void> {
     await atMost(gateway.hangUpAll(), HANG_UP_MS).catch((err: unknown) => this.#log.error({ err }, 'hanging up failed'));
     await atMost(gateway.stop(), STOP_MS).catch((err: unknown) => this.#log.error({ err }, 'stopping failed'));
     this.#log.info('stopped');

@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from 'vitest';
+import { SIGNALS_APART_MS } from '../support/child.ts';
 import { endpointText } from '../support/endpoint.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 import { longestGapMs } from '../support/heard.ts';
 import { Lateness } from '../support/lateness.ts';
 import { Switchhook } from '../support/switchhook.ts';
-import { within } from '../support/wait.ts';
+import { elapse, within } from '../support/wait.ts';
 
 /* SIGTERM while people talk. */
 
@@ -61,6 +62,7 @@ describe('a gateway with ten calls', () => {
       await silent.answered();
       gateway.signal('SIGTERM');
       await gateway.logged('draining');
+      await elapse(SIGNALS_APART_MS);
       const secondAt = performance.now();
       gateway.signal('SIGTERM');
       const byes = await Promise.all(calls.map((call) => call.hungUp(2000)));

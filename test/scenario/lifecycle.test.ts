@@ -4,10 +4,11 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
+import { SIGNALS_APART_MS } from '../support/child.ts';
 import { FREE_PORTS, FROM_SOURCE, GatewayRun, type GatewayRunOptions } from '../support/gateway-run.ts';
 import { SipPhone } from '../support/sip-phone.ts';
 import { tempFolder } from '../support/temp-folder.ts';
-import { eventually } from '../support/wait.ts';
+import { elapse, eventually } from '../support/wait.ts';
 
 const gateways: GatewayRun[] = [];
 const phones: SipPhone[] = [];
@@ -181,10 +182,24 @@ describe('a call when the gateway is told to end', () => {
     expect(causes(gateway)).toContain('remote_hangup');
   });
 
+  test('goes on when one signal comes twice, as npm has it', async () => {
+    const { gateway, call } = await withCall();
+    gateway.child.signal('SIGINT');
+    gateway.child.signal('SIGINT');
+    await gateway.child.line(/"draining"/, 2000);
+    await elapse(SIGNALS_APART_MS);
+    gateway.child.signal('SIGINT');
+    await call.hungUp(2000);
+    expect(await gateway.end(5000)).toEqual({ code: 0, signal: null });
+    const log = gateway.child.stderr.all.filter((line) => /"draining"|"hanging up"/.test(line));
+    expect(log.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(['draining', 'hanging up']);
+  });
+
   test('is ended with BYE by a second signal, and the gateway ends with 0 within 2 s', async () => {
     const { gateway, call } = await withCall();
     gateway.child.signal('SIGTERM');
     await gateway.child.line(/"draining"/, 2000);
+    await elapse(SIGNALS_APART_MS);
     const began = performance.now();
     gateway.child.signal('SIGTERM');
     await call.hungUp(2000);
@@ -206,6 +221,7 @@ describe('a call when the gateway is told to end', () => {
     phone.onRequest = () => true;
     gateway.child.signal('SIGTERM');
     await gateway.child.line(/"draining"/, 2000);
+    await elapse(SIGNALS_APART_MS);
     const began = performance.now();
     gateway.child.signal('SIGINT');
     expect(await gateway.end(5000)).toEqual({ code: 0, signal: null });

@@ -23,6 +23,9 @@ atProcessEnd(() => {
   for (const child of living) child.kill('SIGKILL');
 });
 
+/** Between two signals that are to be two for the gateway: what comes within 200 ms of the first is the same one. */
+export const SIGNALS_APART_MS = 300;
+
 /** How long a program gets to end by itself before it is killed. */
 const STOP_GRACE_MS = 3000;
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Child, type ChildEnd } from './child.ts';
+import { Child, type ChildEnd, SIGNALS_APART_MS } from './child.ts';
 import { type Doors, doorNamed, parseDoors } from './doors.ts';
 import { type Endpoint, endpointText, freePorts, LOOPBACK } from './endpoint.ts';
 import { type MetricsText, readMetrics } from './metrics-text.ts';
@@ -39,9 +39,6 @@ const DOOR_FLAGS = [
 
 /** From start to the last door: tsx compiles and Opus warms up on a busy machine. */
 const START_MS = 30_000;
-
-/** Between the signal that drains and the one that hangs up. */
-const SECOND_SIGNAL_MS = 100;
 
 /** Flags for a gateway that nobody else can collide with. */
 export function quietFlags(dataDir: string): string[] {
@@ -154,7 +151,7 @@ export class GatewayProcess {
     // Signals that are sent together arrive as one, so the second one waits a little.
     while (this.running && performance.now() < giveUpAt) {
       this.signal('SIGTERM');
-      await Promise.race([this.ended, elapse(SECOND_SIGNAL_MS)]);
+      await Promise.race([this.ended, elapse(SIGNALS_APART_MS)]);
     }
     const end = await (this.running ? this.kill() : this.ended);
     if (this.#options.dataDir === undefined) removeFolder(this.dataDir);
