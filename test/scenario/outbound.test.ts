@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DigestServer } from '../../src/sip/digest/digest-server.ts';
 import { endpointText } from '../support/endpoint.ts';
 import { type GatewayMode, type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
@@ -126,6 +127,55 @@ agent:
     await bob.media.press('3');
     await nextSound(bob.media, 3000);
     expect((await bob.bye()).status).toBe(200);
+  });
+
+  test.each(['SHA-256', 'MD5'])('gives its trunk the password by %s, and only when asked', async (algorithm) => {
+    const server = new DigestServer({ realm: 'pbx', passwordOf: (name) => (name === 'gw' ? CANARY : undefined) });
+    const verdicts: string[] = [];
+    trunk.onRequest = (request, reply) => {
+      if (request.method !== 'INVITE' || request.toTag !== undefined) return false;
+      const uri = request.startLine.split(' ')[1] ?? '';
+      const verdict = server.verify(Date.now(), 'gw', request.all('authorization'), { method: 'INVITE', uri });
+      verdicts.push(verdict.type);
+      if (verdict.type === 'ok') return false;
+      const asked = server.challenges(Date.now(), 'gw', verdict.stale).filter((value) => value.includes(`algorithm=${algorithm}`));
+      reply(
+        401,
+        'Unauthorized',
+        asked.map((value) => ['WWW-Authenticate', value] as const),
+      );
+      return true;
+    };
+    try {
+      const call = await hook.call(gateway.sip, {}, trunk);
+      await nextSound(call.media, 3000);
+      const incoming = trunk.nextCall(5000);
+      expect((await call.request('REFER', { headers: [['Refer-To', '<sip:bob@' + endpointText(trunk.local) + '>']] })).status).toBe(202);
+      const bob = await incoming;
+      bob.answer();
+      await call.hungUp(5000);
+      expect(verdicts).toEqual(['challenge', 'ok']);
+      expect((await bob.bye()).status).toBe(200);
+    } finally {
+      trunk.onRequest = undefined;
+    }
+  });
+
+  test('goes on with the phone that takes the place of another', async () => {
+    const call = await hook.call(gateway.sip, {}, trunk);
+    await nextSound(call.media, 3000);
+    const answer = await call.answered();
+    const ours = answer.toTag ?? '';
+    const theirs = /;tag=([^;>\s]+)/.exec(answer.header('from') ?? '')?.[1] ?? '';
+    const wrong = await trunk.dial(gateway.sip, { headers: [['Replaces', `${call.callId};to-tag=guess;from-tag=${theirs}`]], talk: false });
+    expect((await wrong.refused()).status).toBe(481);
+    const other = await hook.call(gateway.sip, { headers: [['Replaces', `${call.callId};to-tag=${ours};from-tag=${theirs}`]] }, trunk);
+    await call.hungUp(3000);
+    await other.media.press('3');
+    await nextSound(other.media, 3000);
+    const records = gateway.cdrs().length;
+    await other.bye();
+    await eventually(() => gateway.cdrs().length === records + 1, 5000, 'one record of it all');
   });
 
   test('refuses the fourth call at a cap of three by 503, and writes its record', async () => {
