@@ -14,8 +14,14 @@ export const MAX_DOOR_MESSAGE_BYTES = 256 * 1024;
 /** Both sides are on one inner network: whoever needs longer to say three short messages is not there. */
 const HANDSHAKE_MS = 2000;
 
+/** RFC 6455 §7.4.1: the endpoint goes down. */
+const GOING_AWAY = 1001;
+
 /** What the kernel does not take off us any more. The link would give up at about the same amount. */
 const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+
+/** How long the other side may take to read what was said before a goodbye. A stop of the whole process has twice as long. */
+const GOODBYE_MS = 300;
 
 /** An authenticated WebSocket between two nodes. */
 export class DoorSocket {
@@ -42,6 +48,19 @@ export class DoorSocket {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) this.#socket.terminate();
     else this.#socket.send(this.#channel.seal(text));
+  }
+
+  /** Ends it when the other side has read all that was sent, or has had its time; to cut it at once would take that away from it. */
+  leave(clock: Clock): Promise<void> {
+    if (this.#socket.readyState === WebSocket.CLOSED) return Promise.resolve();
+    return new Promise((resolve) => {
+      const bound = clock.setTimer(GOODBYE_MS, () => this.#socket.terminate());
+      this.#socket.once('close', () => {
+        bound.cancel();
+        resolve();
+      });
+      this.#socket.close(GOING_AWAY);
+    });
   }
 
   /** At once and without a word: the link above knows what to do about it. */

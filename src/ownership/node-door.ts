@@ -130,18 +130,19 @@ export class NodeDoor implements LegDialler {
     throw failure;
   }
 
-  /** Shuts the door and ends every leg that came through it. */
+  /** Shuts the door and ends every leg that came through it. Takes 300 ms at the most, for bridges that are slow to read what was said before. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const bridge of this.#bridges.values()) {
-      bridge.driver.stop();
-      bridge.socket?.close();
-      bridge.legs.lost();
-    }
-    this.#bridges.clear();
     for (const stranger of this.#strangers) stranger.terminate();
+    const goodbyes = [...this.#bridges.values()].map((bridge) => {
+      bridge.driver.stop();
+      bridge.legs.lost();
+      return bridge.socket?.leave(this.#deps.clock);
+    });
+    this.#bridges.clear();
+    await Promise.all(goodbyes);
     this.#sockets.close();
     this.#server.closeAllConnections();
     await closed;

@@ -490,6 +490,32 @@ describe('the door itself', () => {
     });
   });
 
+  it('closes when all that was said before has arrived, though the bridges still talk', async () => {
+    const keys = randomClusterKeys();
+    const node = await door(keys);
+    const legs = bridge(keys, { 7: node.at });
+    await eventually(() => legs.ready, 2000, 'the node to be reached');
+    const callers = Array.from({ length: 60 }, notedLeg);
+    const opened = await Promise.all(callers.map(({ leg }) => legs.open(opening, leg)));
+    for (const { tell } of opened) tell({ type: 'dtmf', digit: '1', durationMs: 100 });
+    const summary = { turns: 3, bargeIns: 0, responseLatencyMs: undefined, concealedFrames: 0, uplinkFrames: 0 };
+    for (const { leg } of node.host.openings.all) {
+      leg.hangup('shutdown');
+      leg.report(summary);
+    }
+    await node.door.close();
+    expect(callers.map(({ commands }) => commands.all)).toEqual(callers.map(() => ['hangup shutdown', 'report 3 undefined']));
+  });
+
+  it('closes soon, even when a bridge does not say goodbye', async () => {
+    const { node, legs, proxy } = await joined();
+    await legs.open(opening, notedLeg().leg);
+    proxy.hold();
+    const began = performance.now();
+    await node.door.close();
+    expect(performance.now() - began).toBeLessThan(1000);
+  });
+
   it('closes at once with calls, strangers and half requests before it', async () => {
     const { node, legs, host } = await joined();
     await legs.open(opening, notedLeg().leg);
