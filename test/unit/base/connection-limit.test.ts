@@ -31,4 +31,15 @@ describe('a limit of connections', () => {
     expect(admit('192.0.2.1').cut).toBe(false);
     expect(admit('192.0.2.1').cut).toBe(true);
   });
+
+  it('is one for all addresses of an IPv6 network, and one for an IPv4 address however it is written', () => {
+    const limit = new ConnectionLimit(1);
+    const cut = (address: string) => {
+      const made = new Connection(address);
+      limit.admit(made as unknown as Socket);
+      return made.cut;
+    };
+    expect(['2001:db8::1', '2001:db8::2', '2001:db8:0:1::1'].map(cut)).toEqual([false, true, false]);
+    expect(['::ffff:192.0.2.1', '192.0.2.1', '::ffff:192.0.2.2'].map(cut)).toEqual([false, true, false]);
+  });
 });
