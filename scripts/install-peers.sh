@@ -12,7 +12,11 @@ strace:strace
 espeak-ng:espeak-ng
 sox:sox
 ffmpeg:ffmpeg
+kamailio:kamailio
 '
+
+# Daemons are in a folder that is not on everybody's path.
+PATH="$PATH:/usr/sbin"
 
 missing=''
 for peer in $peers; do
@@ -39,6 +43,10 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
+# The tests start their own kamailio; the one of the package would take port 5060 of this machine.
+case "$missing" in
+  *kamailio*) [ ! -d /run/systemd/system ] || $as_root systemctl mask kamailio.service ;;
+esac
 $as_root apt-get update -q
 # shellcheck disable=SC2086 # a list of words
 $as_root apt-get install -y -q --no-install-recommends $missing

@@ -2,7 +2,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { createLog } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import { EmbeddedEngine, type EmbeddedEngineOptions } from '../../src/sip/embedded/embedded-engine.ts';
-import type { CallEnd } from '../../src/sip/engine.ts';
+import type { Call, CallEnd } from '../../src/sip/engine.ts';
 import { type Endpoint, LOOPBACK } from './endpoint.ts';
 import { phoneSdp } from './phone-sdp.ts';
 
@@ -11,14 +11,25 @@ export class AnsweringEngine {
   readonly #engine: EmbeddedEngine;
   readonly #metrics: Metrics;
   readonly sip: Endpoint;
+  /** Every call it answered. */
+  readonly calls: readonly Call[];
   /** How each answered call ended. */
-  readonly ends: CallEnd[];
+  readonly ends: readonly CallEnd[];
+  /** Callers that gave up before they were answered. */
+  readonly cancelled: readonly string[];
 
-  private constructor(engine: EmbeddedEngine, metrics: Metrics, sip: Endpoint, ends: CallEnd[]) {
+  private constructor(
+    engine: EmbeddedEngine,
+    metrics: Metrics,
+    sip: Endpoint,
+    kept: { calls: readonly Call[]; ends: readonly CallEnd[]; cancelled: readonly string[] },
+  ) {
     this.#engine = engine;
     this.#metrics = metrics;
     this.sip = sip;
-    this.ends = ends;
+    this.calls = kept.calls;
+    this.ends = kept.ends;
+    this.cancelled = kept.cancelled;
   }
 
   /** @param answerMs how long it rings */
@@ -33,18 +44,24 @@ export class AnsweringEngine {
       { bind: LOOPBACK, port: 0, requestsPerSecond: 0, userAgent: 'ringdown', ...options },
     );
     const sdp = phoneSdp({ address: LOOPBACK, port: 4000 }, undefined);
+    const calls: Call[] = [];
     const ends: CallEnd[] = [];
+    const cancelled: string[] = [];
     engine.onInvite = (invite) => {
       invite.ring();
       const timer = systemClock.setTimer(answerMs, () => {
         const call = invite.answer(sdp);
         call.onOffer = () => sdp;
         call.onEnd = (end) => void ends.push(end);
+        calls.push(call);
       });
-      invite.onCancel = () => timer.cancel();
+      invite.onCancel = () => {
+        timer.cancel();
+        cancelled.push(invite.sipCallId);
+      };
     };
     const [udp] = await engine.start();
-    return new AnsweringEngine(engine, metrics, { address: LOOPBACK, port: udp?.port ?? 0 }, ends);
+    return new AnsweringEngine(engine, metrics, { address: LOOPBACK, port: udp?.port ?? 0 }, { calls, ends, cancelled });
   }
 
   /** Of a metric without labels. */

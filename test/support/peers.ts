@@ -11,6 +11,7 @@ const NAMES = {
   strace: ['strace'],
   'espeak-ng': ['espeak-ng'],
   ffmpeg: ['ffmpeg'],
+  kamailio: ['kamailio'],
 } as const;
 
 export type PeerName = keyof typeof NAMES;
@@ -30,7 +31,8 @@ function isExecutable(path: string): boolean {
 /** Where the program is, or undefined. */
 export function peer(name: PeerName): string | undefined {
   if (!found.has(name)) {
-    const folders = PATH.split(delimiter);
+    // Daemons are in a folder that is not on everybody's path.
+    const folders = [...PATH.split(delimiter), '/usr/sbin'];
     const paths = NAMES[name].flatMap((program) => folders.map((folder) => join(folder, program)));
     found.set(name, paths.find(isExecutable));
   }

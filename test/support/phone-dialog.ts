@@ -82,7 +82,8 @@ export class PhoneDialog {
 
   /** Takes tag, target and routes from a 2xx to an INVITE of ours. */
   learn(response: SipMessage): void {
-    this.#remoteTag = response.toTag;
+    // The From of an INVITE that came in has its tag.
+    if (!/;\s*tag=/i.test(this.#remote)) this.#remoteTag = response.toTag;
     const contact = response.header('contact');
     if (contact) this.#remoteTarget = uriOf(contact);
     // Routes are set once; a re-INVITE does not change them (RFC 3261 §12.2).
