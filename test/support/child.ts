@@ -9,6 +9,8 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** What it is called in messages; the program's name when left out. */
   readonly name?: string;
+  /** It has children of its own, which are to end with it: signals go to all of them. */
+  readonly family?: boolean;
 }
 
 export interface ChildEnd {
@@ -17,10 +19,10 @@ export interface ChildEnd {
 }
 
 /** Children that must not outlive the test process. Each is ended by its own id. */
-const living = new Set<ChildProcess>();
+const living = new Set<Child>();
 
 atProcessEnd(() => {
-  for (const child of living) child.kill('SIGKILL');
+  for (const child of living) child.signal('SIGKILL');
 });
 
 /** Between two signals that are to be two for the gateway: what comes within 200 ms of the first is the same one. */
@@ -32,6 +34,7 @@ const STOP_GRACE_MS = 3000;
 /** A program started by a test: its lines as they come, its end, and no survivor. */
 export class Child {
   readonly #process: ChildProcess;
+  readonly #family: boolean;
   readonly name: string;
   readonly stdout = new EventLog<string>();
   readonly stderr = new EventLog<string>();
@@ -42,8 +45,9 @@ export class Child {
   constructor(program: string, args: readonly string[], options: ChildOptions = {}) {
     this.name = options.name ?? program.split('/').at(-1) ?? program;
     const env: NodeJS.ProcessEnv = { ...process.env, ...options.env };
-    this.#process = spawn(program, args, { cwd: options.cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
-    living.add(this.#process);
+    this.#family = options.family ?? false;
+    this.#process = spawn(program, args, { cwd: options.cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: this.#family });
+    living.add(this);
     const { stdout, stderr } = this.#process;
     if (stdout) createInterface({ input: stdout }).on('line', (line) => this.stdout.push(line));
     if (stderr) createInterface({ input: stderr }).on('line', (line) => this.stderr.push(line));
@@ -65,7 +69,16 @@ export class Child {
   }
 
   signal(signal: NodeJS.Signals): void {
-    if (this.running) this.#process.kill(signal);
+    if (!this.running) return;
+    if (!this.#family || this.#process.pid === undefined) {
+      this.#process.kill(signal);
+      return;
+    }
+    try {
+      process.kill(-this.#process.pid, signal);
+    } catch {
+      // All of them have ended, and the news is on its way.
+    }
   }
 
   /** Waits for a line on either output. @throws Error with its last words when it ends first */
@@ -108,7 +121,7 @@ export class Child {
   }
 
   #finish(end: ChildEnd, resolve: (end: ChildEnd) => void): void {
-    living.delete(this.#process);
+    living.delete(this);
     this.#end ??= end;
     resolve(this.#end);
   }

@@ -46,7 +46,10 @@ export class Kamailio {
     mkdirSync(runFolder);
     const file = join(folder, 'kamailio.cfg');
     writeFileSync(file, configuration(port, targets));
-    const child = new Child(program, ['-f', file, '-DD', '-E', '-m', '16', '-M', '4', '-w', folder, '-Y', runFolder], { name: 'kamailio' });
+    const child = new Child(program, ['-f', file, '-DD', '-E', '-m', '16', '-M', '4', '-w', folder, '-Y', runFolder], {
+      name: 'kamailio',
+      family: true,
+    });
     const kamailio = new Kamailio(child, folder, { address: LOOPBACK, port });
     await child.line(/listening/, DEADLINE_MS);
     return kamailio;
