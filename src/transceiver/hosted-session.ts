@@ -1,3 +1,4 @@
+import type { OpusProfile } from '../audio/opus.ts';
 import { type Clock, soon } from '../base/clock.ts';
 import { randomUint32 } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
@@ -53,6 +54,7 @@ export class HostedSession {
   readonly #leg: Leg;
   readonly #session: Session;
   readonly #callBack: DialRequest | undefined;
+  readonly #profile: OpusProfile;
   #media: Media | undefined;
   #answered = false;
   #ended = false;
@@ -74,6 +76,7 @@ export class HostedSession {
     this.#deps = deps;
     this.#options = options;
     this.#leg = leg;
+    this.#profile = opening.origin.kind === 'phone' ? 'interior' : 'edge';
     this.#callBack = deps.dialler && opening.origin.callBack;
     this.#log = deps.log.child({ session: this.id, sipCallId: opening.origin.sipCallId });
     this.#session = new Session(
@@ -123,7 +126,7 @@ export class HostedSession {
     const { audio } = this.#options;
     const media = await Media.create(
       { clock, ticker, session: this.#session, peer: this.peer },
-      { audio, ssrc: this.ssrc, narrowband: audio.maxPlaybackRateHz === 8000 },
+      { audio, ssrc: this.ssrc, profile: this.#profile, narrowband: audio.maxPlaybackRateHz === 8000 },
     );
     if (this.#ended) media.close();
     else this.#media = media;

@@ -1,4 +1,4 @@
-import { createOpusDecoder, createOpusEncoder, type OpusEncoder } from '../audio/opus.ts';
+import { createOpusDecoder, createOpusEncoder, type OpusEncoder, type OpusProfile } from '../audio/opus.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Ticker } from '../base/ticker.ts';
 import { MODEL_FRAME_SAMPLES, MODEL_RATE_HZ } from '../realtime/model.ts';
@@ -34,6 +34,8 @@ export interface MediaOptions {
   /** What the peer offered: payload types are the same both ways. */
   readonly audio: WebRtcAudio;
   readonly ssrc: number;
+  /** How the audio towards the person is coded: a browser hears it over a network that loses packets, a bridge over one that does not. */
+  readonly profile: OpusProfile;
   /** The person listens through a G.711 phone: no bit is spent above 4 kHz. */
   readonly narrowband: boolean;
 }
@@ -58,8 +60,8 @@ export class Media {
 
   static async create(deps: MediaDeps, options: MediaOptions): Promise<Media> {
     const decoder = await createOpusDecoder({ sampleRateHz: MODEL_RATE_HZ });
-    const { narrowband } = options;
-    const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile: 'interior', narrowband }).catch((thrown: unknown) => {
+    const { profile, narrowband } = options;
+    const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile, narrowband }).catch((thrown: unknown) => {
       decoder.free();
       throw thrown;
     });

@@ -66,7 +66,7 @@ class Bench {
     };
     const audio = { payloadTypes: { opus: 111 } } as Parameters<typeof Media.create>[1]['audio'];
     const { clock, ticker, session } = bench;
-    bench.media = await Media.create({ clock, ticker, session, peer }, { audio, ssrc: 7, narrowband });
+    bench.media = await Media.create({ clock, ticker, session, peer }, { audio, ssrc: 7, profile: 'interior', narrowband });
     return bench;
   }
 

@@ -124,10 +124,10 @@ class Bench {
   }
 
   /** Opens a session; it is pending. */
-  async open(): Promise<Client> {
+  async open(kind: 'phone' | 'browser' = 'phone'): Promise<Client> {
     this.#clients += 1;
     const client = new Client(this, `192.0.2.20:${4000 + this.#clients}`);
-    client.opened = await this.transceiver.open({ origin: { kind: 'phone' }, offer: client.offer }, client.leg);
+    client.opened = await this.transceiver.open({ origin: { kind }, offer: client.offer }, client.leg);
     return client;
   }
 
@@ -225,6 +225,20 @@ describe('a transceiver', () => {
     for (const tick of bench.ticker.ticks) tick(bench.clock.now());
     bench.clock.advance(5);
     expect(client.heard).toHaveLength(1);
+  });
+
+  test.each([
+    ['phone', 'only CELT, which its bridge hears without loss', true],
+    ['browser', 'SILK, which has FEC', false],
+  ] as const)('sends a %s %s', async (kind, _coding, onlyCelt) => {
+    const bench = new Bench();
+    const client = await bench.open(kind);
+    client.connect();
+    client.opened.tell({ type: 'answered' });
+    for (const tick of bench.ticker.ticks) tick(bench.clock.now());
+    bench.clock.advance(5);
+    // RFC 6716 §3.1: the upper bit of the first byte is set for CELT alone.
+    expect(client.heard.map((packet) => (packet[12] ?? 0) >= 0x80)).toEqual([onlyCelt]);
   });
 
   test('begins to talk when the media comes after the answer', async () => {
