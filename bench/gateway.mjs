@@ -19,7 +19,11 @@ export class Gateway {
     const doors = ['--bind', LOOPBACK, '--sip-port', '0', '--http-port', '0', '--relay-port', '0', '--rtp-ports', '0'];
     const args = [...doors, '--data', gateway.#data, '--max-calls', '1000', '--sip-rate', '0', ...flags];
     const env = { RINGDOWN_CONFIG: undefined, BENCH_PROBE: probe ? '1' : '' };
-    gateway.#child = new Child('./gateway-child.mjs', { args, env, execArgv: ['--enable-source-maps', ...nodeFlags] });
+    gateway.#child = new Child('./gateway-child.mjs', {
+      args,
+      env,
+      execArgv: ['--max-semi-space-size=4', '--enable-source-maps', ...nodeFlags],
+    });
     const [, port] = await gateway.#child.printed(/^dial sip:agent@[^:]+:(\d+)$/m);
     gateway.sip = { address: LOOPBACK, port: Number(port) };
     return gateway;

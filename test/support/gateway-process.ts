@@ -165,7 +165,7 @@ export class GatewayProcess {
 
   #spawn(moreFlags: readonly string[]): Child {
     const { run, flags = [], env, name = 'ringdown' } = this.#options;
-    const built = ['--enable-source-maps', join(ROOT, 'dist/main.js')];
+    const built = ['--max-semi-space-size=4', '--enable-source-maps', join(ROOT, 'dist/main.js')];
     const source = ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/main.ts')];
     const args = [...(run === 'built' ? built : source), ...quietFlags(this.dataDir), ...flags, ...moreFlags];
     // Settings of the machine's own gateway are no settings of this one; nor is a ringdown.yaml where the tests run.
