@@ -22,3 +22,11 @@ export function fadeOut(pcm: Int16Array): void {
 export function fadeIn(pcm: Int16Array): void {
   applyGain(pcm, 0, 1);
 }
+
+/** Two frames become one: `into` begins as `first` and ends as itself. */
+export function mergeFrames(first: Int16Array, into: Int16Array): void {
+  for (let i = 0; i < into.length; i += 1) {
+    const share = (i + 1) / into.length;
+    into[i] = toSample((into[i] as number) * share + (first[i] as number) * (1 - share));
+  }
+}

@@ -25,7 +25,7 @@ const MAX_CONCEALED_FRAMES = 2;
 export interface PhoneDownlinkSnapshot {
   readonly packets: number;
   readonly concealedFrames: number;
-  /** Lost on the way to us and left to the phone. */
+  /** Lost on the way to us, or never sent because everything stood still: left to the phone. */
   readonly missedFrames: number;
   readonly undecodable: number;
 }
@@ -36,7 +36,7 @@ export class PhoneDownlink {
   /** While a key is sent its packets stand in for the audio, whose clock goes on. */
   muted = false;
   readonly #onPacket: (packet: Buffer, audible: boolean) => void;
-  readonly #reorder = new ReorderBuffer({ clockRateHz: 48_000, waitMs: GAP_WAIT_MS });
+  readonly #reorder = new ReorderBuffer({ clockRateHz: 48_000, waitMs: GAP_WAIT_MS, longestWaitMs: GAP_WAIT_MS });
   /** Coded, and waiting until there is a packet of it. */
   readonly #bytes = Buffer.allocUnsafe(MAX_FILLED);
   #filled = 0;
@@ -102,8 +102,8 @@ export class PhoneDownlink {
     };
   }
 
-  #decode({ payload, timestamp }: RtpPacket, now: number): void {
-    this.#bridgeGap(timestamp);
+  #decode({ payload, timestamp, marker }: RtpPacket, now: number): void {
+    this.#bridgeGap(timestamp, marker);
     const pcm = this.#decoder.decode(payload);
     if (!pcm) {
       this.#undecodable += 1;
@@ -115,10 +115,11 @@ export class PhoneDownlink {
     for (let at = 0; at + frameSamples <= pcm.length; at += frameSamples) this.#send(pcm.subarray(at, at + frameSamples));
   }
 
-  #bridgeGap(timestamp: number): void {
+  #bridgeGap(timestamp: number, marker: boolean): void {
     if (this.#expectedTimestamp === undefined) return;
     const lost = Math.round(((timestamp - this.#expectedTimestamp) | 0) / INNER_FRAME_TICKS);
-    if (lost > MAX_CONCEALED_FRAMES) {
+    // With a marker nothing was said in it: the transceiver stood still.
+    if (lost > MAX_CONCEALED_FRAMES || (marker && lost > 0)) {
       this.#leaveOut(lost);
       return;
     }

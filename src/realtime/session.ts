@@ -47,8 +47,8 @@ const HANG_UP_AFTER_MS = 200;
 /** When nothing pulls audio any more, a call that is to end ends this long after its audio should have. */
 const HANG_UP_SLACK_MS = 2000;
 
-/** Without uplink for this long, silence is heard: turns end and holds too, whatever feeds us. (The transport fills gaps sooner.) */
-const UPLINK_LOST_MS = 200;
+/** Without uplink for this long, silence is heard: turns end and holds too, whatever feeds us. (The transport fills gaps sooner, after 240 ms.) */
+const UPLINK_LOST_MS = 300;
 
 /** A hole longer than this is one of five seconds: nothing learns more from a longer silence. */
 const MOST_SILENT_FRAMES = 250;

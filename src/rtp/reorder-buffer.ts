@@ -1,3 +1,4 @@
+import { GapWait } from './gap-wait.ts';
 import type { RtpPacket } from './packet.ts';
 import { distance16, distance32, nextSequence } from './sequence.ts';
 
@@ -12,8 +13,10 @@ export type ReorderOutput =
 export interface ReorderOptions {
   /** RTP clock of the stream; 8000 for G.711, 48000 for Opus. */
   readonly clockRateHz?: number;
-  /** How long a gap may hold up what came after it. */
+  /** How long a gap may hold up what came after it, as long as nothing comes later. */
   readonly waitMs?: number;
+  /** The same at most, on a network whose packets do come later. */
+  readonly longestWaitMs?: number;
 }
 
 export interface ReorderSnapshot {
@@ -36,6 +39,8 @@ export type DiscardReason =
 
 /** Reordering on real paths is below this; more would be felt as delay (docs/media.md). */
 const WAIT_MS = 30;
+/** A network with more jitter than that is waited for as long as it needs, up to this: a person waits for the answer too. */
+const LONGEST_WAIT_MS = 100;
 /** Beyond this a jump is not a gap but another stream: two seconds at 20 ms a packet, RFC 3550 A.1's MAX_MISORDER. */
 const MAX_GAP = 100;
 /** One wait's worth of 10 ms packets many times over: a faster burst behind a gap gives the gap up. */
@@ -59,12 +64,14 @@ interface Held {
 }
 
 /**
- * Puts one stream in order for a listener that is a machine: what is in order passes at once, a gap holds things up for at
- * most 30 ms, and no jump of sequence, timestamp or SSRC makes it deaf for more than one packet.
+ * Puts one stream in order for a listener that is a machine: what is in order passes at once, a gap holds things up for
+ * 30 ms, or as long as late packets have needed of late, and no jump of sequence, timestamp or SSRC makes it deaf for more than one packet.
  */
 export class ReorderBuffer {
   readonly #clockRateHz: number;
-  readonly #waitMs: number;
+  readonly #wait: GapWait;
+  /** By sequence number: since when a gap had held things up that was given up; 0 for none. */
+  readonly #gapSince = new Float64Array(REMEMBERED);
   readonly #ready: ReorderOutput[] = [];
   /** Packets behind a gap, by sequence number. */
   readonly #held: Held[] = [];
@@ -82,9 +89,9 @@ export class ReorderBuffer {
   #lost = 0;
   #resyncs = 0;
 
-  constructor({ clockRateHz = 8000, waitMs = WAIT_MS }: ReorderOptions = {}) {
+  constructor({ clockRateHz = 8000, waitMs = WAIT_MS, longestWaitMs = LONGEST_WAIT_MS }: ReorderOptions = {}) {
     this.#clockRateHz = clockRateHz;
-    this.#waitMs = waitMs;
+    this.#wait = new GapWait(waitMs, longestWaitMs);
   }
 
   push(packet: RtpPacket, now: number): void {
@@ -94,6 +101,7 @@ export class ReorderBuffer {
       this.#begin(packet, now);
       return;
     }
+    this.#wait.handleTime(now);
     // The owner's timer may be late: what has waited long enough does not stand in this packet's way.
     if (this.#held.length > 0 && now >= (this.nextTimeout() as number)) this.#giveUpGap();
     const quietMs = now - this.#lastArrivalAt;
@@ -104,7 +112,7 @@ export class ReorderBuffer {
     const distance = distance16(this.#next, packet.sequenceNumber);
     if (distance === 0) this.#inOrder(packet, now);
     else if (distance > 0 && this.#isNear(packet, distance)) this.#hold(packet, distance, now);
-    else if (distance < 0 && distance >= -MAX_GAP && this.#isOld(packet)) this.#discard(this.#wasSeen(packet) ? 'duplicate' : 'late');
+    else if (distance < 0 && distance >= -MAX_GAP && this.#isOld(packet)) this.#tooLate(packet, now);
     else this.#leap(packet, quietMs >= HOLE_MS, now);
   }
 
@@ -120,10 +128,7 @@ export class ReorderBuffer {
 
   /** When the gap that holds things up is given up, or undefined when none does. */
   nextTimeout(): number | undefined {
-    if (this.#held.length === 0) return undefined;
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const held of this.#held) oldest = Math.min(oldest, held.arrivedAt);
-    return oldest + this.#waitMs;
+    return this.#held.length === 0 ? undefined : this.#heldSince() + this.#wait.ms;
   }
 
   snapshot(): ReorderSnapshot {
@@ -138,9 +143,26 @@ export class ReorderBuffer {
 
   #inOrder(packet: RtpPacket, now: number): void {
     this.#dropSuspect();
+    if (this.#held.length > 0) this.#wait.note(now - this.#heldSince());
     this.#lastArrivalAt = now;
     this.#release(packet);
     this.#releaseHeld();
+  }
+
+  #tooLate(packet: RtpPacket, now: number): void {
+    if (this.#wasSeen(packet)) {
+      this.#discard('duplicate');
+      return;
+    }
+    this.#discard('late');
+    const since = this.#gapSince[packet.sequenceNumber % REMEMBERED];
+    if (since) this.#wait.note(now - since);
+  }
+
+  #heldSince(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const held of this.#held) oldest = Math.min(oldest, held.arrivedAt);
+    return oldest;
   }
 
   #hold(packet: RtpPacket, distance: number, now: number): void {
@@ -165,6 +187,8 @@ export class ReorderBuffer {
     if (!first) return;
     const count = distance16(this.#next, first.packet.sequenceNumber);
     this.#lost += count;
+    const since = this.#heldSince();
+    for (let n = 0; n < count && n < REMEMBERED; n++) this.#gapSince[(this.#next + n) % REMEMBERED] = since;
     this.#put({ type: 'lost', count });
     this.#next = first.packet.sequenceNumber;
     this.#releaseHeld();
@@ -197,6 +221,7 @@ export class ReorderBuffer {
 
   #begin(packet: RtpPacket, now: number): void {
     this.#seen.fill(-1);
+    this.#gapSince.fill(0);
     this.#ssrc = packet.ssrc;
     this.#next = packet.sequenceNumber;
     this.#lastTimestamp = packet.timestamp;

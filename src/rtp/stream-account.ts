@@ -1,7 +1,7 @@
 import type { DiscardReason, ReorderSnapshot } from './reorder-buffer.ts';
 
 /** Why a packet that came was not used: before the order was restored, or after. */
-export type DiscardCause = DiscardReason | 'unknown_payload' | 'bad_length';
+export type DiscardCause = DiscardReason | 'unknown_payload' | 'bad_length' | 'undecodable';
 
 /**
  * Where every packet of a stream went: framesIn = framesOut + concealed + beside + waiting + all of `discarded`. One that came late
@@ -33,8 +33,7 @@ export class StreamAccount {
   #bursts = 0;
   #inBurst = false;
   #beside = 0;
-  #unknownPayload = 0;
-  #badLength = 0;
+  readonly #discarded: Record<Exclude<DiscardCause, DiscardReason>, number> = { unknown_payload: 0, bad_length: 0, undecodable: 0 };
 
   /** A packet's audio went on. */
   pass(): void {
@@ -57,15 +56,15 @@ export class StreamAccount {
 
   /** A packet in order that cannot be used. */
   discard(cause: Exclude<DiscardCause, DiscardReason>): void {
-    if (cause === 'unknown_payload') this.#unknownPayload += 1;
-    else this.#badLength += 1;
+    this.#discarded[cause] += 1;
   }
 
   /** @param reorder what the stream's ReorderBuffer says at the same moment, drained */
   snapshot(reorder: ReorderSnapshot): StreamAccountSnapshot {
     const { late, duplicate, stray, overflow } = reorder.discarded;
     const waiting = reorder.received - reorder.released - late - duplicate - stray - overflow;
-    const told = this.#out + this.#beside + this.#unknownPayload + this.#badLength;
+    const { unknown_payload, bad_length, undecodable } = this.#discarded;
+    const told = this.#out + this.#beside + unknown_payload + bad_length + undecodable;
     const heard = this.#out + this.#concealed;
     const lossShare = heard === 0 ? 0 : this.#concealed / heard;
     const meanBurst = this.#bursts === 0 ? 1 : this.#concealed / this.#bursts;
@@ -75,7 +74,7 @@ export class StreamAccount {
       concealed: this.#concealed,
       beside: this.#beside,
       waiting,
-      discarded: { ...reorder.discarded, unknown_payload: this.#unknownPayload, bad_length: this.#badLength },
+      discarded: { ...reorder.discarded, ...this.#discarded },
       lossPercent: 100 * lossShare,
       // Random losses are 1 / (1 - p) long on average.
       burstRatio: Math.max(1, meanBurst * (1 - lossShare)),

@@ -1,6 +1,6 @@
 import { createOpusDecoder, createOpusEncoder, type OpusEncoder, type OpusProfile } from '../audio/opus.ts';
 import type { Clock, Timer } from '../base/clock.ts';
-import type { Ticker } from '../base/ticker.ts';
+import { FRAME_MS, type Ticker } from '../base/ticker.ts';
 import { MODEL_FRAME_SAMPLES, MODEL_RATE_HZ } from '../realtime/model.ts';
 import type { Session } from '../realtime/session.ts';
 import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
@@ -54,6 +54,8 @@ export class Media {
   readonly #rtcp: RtcpReporter;
   readonly #frame = new Int16Array(MODEL_FRAME_SAMPLES);
   #stopTicking: (() => void) | undefined;
+  /** When the last tick should have been. */
+  #lastDueAt: number | undefined;
   #gapTimer: Timer | undefined;
   #rtcpTimer: Timer | undefined;
   #closed = false;
@@ -98,7 +100,7 @@ export class Media {
   /** The leg is answered: from now on the person is sent 20 ms of audio every 20 ms. */
   start(): void {
     if (this.#closed || this.#stopTicking) return;
-    this.#stopTicking = this.#deps.ticker.add(() => this.#tick());
+    this.#stopTicking = this.#deps.ticker.add((dueAt) => this.#tick(dueAt));
   }
 
   handleRtp(datagram: Buffer, now: number): void {
@@ -127,8 +129,12 @@ export class Media {
     return { uplink: this.#uplink.snapshot(), rtcp: this.#rtcp.snapshot() };
   }
 
-  #tick(): void {
+  #tick(dueAt: number): void {
     const now = this.#deps.clock.now();
+    // Ticks are left out after a stall: the far end is told of time that went by, or it would play the rest late for ever.
+    const missed = this.#lastDueAt === undefined ? 0 : Math.round((dueAt - this.#lastDueAt) / FRAME_MS) - 1;
+    this.#lastDueAt = dueAt;
+    if (missed > 0) this.#sender.skip(missed * FRAME_TICKS, 'silence');
     this.#uplink.tick(now);
     this.#deps.session.pullDownlink(this.#frame, now);
     // The session may have ended while it was asked.

@@ -1,9 +1,12 @@
+import { Concealer } from '../audio/concealer.ts';
 import { Framer } from '../audio/framer.ts';
 import type { OpusDecoder } from '../audio/opus.ts';
 import { FRAME_MS } from '../base/ticker.ts';
 import { parseRtp, type RtpPacket } from '../rtp/packet.ts';
 import { ReorderBuffer } from '../rtp/reorder-buffer.ts';
+import { StreamAccount, type StreamAccountSnapshot } from '../rtp/stream-account.ts';
 import { type Digit, TelephoneEventReceiver } from '../rtp/telephone-event.ts';
+import { PacedFrames } from './paced-frames.ts';
 
 /** RFC 7587 §4.1: the RTP clock of Opus is 48 kHz whatever rate the codec runs at. */
 const OPUS_CLOCK_HZ = 48_000;
@@ -14,10 +17,14 @@ const MAX_CONCEALED_FRAMES = 10;
 
 /**
  * Without a packet for this long the person is silent (suppressed silence, hold, or a dead network): time goes on without
- * them. Three lost packets in a row look the same for 20 + 60 ms and the 30 ms that the bridge waits for them: those are
- * to be concealed, not taken for silence.
+ * them. A packet may be late by 100 ms and the next one wait 100 ms more for one before it, at worst; no turn is over in less than
+ * 300 ms of silence, so that nothing is answered later for it.
  */
-const SILENCE_AFTER_MS = 120;
+const SILENCE_AFTER_MS = 240;
+const SILENCE_AFTER_FRAMES = SILENCE_AFTER_MS / FRAME_MS;
+
+/** When ticks are so far apart the process stood still, and what came meanwhile is about to be read: it is no silence yet. */
+const STALL_MS = 60;
 
 export interface UplinkOptions {
   /** Payload type of Opus. */
@@ -34,10 +41,18 @@ export interface UplinkHandlers {
   readonly onDigit: (digit: Digit) => void;
 }
 
+/** The session has heard frames + silenceFrames + addedFrames - droppedFrames. */
 export interface UplinkSnapshot {
+  /** Heard or made up for lost ones. */
   readonly frames: number;
   readonly concealedFrames: number;
+  /** Let pass because nothing came. */
   readonly silenceFrames: number;
+  /** Put in and taken out, to keep step with the clock on the wall. */
+  readonly addedFrames: number;
+  readonly droppedFrames: number;
+  /** Where every packet went. */
+  readonly account: StreamAccountSnapshot;
   readonly undecodable: number;
   readonly unknownPayload: number;
 }
@@ -52,9 +67,18 @@ export class Uplink {
   readonly #handlers: UplinkHandlers;
   readonly #reorder = new ReorderBuffer({ clockRateHz: OPUS_CLOCK_HZ });
   readonly #events: TelephoneEventReceiver;
+  readonly #account = new StreamAccount();
   readonly #framer: Framer;
+  readonly #concealer: Concealer;
+  readonly #paced: PacedFrames;
   readonly #silence: Int16Array;
+  /** Made up for a gap, and to let time pass. */
+  readonly #made: Int16Array;
   #concealing = false;
+  #now = 0;
+  #lastTickAt: number | undefined;
+  /** Packets of this leg that were lost since the last audio. */
+  #lostPackets = 0;
   /** A key is or was held since the last audio: the hole it leaves is silence, not loss. */
   #keyHeld = false;
   #expectedTimestamp: number | undefined;
@@ -72,9 +96,12 @@ export class Uplink {
     this.#handlers = handlers;
     this.#events = new TelephoneEventReceiver({ clockRateHz: options.telephoneEventRateHz ?? OPUS_CLOCK_HZ });
     this.#silence = new Int16Array(options.frameSamples);
+    this.#made = new Int16Array(options.frameSamples);
+    this.#concealer = new Concealer(decoder.sampleRateHz);
+    this.#paced = new PacedFrames(options.frameSamples, this.#concealer, handlers.onFrame);
     this.#framer = new Framer(options.frameSamples, (frame) => {
       this.#frames += 1;
-      this.#handlers.onFrame(frame, this.#concealing);
+      this.#paced.push(frame, this.#concealing, this.#now);
     });
   }
 
@@ -106,16 +133,20 @@ export class Uplink {
 
   /** Hands on what is in order, or has waited long enough. */
   drain(now: number): void {
+    this.#now = now;
     for (let next = this.#reorder.poll(now); next; next = this.#reorder.poll(now)) {
       switch (next.type) {
         case 'packet':
           this.#release(next.packet, now);
           break;
         case 'lost':
-          // What was lost shows as a jump of the timestamp of the next packet; nothing to do yet.
+          // How much audio was lost shows as a jump of the timestamp of the next packet.
+          this.#lostPackets += next.count;
+          this.#account.conceal(next.count);
           break;
         case 'resync':
           this.#expectedTimestamp = undefined;
+          this.#lostPackets = 0;
           this.#framer.reset();
           break;
       }
@@ -125,12 +156,13 @@ export class Uplink {
 
   /** Every 20 ms: lets time pass for the session when no packets come. */
   tick(now: number): void {
+    const stalled = this.#lastTickAt !== undefined && now - this.#lastTickAt > STALL_MS;
+    this.#lastTickAt = now;
+    this.#now = now;
     if (this.#lastArrivalAt === undefined) this.#lastArrivalAt = now;
-    if (now - this.#lastArrivalAt < SILENCE_AFTER_MS) return;
-    // The first frame of silence also stands for the ones we waited through.
-    const frames = this.#silent ? 1 : SILENCE_AFTER_MS / FRAME_MS;
-    this.#silent = true;
-    for (let n = 0; n < frames; n++) this.#pushSilence();
+    if (stalled || now - this.#lastArrivalAt < SILENCE_AFTER_MS) return;
+    if (this.#silent) this.#pushSilence();
+    else this.#fallSilent();
   }
 
   close(): void {
@@ -142,6 +174,9 @@ export class Uplink {
       frames: this.#frames,
       concealedFrames: this.#concealedFrames,
       silenceFrames: this.#silenceFrames,
+      addedFrames: this.#paced.added,
+      droppedFrames: this.#paced.dropped,
+      account: this.#account.snapshot(this.#reorder.snapshot()),
       undecodable: this.#undecodable,
       unknownPayload: this.#unknownPayload,
     };
@@ -153,45 +188,93 @@ export class Uplink {
       this.#keyHeld = false;
       return;
     }
+    this.#account.setAside();
     this.#keyHeld = true;
     this.#events.push(packet, now);
   }
 
   #decode(packet: RtpPacket): void {
-    this.#fillGap(packet);
+    const gap = this.#gapBefore(packet);
+    const ours = this.#lostPackets > 0;
+    this.#lostPackets = 0;
+    // A decoder that lost packets of this leg makes them up itself, before it goes on.
+    if (ours) this.#fillGap(gap, () => this.#decoder.conceal());
     const pcm = this.#decoder.decode(packet.payload);
     if (!pcm) {
       this.#undecodable += 1;
+      this.#account.discard('undecodable');
       return;
     }
+    if (!ours && gap > 0) this.#bridge(gap, pcm);
+    this.#account.pass();
     this.#expectedTimestamp = (packet.timestamp + (pcm.length * FRAME_TICKS) / this.#silence.length) >>> 0;
+    this.#concealer.pass(pcm);
     this.#framer.push(pcm);
   }
 
-  /** A jump of the timestamp: lost audio is concealed, a marker or a key says that the sender was silent. */
-  #fillGap(packet: RtpPacket): void {
-    if (this.#expectedTimestamp === undefined) return;
-    const jump = (packet.timestamp - this.#expectedTimestamp) | 0;
-    const frames = Math.round(jump / FRAME_TICKS);
-    if (frames <= 0) return;
-    if (packet.marker || this.#keyHeld) {
-      // The ticks have let this silence pass already, but for what lies below their threshold.
-      for (let n = 0; n < Math.min(frames, SILENCE_AFTER_MS / FRAME_MS) && !this.#silent; n++) this.#pushSilence();
-      return;
+  /** A jump of the timestamp is lost audio, so many frames of it; a marker or a key says that the sender was silent. */
+  #gapBefore(packet: RtpPacket): number {
+    if (this.#expectedTimestamp === undefined) return 0;
+    const jump = Math.round(((packet.timestamp - this.#expectedTimestamp) | 0) / FRAME_TICKS);
+    // The ticks let time pass already, but for what lies below their threshold.
+    const frames = Math.min(jump, SILENCE_AFTER_FRAMES);
+    if (frames <= 0) return 0;
+    if (!packet.marker && !this.#keyHeld) return frames;
+    for (let n = 0; n < frames && !this.#silent; n++) this.#pushSilence();
+    return 0;
+  }
+
+  /**
+   * A loss that the bridge has found: the packets have no gap, so the decoder is to know of none, or it would no longer be where the
+   * encoder is. The audio has a piece cut out.
+   */
+  #bridge(frames: number, next: Int16Array): void {
+    this.#account.conceal(frames);
+    if (frames <= MAX_CONCEALED_FRAMES) this.#concealer.aim(next, frames);
+    this.#fillGap(frames, () => {
+      this.#concealer.conceal(this.#made);
+      return this.#made;
+    });
+  }
+
+  #fillGap(frames: number, conceal: () => Int16Array): void {
+    for (let n = 0; n < frames; n++) {
+      if (n < MAX_CONCEALED_FRAMES) this.#pushConcealed(conceal());
+      else this.#pushSilence();
     }
-    const concealed = Math.min(frames, MAX_CONCEALED_FRAMES);
+  }
+
+  #pushConcealed(pcm: Int16Array): void {
+    this.#concealedFrames += 1;
     this.#concealing = true;
-    for (let n = 0; n < concealed; n++) {
-      const pcm = this.#decoder.conceal();
-      this.#concealedFrames += 1;
-      this.#framer.push(pcm);
-    }
+    this.#framer.push(pcm);
     this.#concealing = false;
   }
 
+  /** What was said last fades out: whether it is silence or loss, nobody knows yet. Stands for the frames we waited through. */
+  #fallSilent(): void {
+    this.#silent = true;
+    const fading = this.#keyHeld || this.#expectedTimestamp === undefined ? 0 : MAX_CONCEALED_FRAMES;
+    for (let n = 0; n < SILENCE_AFTER_FRAMES; n++) {
+      if (n >= fading) {
+        this.#pushSilence();
+        continue;
+      }
+      this.#concealer.conceal(this.#made);
+      this.#letPass(this.#made);
+    }
+  }
+
   #pushSilence(): void {
+    this.#concealer.forget();
+    this.#silence.fill(0);
+    this.#letPass(this.#silence);
+  }
+
+  /** 20 ms that nothing came for. */
+  #letPass(frame: Int16Array): void {
     this.#silenceFrames += 1;
     if (this.#expectedTimestamp !== undefined) this.#expectedTimestamp = (this.#expectedTimestamp + FRAME_TICKS) >>> 0;
-    this.#handlers.onFrame(this.#silence, true);
+    this.#paced.push(frame, true, this.#now);
   }
 }

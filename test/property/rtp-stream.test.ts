@@ -112,7 +112,7 @@ describe('reorder buffer', () => {
           );
           poll(at);
           const timeout = buffer.nextTimeout();
-          if (timeout !== undefined) expect(timeout).toBeLessThanOrEqual(at + 30);
+          if (timeout !== undefined) expect(timeout).toBeLessThanOrEqual(at + 100);
         }
         for (let timeout = buffer.nextTimeout(); timeout !== undefined; timeout = buffer.nextTimeout()) poll(timeout);
         expect(resyncs).toBe(0);

@@ -117,6 +117,14 @@ describe('the way of the agent to a phone', () => {
     },
   );
 
+  test('makes nothing up for time in which the transceiver stood still', () => {
+    const bench = new Bench().play(3);
+    bench.sender.skip(2 * 960, 'silence');
+    bench.play(1).wait();
+    expect(bench.steps.slice(3)).toEqual([[bench.now, 1, 3, true]]);
+    expect(bench.downlink.snapshot()).toMatchObject({ concealedFrames: 0, missedFrames: 2 });
+  });
+
   test('lets the time go by that the clock says after a hole of seconds', () => {
     const bench = new Bench().play(3).lose(200).play(2).wait();
     expect(bench.steps.slice(3).map(([, sequence, frames, marker]) => [sequence, frames, marker])).toEqual([

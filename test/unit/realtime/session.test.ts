@@ -155,8 +155,8 @@ describe('a session', () => {
   it('ends the turn of a caller whose audio stops coming', () => {
     const bench = new ConversationBench().answered();
     bench.voice(1000).run(1500, false);
-    // 200 ms until the uplink counts as lost, 495 ms of expected pause.
-    expect(bench.model.told.at(-1)).toEqual([1680, 'commitTurn', 0, 1100]);
+    // 300 ms until the uplink counts as lost, 495 ms of expected pause.
+    expect(bench.model.told.at(-1)).toEqual([1780, 'commitTurn', 0, 1100]);
     expect(bench.session.snapshot().state).toBe('waiting');
   });
 

@@ -215,6 +215,35 @@ describe('jumps', () => {
   });
 });
 
+describe('jitter', () => {
+  it('is waited for as long as late packets need, and no longer once they come in time', () => {
+    const line = new Line(0);
+    const late: number[] = [];
+    const gapAt = (index: number, delayMs: number) => {
+      line.send(index * 20 + 20, index + 1);
+      line.send(index * 20 + delayMs, index);
+      late.push(line.buffer.snapshot().discarded.late);
+    };
+    line.send(0, 0);
+    // 50 ms after the packet it held up: given up after 30, and remembered.
+    gapAt(1, 70);
+    for (let i = 3; i < 10; i += 1) line.send(i * 20, i);
+    gapAt(10, 70);
+    for (let i = 12; i < 1000; i += 1) line.send(i * 20, i);
+    gapAt(1000, 70);
+    expect(late).toEqual([1, 1, 2]);
+  });
+
+  it('makes a loss wait only as long as the network is late', () => {
+    const line = new Line(0);
+    line.send(0, 0);
+    line.send(40, 2);
+    line.send(65, 1);
+    line.send(80, 4);
+    expect(line.buffer.nextTimeout()).toBe(80 + 25 * 1.25 + 5);
+  });
+});
+
 describe('bounds', () => {
   it('gives a gap up early when a burst comes behind it', () => {
     const line = new Line(0);

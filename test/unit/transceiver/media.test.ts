@@ -133,6 +133,19 @@ describe('the audio of a session', () => {
     bench.media.close();
   });
 
+  test('tells the far end of the time that went by while the process stood still, and catches nothing up', async () => {
+    const bench = await Bench.open();
+    bench.media.start();
+    bench.beat(3);
+    bench.clock.advance(500);
+    bench.beat(2);
+    const packets = bench.rtp.map((each) => parseRtp(each));
+    const steps = packets.slice(1).map((each, n) => ((each?.timestamp ?? 0) - (packets[n]?.timestamp ?? 0)) / 960);
+    expect(steps).toEqual([1, 1, 26, 1]);
+    expect(packets.map((each) => each?.marker)).toEqual([true, false, false, true, false]);
+    bench.media.close();
+  });
+
   test('sends reports, and none while there is no way', async () => {
     const bench = await Bench.open();
     bench.media.start();

@@ -48,6 +48,17 @@ class Bench {
     return this.sender.next(encoder.encode(this.#sound.subarray(at, at + 480)), 960);
   }
 
+  /** The same without time going on. */
+  makeAt(now: number): Buffer {
+    const datagram = this.make();
+    this.now = now;
+    return datagram;
+  }
+
+  renumbered(datagram: Buffer): Buffer {
+    return this.sender.next(datagram.subarray(12), 960);
+  }
+
   say(count: number): this {
     for (let n = 0; n < count; n++) {
       this.push(this.make());
@@ -133,21 +144,22 @@ describe('the way of a person to the session', () => {
     bench.take();
     bench.sender.skip(40 * 960, 'lost');
     bench.say(1);
-    expect(bench.take()).toEqual([...times(10, 'made up'), 'heard']);
+    expect(bench.take()).toEqual([...times(10, 'made up'), 'silence', 'silence', 'heard']);
   });
 
-  test('lets time pass as silence when nothing comes for 120 ms, and loses none of it', () => {
+  test('lets what was said fade out and time pass as silence when nothing comes for 240 ms, and loses none of it', () => {
     const bench = new Bench().say(3);
     bench.take();
-    bench.pause(5);
+    bench.pause(11);
     expect(bench.take()).toEqual([]);
     bench.pause(1);
-    expect(bench.take()).toEqual(times(6, 'silence'));
+    expect(bench.take()).toEqual([...times(10, 'made up'), 'silence', 'silence']);
     bench.pause(10);
     expect(bench.take()).toEqual(times(10, 'silence'));
     bench.say(2);
-    // 16 frames were silent, and 16 frames of silence were heard.
+    // 22 frames were silent, and 22 frames have passed.
     expect(bench.take()).toEqual(['heard', 'heard']);
+    expect(bench.uplink.snapshot()).toMatchObject({ concealedFrames: 0, silenceFrames: 22 });
   });
 
   test('a pause that ends before it counts as one is silence all the same', () => {
@@ -160,12 +172,44 @@ describe('the way of a person to the session', () => {
   test('a burst of loss that looks like silence at first is not heard twice', () => {
     const bench = new Bench().say(3);
     bench.take();
-    bench.lose(8);
-    expect(bench.take()).toEqual(times(8, 'silence'));
+    bench.lose(13);
+    expect(bench.take()).toEqual([...times(10, 'made up'), ...times(3, 'silence')]);
     bench.push(bench.make());
     bench.now += 30;
     bench.uplink.drain(bench.now);
     expect(bench.take()).toEqual(['heard']);
+  });
+
+  test('takes nothing for silence while the whole process stands still', () => {
+    const bench = new Bench().say(3);
+    bench.take();
+    bench.now += 2000;
+    bench.uplink.tick(bench.now);
+    expect(bench.take()).toEqual([]);
+    // What waited in the socket.
+    for (let n = 0; n < 100; n++) bench.push(bench.makeAt(bench.now));
+    expect(bench.take()).toEqual(times(100, 'heard'));
+  });
+
+  test.each([1000, 200, -200, -1000])('keeps step with the clock on the wall for ten minutes when the sender is off by %i ppm', (ppm) => {
+    const bench = new Bench();
+    let handed = 0;
+    let worst = 0;
+    const startedAt = bench.now;
+    const packet = bench.make();
+    for (let n = 0; n < 30_000; n++) {
+      bench.now = startedAt + n * 20 * (1 - ppm * 1e-6);
+      // Numbers of its own: only the beat matters here.
+      bench.push(bench.renumbered(packet));
+      bench.uplink.tick(bench.now);
+      handed += bench.take().length;
+      worst = Math.max(worst, Math.abs(handed * 20 - (bench.now - startedAt) - 20));
+    }
+    expect(worst).toBeLessThan(40);
+    const { addedFrames, droppedFrames } = bench.uplink.snapshot();
+    // 600 s of so many millionths, 20 ms at a time: once a minute at most for 200 ppm.
+    expect(addedFrames + droppedFrames).toBeLessThanOrEqual(Math.ceil((Math.abs(ppm) * 600) / 20_000));
+    expect(ppm > 0 ? addedFrames : droppedFrames).toBe(0);
   });
 
   test('goes on after a stream that began anew, without making anything up', () => {
