@@ -7,7 +7,12 @@ import { parseEndpoint } from '../base/addresses.ts';
 /** What --print-config shows in place of a password. */
 export const MASKED = '********';
 
-const text = (max: number) => z.string({ error: 'must be text' }).min(1, 'must not be empty').max(max, `longer than ${max} characters`);
+const text = (max: number) =>
+  z
+    .string({ error: 'must be text' })
+    .min(1, 'must not be empty')
+    .max(max, `longer than ${max} characters`)
+    .regex(/^\P{Cc}*$/u, 'holds control characters'); // a line break would end a header
 
 /** YAML makes numbers of user names like 1001. */
 const textOrNumber = (max: number) => z.union([z.number().transform(String), text(max)], { error: 'must be text' });

@@ -150,7 +150,7 @@ agent:
       const call = await hook.call(gateway.sip, {}, trunk);
       await nextSound(call.media, 3000);
       const incoming = trunk.nextCall(5000);
-      expect((await call.request('REFER', { headers: [['Refer-To', '<sip:bob@' + endpointText(trunk.local) + '>']] })).status).toBe(202);
+      expect((await call.request('REFER', { headers: [['Refer-To', `<sip:bob@${endpointText(trunk.local)}>`]] })).status).toBe(202);
       const bob = await incoming;
       bob.answer();
       await call.hungUp(5000);

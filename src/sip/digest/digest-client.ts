@@ -106,12 +106,13 @@ export class DigestClient {
 
   #write({ challenge, uses }: Known, { method, uri }: DigestRequest): string {
     const { algorithm, realm, nonce, opaque } = challenge;
-    const username = encodeText(this.#credentials.username);
+    // Hashed as it is written: the other end sees nothing else.
+    const username = encodeText(this.#credentials.username).replaceAll(/["\\]/g, '\\$&');
     const auth = challenge.auth ? { cnonce: this.#makeCnonce(), nc: nonceCount(uses) } : undefined;
     const password = encodeText(this.#credentials.password);
     const response = digestResponse({ algorithm, username, realm, password, method, uri, nonce, ...(auth ? { auth } : {}) });
     const parts = [
-      `username="${username.replaceAll(/["\\]/g, '\\$&')}"`,
+      `username="${username}"`,
       `realm="${realm}"`,
       `nonce="${nonce}"`,
       `uri="${uri}"`,

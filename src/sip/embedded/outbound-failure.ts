@@ -19,7 +19,7 @@ export function failureOf(status: number, reason: string, headers?: HeaderFields
 }
 
 /** Cause of the Q.850 value among the Reason values (RFC 3326, RFC 6432 for responses). */
-export function readQ850(headers: HeaderFields): number | undefined {
+function readQ850(headers: HeaderFields): number | undefined {
   for (const line of headers.all('reason')) {
     for (const value of splitElements(line) ?? []) {
       const protocol = /^[ \t]*Q\.850(?=[ \t]*;)/i.exec(value)?.[0];

@@ -129,6 +129,12 @@ describe('trunks', () => {
     ]);
   });
 
+  test('have nothing in their names that would end a header', () => {
+    expect(faults('trunks:\n  - {name: a, peer: 192.0.2.1, username: "u\\r\\nX: y", password: p}\n')).toEqual([
+      'ringdown.yaml:2: trunks[0].username: holds control characters',
+    ]);
+  });
+
   test('are a list, in the file only', () => {
     expect(faults('trunks: carrier\n')).toEqual([expect.stringMatching(/^ringdown\.yaml:1: trunks = .*must be a list|allowed: a list/)]);
     expect(faults('', ['--trunks', 'x'])[0]).toMatch(/no such flag/);

@@ -4,7 +4,12 @@ import { INVITE_CLIENT } from '../../../src/sip/embedded/invite-client-transacti
 import { INVITE_SERVER } from '../../../src/sip/embedded/invite-server-transaction.ts';
 import { NON_INVITE_CLIENT } from '../../../src/sip/embedded/non-invite-client-transaction.ts';
 import { NON_INVITE_SERVER } from '../../../src/sip/embedded/non-invite-server-transaction.ts';
+import { OUTBOUND } from '../../../src/sip/embedded/outbound-machine.ts';
+import { REFER } from '../../../src/sip/embedded/refer-machine.ts';
 import { REOFFER } from '../../../src/sip/embedded/reoffer-machine.ts';
+
+/** Ends in one of two ways. */
+const OUTBOUND_FAILING = { ...OUTBOUND, answered: { failed_later: { to: 'failed', actions: [] } } };
 
 type Table = Record<string, Record<string, { to: string; actions: readonly string[] }>>;
 
@@ -13,6 +18,8 @@ const tables: [string, string, string, Table][] = [
   ['non-INVITE server', 'trying', 'terminated', NON_INVITE_SERVER as Table],
   ['INVITE client', 'calling', 'terminated', INVITE_CLIENT as Table],
   ['non-INVITE client', 'trying', 'terminated', NON_INVITE_CLIENT as Table],
+  ['transfer', 'sent', 'done', REFER as Table],
+  ['call of ours', 'calling', 'failed', OUTBOUND_FAILING as Table],
   ['call', 'unacknowledged', 'ended', CALL as Table],
 ];
 
