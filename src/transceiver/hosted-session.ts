@@ -64,7 +64,8 @@ export class HostedSession {
     try {
       await hosted.#openMedia();
     } catch (thrown) {
-      hosted.end('internal_error');
+      // The leg hears of it from whoever opens it, with the reason; a hang-up from here would come first and say less.
+      hosted.#session.handleLegEvent({ type: 'ended', cause: 'internal_error' });
       throw thrown;
     }
     return hosted;
@@ -157,7 +158,8 @@ export class HostedSession {
 
   #peerClosed(reason: string): void {
     if (this.#ended) return;
-    this.#log.info({ reason, peer: this.peer.snapshot() }, 'media connection closed');
+    // A goodbye is told by the closing line.
+    if (reason !== 'remote_closed') this.#log.info({ reason, peer: this.peer.snapshot() }, 'media connection closed');
     this.#session.end(reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
   }
 

@@ -1,0 +1,90 @@
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { createOpusEncoder, liveOpusCodecs, loadOpus } from '../../../src/audio/opus.ts';
+import { GatewayError } from '../../../src/base/errors.ts';
+import { createLog } from '../../../src/base/log.ts';
+import { Metrics } from '../../../src/base/metrics.ts';
+import type { Leg } from '../../../src/leg/leg.ts';
+import { createSessionMetrics } from '../../../src/realtime/session-metrics.ts';
+import { parseWebRtcOffer, writeWebRtcOffer } from '../../../src/sdp/webrtc.ts';
+import { HostedSession } from '../../../src/transceiver/hosted-session.ts';
+import { createIdentity } from '../../../src/webrtc/dtls/identity.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+vi.mock('../../../src/audio/opus.ts', async (original) => {
+  const real = await original<typeof import('../../../src/audio/opus.ts')>();
+  return { ...real, createOpusEncoder: vi.fn(real.createOpusEncoder) };
+});
+
+beforeAll(loadOpus);
+afterEach(() => void vi.mocked(createOpusEncoder).mockRestore());
+
+const lines: { readonly level: number; readonly msg: string }[] = [];
+const log = createLog('info', { write: (line) => void lines.push(JSON.parse(line)) });
+const clock = new FakeClock();
+const identity = createIdentity(0);
+const connection = {
+  appendAudio: () => undefined,
+  start: () => undefined,
+  speechStarted: () => undefined,
+  commitTurn: () => undefined,
+  dtmf: () => undefined,
+  cancelResponse: () => undefined,
+  truncate: () => undefined,
+  close: () => undefined,
+};
+
+function create(commands: string[]): Promise<HostedSession> {
+  const text = writeWebRtcOffer({
+    ufrag: 'clie',
+    pwd: 'client-password-22-ice',
+    fingerprint: identity.fingerprint,
+    setup: 'actpass',
+    dataChannel: false,
+  });
+  const offer = parseWebRtcOffer(text);
+  if ('fault' in offer || !offer.audio) throw new Error('the offer of the test');
+  const leg: Leg = {
+    answer: () => void commands.push('answer'),
+    reject: (cause) => void commands.push(`reject ${cause}`),
+    hangup: (cause) => void commands.push(`hangup ${cause}`),
+    report: () => undefined,
+  };
+  const ticker = { add: () => () => undefined, takeWorstLatenessMs: () => 0, stop: async () => undefined };
+  const createVoiceDetector = () => ({ process: () => ({ voiced: false, levelDb: -70 }), free: () => undefined });
+  const deps = { clock, log, ticker, identity, createVoiceDetector, sessionMetrics: createSessionMetrics(new Metrics()) };
+  return HostedSession.create(
+    { ...deps, model: { name: 'silent', connect: () => connection } },
+    {
+      id: 'rtc_7_AAAAAAAAAAAAAAAAAAAAAA',
+      credentials: { ufrag: 'serv', pwd: 'server-password-22-ice' },
+      offer,
+      audio: offer.audio,
+      dtlsRole: 'client',
+      onPathVerified: () => undefined,
+      onPathDropped: () => undefined,
+      onEnded: (cause) => void commands.push(`ended ${cause}`),
+    },
+    { origin: { kind: 'phone' }, offer: text },
+    leg,
+  );
+}
+
+describe('a session', () => {
+  test('that cannot be made says why to whoever opens it, not to the leg, and leaves nothing', async () => {
+    const codecs = liveOpusCodecs();
+    vi.mocked(createOpusEncoder).mockRejectedValueOnce(new GatewayError('ERR_INTERNAL', 'no memory'));
+    const commands: string[] = [];
+    await expect(create(commands)).rejects.toMatchObject({ code: 'ERR_INTERNAL', message: 'no memory' });
+    expect(commands).toEqual(['ended internal_error']);
+    expect(liveOpusCodecs() - codecs).toBe(0);
+    expect(clock.nextTimer()).toBeUndefined();
+  });
+
+  test('is closed by one line of the log', async () => {
+    lines.length = 0;
+    const hosted = await create([]);
+    hosted.start();
+    hosted.end('agent_hangup');
+    expect(lines).toMatchObject([{ level: 30, cause: 'agent_hangup', msg: 'session ended' }]);
+  });
+});
