@@ -22,7 +22,7 @@ type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Process' | 'Roles apart';
 const PORT = '0 to 65535; 0 takes any free port';
 
 export const options: readonly Option[] = [
-  { key: 'sip.port', flag: 'sip-port', takes: 'PORT', group: 'Doors', help: 'SIP over UDP', allowed: PORT },
+  { key: 'sip.port', flag: 'sip-port', takes: 'PORT', group: 'Doors', help: 'SIP over UDP and TCP', allowed: PORT },
   {
     key: 'http.port',
     flag: 'http-port',
