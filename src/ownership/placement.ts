@@ -19,15 +19,17 @@ export interface PlacementCandidate extends NodeStatus {
   readonly pending: number;
 }
 
-/** What one session that the load does not show yet counts for: a node carries about 100 calls. Keeps a burst from piling up on one node. */
+/**
+ * What one session that the load does not show yet counts for, in the order of nodes: a node carries about 100 calls. Keeps a burst from piling up
+ * on one node. Whether a node is full it says itself: it may carry more.
+ */
 const PENDING_LOAD = 0.01;
 
 /** The transceivers that may take a new session, best first: least loaded, then lowest id. */
 export function placementOrder(candidates: readonly PlacementCandidate[]): readonly NodeId[] {
   return candidates
-    .filter((each) => each.healthy && !each.draining && each.roles.includes('transceiver'))
+    .filter((each) => each.healthy && !each.draining && each.roles.includes('transceiver') && each.load < 1)
     .map((each) => ({ nodeId: each.nodeId, load: each.load + each.pending * PENDING_LOAD }))
-    .filter((each) => each.load < 1)
     .sort((a, b) => a.load - b.load || a.nodeId - b.nodeId)
     .map((each) => each.nodeId);
 }

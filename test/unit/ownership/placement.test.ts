@@ -38,4 +38,8 @@ describe('placement', () => {
     }
     expect(pending).toEqual([5, 5]);
   });
+
+  it('does not take a burst for a full node: one may carry more than we think', () => {
+    expect(placementOrder([node(1, { pending: 200 }), node(2, { load: 0.9, pending: 20 })])).toEqual([2, 1]);
+  });
 });
