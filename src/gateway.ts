@@ -8,7 +8,7 @@ import { announcedAddress } from './base/local-address.ts';
 import { createLog, type Logger } from './base/log.ts';
 import { Loopback } from './base/loopback.ts';
 import { Metrics } from './base/metrics.ts';
-import { type Ticker, WorkerTicker } from './base/ticker.ts';
+import { WorkerTicker } from './base/ticker.ts';
 import { InnerLeg } from './bridge/inner-leg.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
@@ -77,7 +77,7 @@ class RunningGateway implements Gateway {
   readonly #clock: Clock = systemClock;
   readonly #log: Logger;
   readonly #metrics = new Metrics();
-  readonly #ticker: Ticker;
+  readonly #ticker: WorkerTicker;
   readonly #loopback = new Loopback();
   /** What stops each part that was started; run in reverse order. */
   readonly #stops: (() => void | Promise<void>)[] = [];
@@ -178,6 +178,7 @@ class RunningGateway implements Gateway {
   async #startTransceiver(membership: Membership, inside: Inside | undefined): Promise<void> {
     const { relayLink: link } = inside ?? (await this.#openInside(membership, undefined));
     if (!link) throw new GatewayError('ERR_INTERNAL', 'a transceiver without its link');
+    this.#ticker.start();
     const createVoiceDetector = await loadVoiceDetectors();
     const model = new EmbeddedAgent({ prompts: await loadPrompts() }, this.#config.agent);
     const transceiver = new Transceiver(

@@ -56,7 +56,7 @@ const OCCUPIED = 2;
 /** The worker's clock and ours agree to a few microseconds: a slot that is due so soon is due. */
 const EARLY_MS = 0.1;
 
-/** The real beat: a worker that only ticks. It runs while there is a leg to move. */
+/** The real beat: a worker that only ticks, and sleeps while there is no leg to move. */
 export class WorkerTicker implements Ticker {
   readonly #clock: Clock;
   readonly #slots: Set<Tick>[] = Array.from({ length: SLOTS }, () => new Set());
@@ -73,19 +73,25 @@ export class WorkerTicker implements Ticker {
     this.#clock = clock;
   }
 
+  /** Starts the worker, which takes some 40 ms: the first leg need not wait for it. */
+  start(): void {
+    if (!this.#worker) this.#startWorker();
+  }
+
   add(tick: Tick): () => void {
     const slot = this.#chooseSlot();
     // Wrapped so that the same function can be added twice.
     const entry: Tick = (dueAt) => tick(dueAt);
+    // Nobody was late while there was nobody.
+    if (this.#count === 0) this.#ticking = false;
     slot.add(entry);
     this.#count += 1;
-    if (!this.#worker) this.#startWorker();
+    this.start();
     this.#tellOccupied();
     return () => {
       if (!slot.delete(entry)) return;
       this.#count -= 1;
       this.#tellOccupied();
-      if (this.#count === 0) void this.#stopWorker();
     };
   }
 
