@@ -36,6 +36,11 @@ export class FakeClock implements Clock {
     };
   }
 
+  /** Timers that run. */
+  get timers(): number {
+    return this.#pending.length;
+  }
+
   /** When the next timer is due, or undefined. */
   nextTimer(): number | undefined {
     return this.#next()?.at;
