@@ -1,6 +1,5 @@
 /** The HTTP answers of the gateway to what it refuses. No status code stands anywhere else. */
 export const refusals = {
-  bad_request: 400,
   not_trusted: 403,
   not_found: 404,
   method_not_allowed: 405,

@@ -14,7 +14,7 @@ export interface RelayedPath {
 export interface RelayLink {
   /** A client's datagram. The buffer belongs to the receiver. */
   onDatagram: ((datagram: Buffer, path: RelayedPath) => void) | undefined;
-  /** Where clients reach the relays that are alive, by UDP and by TCP, for the candidates of an SDP answer. Never empty once `ready`. */
+  /** Where clients reach the relays that are alive, by UDP and by TCP, for the candidates of an SDP answer. Empty while no relay is heard. */
   readonly candidates: readonly TransportAddress[];
   /** Tells the relay to forget this flow: its session is not here. */
   gone(path: RelayedPath): void;

@@ -1,4 +1,4 @@
-import { formatEndpoint, type TransportAddress } from '../base/addresses.ts';
+import type { TransportAddress } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { type ClientAddress, type ClientKey, isTcpKey } from './client-address.ts';
 import { readHello } from './hello-frame.ts';
@@ -39,8 +39,6 @@ interface RelayState {
 /** The transceiver's end of the UDP wire. It learns its relays from their hellos and clients from their datagrams. */
 export class UdpRelayLink implements RelayLink {
   onDatagram: ((datagram: Buffer, path: RelayedPath) => void) | undefined;
-  /** Relays have come or gone. */
-  onCandidates: (() => void) | undefined;
   readonly #wire: InnerWire;
   readonly #clock: Clock;
   readonly #pathCapacity: number;
@@ -109,15 +107,12 @@ export class UdpRelayLink implements RelayLink {
     this.#wire.send('down', relay.nodeId, relay.peer.endpoint, 'hello_ack', NOTHING);
     // A recording from before our own start cannot know our boot id; a living relay learns it from the ack and says hello again.
     if (hello.heardBootId !== this.#wire.bootId) return;
-    const wasAlive = this.#clock.now() - relay.helloAt <= RELAY_ALIVE_MS;
-    const sameDoors = formatAll(relay.endpoints) === formatAll(hello.endpoints);
     relay.helloAt = this.#clock.now();
     relay.endpoints = hello.endpoints;
     if (relay.greetedBootId !== relay.peer.bootId) {
       relay.greetedBootId = relay.peer.bootId;
       this.#teach(relay);
     }
-    if (!wasAlive || !sameDoors) this.onCandidates?.();
   }
 
   /** Tells a relay that has just started whose clients are ours. What the kernel drops of it, the next packet or check repairs. */
@@ -151,16 +146,10 @@ export class UdpRelayLink implements RelayLink {
         relay.paths.delete(key);
         this.#paths -= 1;
       }
-      const silentMs = now - relay.helloAt;
-      if (silentMs > RELAY_ALIVE_MS && silentMs <= 2 * RELAY_ALIVE_MS) this.onCandidates?.();
-      if (silentMs > PATH_IDLE_MS && relay.paths.size === 0) this.#relays.delete(relay.nodeId);
+      if (now - relay.helloAt > PATH_IDLE_MS && relay.paths.size === 0) this.#relays.delete(relay.nodeId);
     }
     this.#sweep = this.#clock.setTimer(RELAY_ALIVE_MS, () => this.#forgetIdle());
   }
-}
-
-function formatAll(endpoints: readonly TransportAddress[]): string {
-  return endpoints.map((each) => `${each.transport}:${formatEndpoint(each)}`).join();
 }
 
 class UdpPath implements RelayedPath {

@@ -4,7 +4,6 @@
  */
 export interface WeriftSctp {
   associationState: number;
-  readonly remoteVerificationTag: number;
   /** In every packet of the far side that is for this association. */
   readonly localVerificationTag: number;
   readonly lastReceivedTsn: number | undefined;
