@@ -66,6 +66,10 @@ export class CallTransfer {
 
   /** @param ask the application's decision */
   handleRefer(request: IncomingRequest, respond: Respond, ask: ((refer: IncomingRefer) => boolean) | undefined): void {
+    if (this.#stopped) {
+      respond(481); // it crossed our BYE
+      return;
+    }
     const { headers } = request.message;
     const value = headers.count('refer-to') === 1 ? headers.first('refer-to') : undefined;
     const to = value === undefined ? undefined : readReferTo(value);
@@ -110,7 +114,7 @@ export class CallTransfer {
     sent.driver.run((now) => sent.machine.handleNotify(now, readFragment(body), terminated));
   }
 
-  /** The call is over. */
+  /** The call is over, or will be as soon as our BYE is answered. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;

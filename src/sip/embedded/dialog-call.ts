@@ -231,15 +231,21 @@ export class DialogCall implements Call, DialogHolder {
         this.onAck?.();
         return;
       case 'send_bye':
+        this.#fallSilent();
         this.#sendBye();
         return;
       case 'ended':
         this.#driver.stop();
-        this.#session.stop();
-        this.#transfer.stop();
+        this.#fallSilent();
         this.#services.assign(this.#dialog.key, undefined);
         this.onEnd?.(output.end);
     }
+  }
+
+  /** Nothing follows our BYE: a request that overtakes it would make its number an old one, and the peer refuse it. */
+  #fallSilent(): void {
+    this.#session.stop();
+    this.#transfer.stop();
   }
 
   #sendBye(): void {

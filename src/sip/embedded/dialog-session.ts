@@ -154,7 +154,7 @@ export class DialogSession {
     });
   }
 
-  /** The call is over. */
+  /** The call is over, or will be as soon as our BYE is answered: nothing more is asked of the peer. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;

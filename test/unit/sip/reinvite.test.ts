@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ReofferMachine } from '../../../src/sip/embedded/reoffer-machine.ts';
+import type { IncomingRefer } from '../../../src/sip/engine.ts';
 import { ANSWER, answeredCall, EngineUnderTest, header, OFFER, responseTo } from './engine-under-test.ts';
 import { record } from './recorder.ts';
 
@@ -172,6 +173,47 @@ describe('glare', () => {
     const numbers = test.sent.filter(({ what }) => what === 'INVITE').map(({ text }) => header(text, 'CSeq'));
     expect([...new Set(numbers)]).toEqual([1, 2, 3, 4, 5, 6].map((number) => `${number} INVITE`));
     expect([await answer, ends]).toEqual(['ERR_BAD_OFFER', []]);
+  });
+});
+
+describe('our BYE', () => {
+  /** Requests with a number above that of the BYE. */
+  const afterBye = ({ sent }: EngineUnderTest): string[] => {
+    const number = (text: string): number => Number(header(text, 'CSeq')?.split(' ')[0]);
+    const bye = sent.find(({ what }) => what === 'BYE');
+    return sent.filter(({ what, text }) => !/^\d/.test(what) && number(text) > number(bye!.text)).map(({ what }) => what);
+  };
+
+  it('is the last request in its dialog: it would come too late after one with a higher number', async () => {
+    const test = await EngineUnderTest.start();
+    const { call, inDialog } = answeredCall(test, { headers: ['Supported: timer', 'Allow: INVITE, UPDATE'] });
+    const refers: unknown[] = [];
+    call.onRefer = (refer) => refers.push(refer) > 0;
+    test.receive(inDialog({ method: 'REFER', cseq: 2, headers: ['Refer-To: <sip:desk@192.0.2.50>'] }));
+    const glare = outcome(call.reinvite!(OFFER));
+    test.receive(responseTo(test.sent.at(-1)!.text, 491));
+    call.hangup();
+    expect(await glare).toBe('ERR_INVALID_STATE');
+    expect(await outcome(call.reinvite!(OFFER))).toBe('ERR_INVALID_STATE');
+    expect(await outcome(call.update!(OFFER))).toBe('ERR_INVALID_STATE');
+    expect(() => call.refer!('sip:desk@192.0.2.50', () => undefined)).toThrow();
+    call.info!({ contentType: 'application/dtmf-relay', body: 'Signal=1' });
+    (refers[0] as IncomingRefer).notify(200);
+    const [refused] = test.exchange(inDialog({ method: 'REFER', cseq: 3, headers: ['Refer-To: <sip:desk@192.0.2.50>'] }));
+    expect(refused?.what).toBe('481');
+    test.clock.advance(31_000);
+    expect(afterBye(test)).toEqual([]);
+  });
+
+  it('that waited for the ACK takes the place of the re-INVITE that waited as well', async () => {
+    const test = await EngineUnderTest.start();
+    const { call, inDialog } = answeredCall(test, {}, false);
+    const answer = outcome(call.reinvite!(OFFER));
+    call.hangup();
+    expect(test.exchange(inDialog({ method: 'ACK', cseq: 1 })).map(({ what }) => what)).toEqual(['BYE']);
+    expect(await answer).toBe('ERR_INVALID_STATE');
+    test.clock.advance(31_000);
+    expect(afterBye(test)).toEqual([]);
   });
 });
 
