@@ -1,5 +1,6 @@
 // Runs the benchmarks named on the command line, or all: `npm run bench -- cost micro`. `--quick` makes them short, for a look.
 import { cpus } from 'node:os';
+import { runAlone } from './alone.mjs';
 import { short } from './figures.mjs';
 import { goFirst } from './priority.mjs';
 import { yardstickMs } from './yardstick.mjs';
@@ -24,6 +25,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+await runAlone();
 const first = goFirst() ? ', before other processes (nice -15)' : '';
 console.log(`Node ${process.versions.node}, ${cpus().length} cores${first}; fixed calculation ${short(yardstickMs())} ms\n`);
 for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
