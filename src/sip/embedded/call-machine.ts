@@ -84,9 +84,9 @@ export class CallMachine implements Machine<CallOutput> {
     return this.#state;
   }
 
-  /** Whether a 2xx of ours still waits for its ACK. */
+  /** Whether a 2xx of ours still waits for its ACK, or the first one has not even been sent. */
   get waitsForAck(): boolean {
-    return this.#success !== undefined;
+    return this.#success !== undefined || this.#state === 'unacknowledged' || this.#state === 'hangup_waits';
   }
 
   /** A 2xx to an INVITE or re-INVITE with this CSeq was sent: repeat it from T1 on, up to T2 apart. */

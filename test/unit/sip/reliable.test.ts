@@ -53,6 +53,18 @@ describe('a caller that requires 100rel', () => {
     expect(prack(ringing).map(({ what }) => what)).toEqual(['481']); // a second request, not a repeat
   });
 
+  it('is offered nothing new while our 200 waits for the PRACK of early media, nor before its ACK', async () => {
+    const { test, invite, prack, inDialog, last } = await invited({ headers: [...required, 'Allow: INVITE, UPDATE'] });
+    invite.progress!(ANSWER);
+    const early = last().text;
+    const call = invite.answer(ANSWER);
+    call.reinvite!(OFFER).catch(() => undefined);
+    call.update!(OFFER).catch(() => undefined);
+    expect(last().text).toBe(early);
+    expect(prack(early).map(({ what }) => what)).toEqual(['200', '200']);
+    expect(test.exchange(inDialog({ method: 'ACK', cseq: 1 })).map(({ what }) => what)).toEqual(['INVITE']);
+  });
+
   it('is refused with 504 after 32 s without a PRACK', async () => {
     const { test, invite, cancels } = await invited({ headers: required });
     invite.ring();
