@@ -28,7 +28,7 @@ export function escapeControls(json: string): string {
 const UNSAFE = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Keeps the last four digits of a phone number: enough to find a call, not enough to name a person. */
-export function maskNumber(user: string): string {
+function maskNumber(user: string): string {
   return user.replace(/\d(?=(?:[-. ()]*\d){4})/g, '*');
 }
 

@@ -29,7 +29,7 @@ function isExecutable(path: string): boolean {
 }
 
 /** Where the program is, or undefined. */
-export function peer(name: PeerName): string | undefined {
+function peer(name: PeerName): string | undefined {
   if (!found.has(name)) {
     // Daemons are in a folder that is not on everybody's path.
     const folders = [...PATH.split(delimiter), '/usr/sbin'];

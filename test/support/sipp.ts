@@ -74,7 +74,7 @@ export interface SippResult {
 const DEADLINE_MS = 60_000;
 
 /** One run of sipp. */
-export class Sipp {
+class Sipp {
   readonly #child: Child;
   readonly #folder: string;
   readonly local: Endpoint;
@@ -111,12 +111,12 @@ export async function runSipp(to: Endpoint, options: SippOptions): Promise<SippR
 }
 
 /** A sipp that waits for calls and answers them. */
-export async function startSippServer(options: Omit<SippOptions, 'scenario'> = {}): Promise<Sipp> {
+async function startSippServer(options: Omit<SippOptions, 'scenario'> = {}): Promise<Sipp> {
   return startSipp(undefined, { ...options, scenario: { builtIn: 'uas' } });
 }
 
 /** Starts sipp; `to` is left out when it is to answer. */
-export async function startSipp(to: Endpoint | undefined, options: SippOptions): Promise<Sipp> {
+async function startSipp(to: Endpoint | undefined, options: SippOptions): Promise<Sipp> {
   const program = requiredPeer('sipp');
   const folder = tempFolder('sipp');
   const local = { address: LOOPBACK, port: await freePort() };

@@ -160,7 +160,7 @@ describe('sending to an address that has sent nothing', () => {
     let sentMs = 0;
     for (let now = 0; now < 120_000; now += 20) {
       if (now === 4000) source.signal(phone, now);
-      if (now >= 4000 && now % 1000 === 0) source.signal({ address: `192.0.2.${20 + (now / 1000) % 2}`, port: 9000 }, now);
+      if (now >= 4000 && now % 1000 === 0) source.signal({ address: `192.0.2.${20 + ((now / 1000) % 2)}`, port: 9000 }, now);
       if (source.mayReceive(now)) sentMs += 20;
     }
     expect(sentMs).toBe(5000);
