@@ -111,7 +111,7 @@ export async function runSipp(to: Endpoint, options: SippOptions): Promise<SippR
 }
 
 /** A sipp that waits for calls and answers them. */
-async function startSippServer(options: Omit<SippOptions, 'scenario'> = {}): Promise<Sipp> {
+export async function startSippServer(options: Omit<SippOptions, 'scenario'> = {}): Promise<Sipp> {
   return startSipp(undefined, { ...options, scenario: { builtIn: 'uas' } });
 }
 
