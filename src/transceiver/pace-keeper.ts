@@ -6,11 +6,14 @@ const WINDOW_MS = 2000;
 /** More than this far from real time is put right: a correction is 20 ms, so it leaves at least 10. */
 const TOLERANCE_MS = 30;
 
+/** A drift is put right by a frame in so long at the most: 2000 ppm. More comes of a delay that has changed, and that does no harm. */
+const DRIFT_EVERY_MS = 10_000;
+
 /** A correction waits so long for a quiet place. */
 const PATIENCE_MS = 2000;
 
-/** More is not made up: time has jumped, because the whole process stood still. */
-const MOST_ADDED_MS = 200;
+/** A second: longer silence was none of ours to guess. */
+const MOST_WRONG = 50;
 
 /** A quiet frame is 26 dB below the loudest of the last seconds, or inaudible anyway. */
 const QUIET_SHARE = 0.05;
@@ -25,7 +28,7 @@ export type Pace = 'pass' | 'drop' | 'add';
 
 /**
  * Keeps the audio a machine hears in step with the clock on the wall. Packets pass as they come, so a sender whose clock runs fast or slow,
- * or silence that was put in for audio that came all the same, would shift its timeline for good. At most one frame at a time is taken out
+ * or silence that was let pass for audio that came all the same, would shift its timeline for good. One frame at a time is taken out
  * or put in, at a quiet place if one comes soon.
  */
 export class PaceKeeper {
@@ -36,9 +39,13 @@ export class PaceKeeper {
   #mostMs = Number.NEGATIVE_INFINITY;
   /** What counts as in step: the least delay of the beginning. */
   #baseMs: number | undefined;
-  /** Frames too many (above 0) or too few. */
+  /** Frames of silence that were let pass although audio was still to come for them. */
+  #wrong = 0;
+  #wrongAt = 0;
+  /** Frames too many (above 0) or too few, to be put right. */
   #owed = 0;
   #owedSince = 0;
+  #driftedAt = 0;
   #loudest = 0;
   #dropped = 0;
   #added = 0;
@@ -51,6 +58,12 @@ export class PaceKeeper {
     return this.#added;
   }
 
+  /** Audio comes for so many frames that were let pass as silence. They are taken out as far as it makes more audio than time. */
+  correct(frames: number, now: number): void {
+    this.#wrong = Math.min(MOST_WRONG, frames);
+    this.#wrongAt = now;
+  }
+
   /** The next 20 ms are there. What is told to drop or add counts as done. */
   next(pcm: Int16Array, now: number): Pace {
     const quiet = this.#isQuiet(pcm);
@@ -58,7 +71,7 @@ export class PaceKeeper {
     this.#frames += 1;
     const lead = this.#frames * FRAME_MS - (now - this.#startedAt);
     this.#mostMs = Math.max(this.#mostMs, lead);
-    if (this.#baseMs !== undefined && lead - this.#baseMs > TOLERANCE_MS) this.#owe(Math.round((lead - this.#baseMs) / FRAME_MS), now);
+    if (this.#wrong > 0) this.#catchUp(lead, now);
     if (now >= this.#windowEndsAt) this.#endWindow(now);
     if (this.#owed === 0 || !(quiet || now - this.#owedSince >= PATIENCE_MS)) return 'pass';
     this.#owedSince = now;
@@ -70,12 +83,22 @@ export class PaceKeeper {
     return now;
   }
 
+  #catchUp(lead: number, now: number): void {
+    if (now - this.#wrongAt > WINDOW_MS) this.#wrong = 0;
+    const ahead = Math.round((lead - (this.#baseMs ?? lead)) / FRAME_MS) - this.#owed;
+    const wrong = Math.min(this.#wrong, ahead);
+    if (wrong <= 0) return;
+    this.#wrong -= wrong;
+    this.#owe(this.#owed + wrong, now);
+  }
+
   #endWindow(now: number): void {
     this.#baseMs ??= this.#mostMs;
-    const ahead = this.#mostMs - this.#baseMs;
-    // Time that nobody can have spoken in is let go.
-    if (ahead < -MOST_ADDED_MS) this.#baseMs = this.#mostMs;
-    else this.#owe(Math.abs(ahead) > TOLERANCE_MS ? Math.round(ahead / FRAME_MS) : 0, now);
+    const ahead = this.#mostMs - this.#baseMs - this.#owed * FRAME_MS;
+    if (Math.abs(ahead) > TOLERANCE_MS && now - this.#driftedAt >= DRIFT_EVERY_MS) {
+      this.#driftedAt = now;
+      this.#owe(this.#owed + Math.sign(ahead), now);
+    }
     this.#mostMs = Number.NEGATIVE_INFINITY;
     this.#windowEndsAt = now + WINDOW_MS;
   }

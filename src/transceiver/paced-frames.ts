@@ -28,6 +28,11 @@ export class PacedFrames {
     return this.#pace.dropped;
   }
 
+  /** Audio comes for so many frames that were pushed as silence. */
+  correct(frames: number, now: number): void {
+    this.#pace.correct(frames, now);
+  }
+
   /** The buffer is used again at once, and may be changed. */
   push(frame: Int16Array, concealed: boolean, now: number): void {
     if (this.#isTaken) mergeFrames(this.#taken, frame);

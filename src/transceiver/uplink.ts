@@ -15,6 +15,9 @@ const FRAME_TICKS = (OPUS_CLOCK_HZ * FRAME_MS) / 1000;
 /** Longer holes are silence: concealment beyond 200 ms only drones. */
 const MAX_CONCEALED_FRAMES = 10;
 
+/** What comes after a gap says more of its end than what came before, from the third frame on (measured: STOI over 24 times 10 s). */
+const AIMED_FRAMES = 3;
+
 /**
  * Without a packet for this long the person is silent (suppressed silence, hold, or a dead network): time goes on without
  * them. A packet may be late by 100 ms and the next one wait 100 ms more for one before it, at worst; no turn is over in less than
@@ -22,6 +25,9 @@ const MAX_CONCEALED_FRAMES = 10;
  */
 const SILENCE_AFTER_MS = 240;
 const SILENCE_AFTER_FRAMES = SILENCE_AFTER_MS / FRAME_MS;
+
+/** So much of the time that has passed is not let pass yet: should it have been loss, the bridge waits for it and all comes later. */
+const HELD_BACK_FRAMES = 1;
 
 /** When ticks are so far apart the process stood still, and what came meanwhile is about to be read: it is no silence yet. */
 const STALL_MS = 60;
@@ -84,6 +90,8 @@ export class Uplink {
   #expectedTimestamp: number | undefined;
   #lastArrivalAt: number | undefined;
   #silent = false;
+  /** Let pass since the last packet. */
+  #guessedFrames = 0;
   #frames = 0;
   #concealedFrames = 0;
   #silenceFrames = 0;
@@ -216,6 +224,8 @@ export class Uplink {
   #gapBefore(packet: RtpPacket): number {
     if (this.#expectedTimestamp === undefined) return 0;
     const jump = Math.round(((packet.timestamp - this.#expectedTimestamp) | 0) / FRAME_TICKS);
+    if (jump < 0 && this.#guessedFrames > 0) this.#paced.correct(Math.min(-jump, this.#guessedFrames), this.#now);
+    this.#guessedFrames = 0;
     // The ticks let time pass already, but for what lies below their threshold.
     const frames = Math.min(jump, SILENCE_AFTER_FRAMES);
     if (frames <= 0) return 0;
@@ -230,7 +240,7 @@ export class Uplink {
    */
   #bridge(frames: number, next: Int16Array): void {
     this.#account.conceal(frames);
-    if (frames <= MAX_CONCEALED_FRAMES) this.#concealer.aim(next, frames);
+    if (frames >= AIMED_FRAMES && frames <= MAX_CONCEALED_FRAMES) this.#concealer.aim(next, frames);
     this.#fillGap(frames, () => {
       this.#concealer.conceal(this.#made);
       return this.#made;
@@ -251,11 +261,11 @@ export class Uplink {
     this.#concealing = false;
   }
 
-  /** What was said last fades out: whether it is silence or loss, nobody knows yet. Stands for the frames we waited through. */
+  /** What was said last fades out: whether it is silence or loss, nobody knows yet. Stands for most of the time we waited. */
   #fallSilent(): void {
     this.#silent = true;
     const fading = this.#keyHeld || this.#expectedTimestamp === undefined ? 0 : MAX_CONCEALED_FRAMES;
-    for (let n = 0; n < SILENCE_AFTER_FRAMES; n++) {
+    for (let n = 0; n < SILENCE_AFTER_FRAMES - HELD_BACK_FRAMES; n++) {
       if (n >= fading) {
         this.#pushSilence();
         continue;
@@ -274,6 +284,7 @@ export class Uplink {
   /** 20 ms that nothing came for. */
   #letPass(frame: Int16Array): void {
     this.#silenceFrames += 1;
+    this.#guessedFrames += 1;
     if (this.#expectedTimestamp !== undefined) this.#expectedTimestamp = (this.#expectedTimestamp + FRAME_TICKS) >>> 0;
     this.#paced.push(frame, true, this.#now);
   }
