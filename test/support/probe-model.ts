@@ -4,10 +4,16 @@ import { concat } from './tones.ts';
 /** The newest minute of a conversation is enough for any test. */
 const MOST_FRAMES = 3000;
 
+/** 20 ms of what the model heard (24 kHz), and when (performance.now() ms). */
+export interface HeardFrame {
+  readonly pcm: Int16Array;
+  readonly at: number;
+}
+
 /** A model's side of one conversation: what it heard, and a mouth. Turns are off, so that nobody interrupts it. */
 export class ProbeConversation implements ModelConnection {
   readonly #emit: (event: ModelEvent) => void;
-  readonly #frames: Int16Array[] = [];
+  readonly #frames: HeardFrame[] = [];
   #responses = 0;
   readonly keys: string[] = [];
   started = false;
@@ -18,13 +24,18 @@ export class ProbeConversation implements ModelConnection {
   }
 
   appendAudio(pcm: Int16Array): void {
-    this.#frames.push(pcm.slice());
+    this.#frames.push({ pcm: pcm.slice(), at: performance.now() });
     if (this.#frames.length > MOST_FRAMES) this.#frames.shift();
   }
 
   /** The last `lastMs` it heard (24 kHz), or all of it. */
   heard(lastMs = MOST_FRAMES * 20): Int16Array {
-    return concat(...this.#frames.slice(-Math.round(lastMs / 20)));
+    return concat(...this.#frames.slice(-Math.round(lastMs / 20)).map(({ pcm }) => pcm));
+  }
+
+  /** The same, frame by frame, with the time of each. */
+  get frames(): readonly HeardFrame[] {
+    return this.#frames;
   }
 
   forget(): void {
