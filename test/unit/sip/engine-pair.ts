@@ -6,6 +6,7 @@ import { EmbeddedEngine, type EmbeddedEngineOptions } from '../../../src/sip/emb
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import type { FakeClock } from '../../support/fake-clock.ts';
 import { seededRandom } from '../../support/random.ts';
+import { header } from './engine-under-test.ts';
 import { FakeListener, FakeStream } from './fake-stream.ts';
 import { TRUNK } from './outbound-under-test.ts';
 
@@ -113,4 +114,25 @@ export async function engineOn(
   };
   const held = async () => ({ transactions: await count('sip_transactions'), dialogs: await count('sip_dialogs') });
   return { engine, held, faults };
+}
+
+function branch(text: string): string | undefined {
+  return /;branch=([^;\s]+)/.exec(header(text, 'Via') ?? '')?.[1];
+}
+
+/** Final responses by the request they answer, repeats left out. */
+export function finals(datagrams: readonly Datagram[]): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const { from, text } of datagrams) {
+    if (!/^SIP\/2\.0 [2-6]/.test(text)) continue;
+    const request = `${header(text, 'CSeq')} ${branch(text)} to ${from.address}`;
+    found.set(request, (found.get(request) ?? new Set()).add(text));
+  }
+  return found;
+}
+
+/** Requests that arrived somewhere, repeats left out. */
+export function requests(datagrams: readonly Datagram[]): Set<string> {
+  const arrived = datagrams.filter(({ lost, text }) => !lost && /^(?!SIP|ACK)/.test(text));
+  return new Set(arrived.map(({ to, text }) => `${header(text, 'CSeq')} ${branch(text)} to ${to.address}`));
 }
