@@ -29,6 +29,9 @@ const SILENCE_AFTER_FRAMES = SILENCE_AFTER_MS / FRAME_MS;
 /** So much of the time that has passed is not let pass yet: should it have been loss, the bridge waits for it and all comes later. */
 const HELD_BACK_FRAMES = 1;
 
+/** A second of silence; more follows with the next tick. */
+const MOST_AT_ONCE = 50;
+
 /** When ticks are so far apart the process stood still, and what came meanwhile is about to be read: it is no silence yet. */
 const STALL_MS = 60;
 
@@ -89,7 +92,6 @@ export class Uplink {
   #keyHeld = false;
   #expectedTimestamp: number | undefined;
   #lastArrivalAt: number | undefined;
-  #silent = false;
   /** Let pass since the last packet. */
   #guessedFrames = 0;
   #frames = 0;
@@ -125,7 +127,6 @@ export class Uplink {
     // While a key is held no audio comes, and time goes on all the same.
     if (packet.payloadType === payloadType) {
       this.#lastArrivalAt = now;
-      this.#silent = false;
     }
     this.#reorder.push(packet, now);
     this.drain(now);
@@ -168,9 +169,11 @@ export class Uplink {
     this.#lastTickAt = now;
     this.#now = now;
     if (this.#lastArrivalAt === undefined) this.#lastArrivalAt = now;
-    if (stalled || now - this.#lastArrivalAt < SILENCE_AFTER_MS) return;
-    if (this.#silent) this.#pushSilence();
-    else this.#fallSilent();
+    const quietMs = now - this.#lastArrivalAt;
+    if (stalled || quietMs < SILENCE_AFTER_MS) return;
+    // Also what ticks that were left out should have let pass.
+    const due = Math.floor(quietMs / FRAME_MS) - HELD_BACK_FRAMES - this.#guessedFrames;
+    for (let n = 0; n < Math.min(due, MOST_AT_ONCE); n++) this.#letTimePass();
   }
 
   close(): void {
@@ -205,6 +208,7 @@ export class Uplink {
     const gap = this.#gapBefore(packet);
     const ours = this.#lostPackets > 0;
     this.#lostPackets = 0;
+    this.#guessedFrames = 0;
     // A decoder that lost packets of this leg makes them up itself, before it goes on.
     if (ours) this.#fillGap(gap, () => this.#decoder.conceal());
     const pcm = this.#decoder.decode(packet.payload);
@@ -225,12 +229,11 @@ export class Uplink {
     if (this.#expectedTimestamp === undefined) return 0;
     const jump = Math.round(((packet.timestamp - this.#expectedTimestamp) | 0) / FRAME_TICKS);
     if (jump < 0 && this.#guessedFrames > 0) this.#paced.correct(Math.min(-jump, this.#guessedFrames), this.#now);
-    this.#guessedFrames = 0;
     // The ticks let time pass already, but for what lies below their threshold.
     const frames = Math.min(jump, SILENCE_AFTER_FRAMES);
     if (frames <= 0) return 0;
     if (!packet.marker && !this.#keyHeld) return frames;
-    for (let n = 0; n < frames && !this.#silent; n++) this.#pushSilence();
+    for (let n = 0; n < frames; n++) this.#pushSilence();
     return 0;
   }
 
@@ -261,18 +264,14 @@ export class Uplink {
     this.#concealing = false;
   }
 
-  /** What was said last fades out: whether it is silence or loss, nobody knows yet. Stands for most of the time we waited. */
-  #fallSilent(): void {
-    this.#silent = true;
-    const fading = this.#keyHeld || this.#expectedTimestamp === undefined ? 0 : MAX_CONCEALED_FRAMES;
-    for (let n = 0; n < SILENCE_AFTER_FRAMES - HELD_BACK_FRAMES; n++) {
-      if (n >= fading) {
-        this.#pushSilence();
-        continue;
-      }
+  /** What was said last fades out: whether it is silence or loss that began then, nobody knows yet. */
+  #letTimePass(): void {
+    this.#guessedFrames += 1;
+    const fades = this.#guessedFrames <= MAX_CONCEALED_FRAMES && !this.#keyHeld && this.#expectedTimestamp !== undefined;
+    if (fades) {
       this.#concealer.conceal(this.#made);
       this.#letPass(this.#made);
-    }
+    } else this.#pushSilence();
   }
 
   #pushSilence(): void {
@@ -284,7 +283,6 @@ export class Uplink {
   /** 20 ms that nothing came for. */
   #letPass(frame: Int16Array): void {
     this.#silenceFrames += 1;
-    this.#guessedFrames += 1;
     if (this.#expectedTimestamp !== undefined) this.#expectedTimestamp = (this.#expectedTimestamp + FRAME_TICKS) >>> 0;
     this.#paced.push(frame, true, this.#now);
   }

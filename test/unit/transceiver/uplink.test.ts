@@ -191,6 +191,16 @@ describe('the way of a person to the session', () => {
     expect(bench.take()).toEqual(times(100, 'heard'));
   });
 
+  test('lets as much silence pass as there was, whatever ticks were left out', () => {
+    const bench = new Bench().say(10);
+    bench.take();
+    for (const ms of [20, 20, 200, 20, 500, 20, 20]) {
+      bench.now += ms;
+      bench.uplink.tick(bench.now);
+    }
+    expect(bench.take()).toHaveLength(800 / 20 - 1);
+  });
+
   test('takes back the silence that it took a held-up network for', () => {
     const bench = new Bench().say(150);
     const held = Array.from({ length: 20 }, () => {
