@@ -1,5 +1,6 @@
 import type { CallReport } from './bridge/call-report.ts';
 import type { CallRecord } from './control/cdr.ts';
+import type { StreamAccountSnapshot } from './rtp/stream-account.ts';
 
 /** The bridge's report of a call as one flat line of the call records. */
 export function recordOf(report: CallReport): CallRecord {
@@ -16,10 +17,13 @@ export function recordOf(report: CallReport): CallRecord {
     // RTCP subtracts what came twice (RFC 3550 §6.4.1); a record should not.
     packets_lost: media && media.rtcp.received.lost + media.uplink.reorder.discarded.duplicate,
     jitter_ms: rounded(media?.rtcp.received.jitterMs),
-    packets_discarded: media && sum(media.uplink.reorder.discarded),
+    packets_discarded: media && sum(media.uplink.account.discarded),
     packets_out: media?.rtcp.sent.packets,
     packets_foreign: media?.source.foreign,
+    packets_lost_out: media?.rtcp.remote?.lost,
+    jitter_out_ms: rounded(media?.rtcp.remote?.jitterMs),
     rtt_ms: rounded(media?.rtcp.rttMs),
+    ...booksOf(media?.uplink.account),
     mos_in: rounded(media?.rating.in.mos),
     mos_out: rounded(media?.rating.out?.mos),
     burst_ratio: rounded(media?.uplink.account.burstRatio),
@@ -44,6 +48,20 @@ export function recordOf(report: CallReport): CallRecord {
     sipStatus: report.sipStatus,
     ...(media ? { codec: media.codec } : {}),
     figures: Object.fromEntries(Object.entries(figures).filter((entry): entry is [string, number | string] => entry[1] !== undefined)),
+  };
+}
+
+/** Where the phone's packets went: in = out + concealed + beside + waiting + all discarded. A reason that did not occur is left out. */
+function booksOf(account: StreamAccountSnapshot | undefined): Record<string, number> {
+  if (!account) return {};
+  const reasons = Object.entries(account.discarded).filter(([, count]) => count > 0);
+  return {
+    frames_in: account.framesIn,
+    frames_out: account.framesOut,
+    frames_concealed: account.concealed,
+    frames_beside: account.beside,
+    ...(account.waiting > 0 ? { frames_waiting: account.waiting } : {}),
+    ...Object.fromEntries(reasons.map(([reason, count]) => [`discarded_${reason}`, count])),
   };
 }
 

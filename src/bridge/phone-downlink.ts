@@ -4,6 +4,7 @@ import { FRAME_MS } from '../base/ticker.ts';
 import { parseRtp, type RtpPacket } from '../rtp/packet.ts';
 import { ReorderBuffer } from '../rtp/reorder-buffer.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
+import { StreamAccount, type StreamAccountSnapshot } from '../rtp/stream-account.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 
 /** Bytes and ticks of the RTP clock in a millisecond, the same for every codec of phones. */
@@ -28,6 +29,8 @@ export interface PhoneDownlinkSnapshot {
   /** Lost on the way to us, or never sent because everything stood still: left to the phone. */
   readonly missedFrames: number;
   readonly undecodable: number;
+  /** Where every packet of the inner leg went. */
+  readonly account: StreamAccountSnapshot;
 }
 
 /** The agent's voice on its way out: decode, encode, send on at once. The transceiver's beat is the only pace there is. */
@@ -37,6 +40,7 @@ export class PhoneDownlink {
   muted = false;
   readonly #onPacket: (packet: Buffer, audible: boolean) => void;
   readonly #reorder = new ReorderBuffer({ clockRateHz: 48_000, waitMs: GAP_WAIT_MS, longestWaitMs: GAP_WAIT_MS });
+  readonly #account = new StreamAccount();
   /** Coded, and waiting until there is a packet of it. */
   readonly #bytes = Buffer.allocUnsafe(MAX_FILLED);
   #filled = 0;
@@ -86,6 +90,7 @@ export class PhoneDownlink {
     for (let next = this.#reorder.poll(now); next; next = this.#reorder.poll(now)) {
       if (next.type === 'packet') this.#decode(next.packet, now);
       else if (next.type === 'resync') this.#resync(now);
+      else this.#account.conceal(next.count);
     }
   }
 
@@ -99,6 +104,7 @@ export class PhoneDownlink {
       concealedFrames: this.#concealedFrames,
       missedFrames: this.#missedFrames,
       undecodable: this.#undecodable,
+      account: this.#account.snapshot(this.#reorder.snapshot()),
     };
   }
 
@@ -107,8 +113,10 @@ export class PhoneDownlink {
     const pcm = this.#decoder.decode(payload);
     if (!pcm) {
       this.#undecodable += 1;
+      this.#account.discard('undecodable');
       return;
     }
+    this.#account.pass();
     const frameSamples = (this.#codec.sampleRateHz * FRAME_MS) / 1000;
     this.#expectedTimestamp = (timestamp + (pcm.length / frameSamples) * INNER_FRAME_TICKS) >>> 0;
     this.#lastAt = now;

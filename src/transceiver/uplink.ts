@@ -209,8 +209,8 @@ export class Uplink {
     const ours = this.#lostPackets > 0;
     this.#lostPackets = 0;
     this.#guessedFrames = 0;
-    // A decoder that lost packets of this leg makes them up itself, before it goes on.
-    if (ours) this.#fillGap(gap, () => this.#decoder.conceal());
+    // A decoder that lost packets of this leg makes them up itself before it goes on; the packet after them may still hold the last one (FEC).
+    if (ours) this.#fillGap(gap, (n) => (n === gap - 1 ? this.#decoder.recover(packet.payload) : this.#decoder.conceal()));
     const pcm = this.#decoder.decode(packet.payload);
     if (!pcm) {
       this.#undecodable += 1;
@@ -250,9 +250,9 @@ export class Uplink {
     });
   }
 
-  #fillGap(frames: number, conceal: () => Int16Array): void {
+  #fillGap(frames: number, conceal: (n: number) => Int16Array): void {
     for (let n = 0; n < frames; n++) {
-      if (n < MAX_CONCEALED_FRAMES) this.#pushConcealed(conceal());
+      if (n < MAX_CONCEALED_FRAMES) this.#pushConcealed(conceal(n));
       else this.#pushSilence();
     }
   }

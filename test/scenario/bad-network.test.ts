@@ -111,6 +111,10 @@ describe.concurrent('a caller', () => {
         `${record['packets_lost']} lost, ${record['packets_discarded']} discarded, ${record['concealed_in_frames']} concealed`,
     );
     expect(record['packets_lost']).toBe(network.lost);
+    const figure = (name: string): number => Number(record[name] ?? 0);
+    const gone = ['concealed', 'beside', 'waiting'].reduce((sum, name) => sum + figure(`frames_${name}`), 0) + figure('packets_discarded');
+    expect(figure('frames_out') + gone).toBe(figure('frames_in'));
+    expect(figure('discarded_duplicate')).toBe(network.duplicated);
     // A packet that was to come 25 ms late may come later than the 30 ms it is waited for, on a busy machine.
     expect(record['packets_discarded']).toBeGreaterThanOrEqual(network.duplicated);
     expect(record['packets_discarded']).toBeLessThanOrEqual(network.duplicated + network.reordered);
