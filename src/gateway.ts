@@ -10,6 +10,7 @@ import { Loopback } from './base/loopback.ts';
 import { Metrics } from './base/metrics.ts';
 import { WorkerTicker } from './base/ticker.ts';
 import { InnerLeg } from './bridge/inner-leg.ts';
+import { LocalMediaHost } from './bridge/local-media.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
@@ -236,6 +237,16 @@ class RunningGateway implements Gateway {
       },
     );
     const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind, loopback: this.#loopback };
+    const media = new LocalMediaHost(
+      {
+        clock,
+        ports,
+        openInner: (maxPlaybackRateHz) => InnerLeg.create(inner, maxPlaybackRateHz),
+        host: this.#transceiver ?? this.#dialNodes(membership),
+        ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
+      },
+      { mediaTimeoutMs: mediaTimeoutS * 1000 },
+    );
     this.#switchboard = new Switchboard(
       {
         engine,
@@ -243,12 +254,8 @@ class RunningGateway implements Gateway {
         clock,
         log,
         metrics,
-        ports,
         mediaAddress: (remote) => announcedAddress({ bind, publicAddress }, remote),
-        openInner: (maxPlaybackRateHz) => InnerLeg.create(inner, maxPlaybackRateHz),
-        host: this.#transceiver ?? this.#dialNodes(membership),
-        ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
-        mediaTimeoutMs: mediaTimeoutS * 1000,
+        media,
         onReport: (report) => records.write(recordOf(report)),
       },
       { maxCalls, ...(this.#config.agent.callbackTrunk === undefined ? {} : { callbackTrunk: this.#config.agent.callbackTrunk }) },

@@ -1,19 +1,18 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
-import type { DialRequest, EndCause, Leg, LegHost, LegOrigin, OpenedLeg, RejectCause, SessionSummary } from '../leg/leg.ts';
-import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
+import type { DialRequest, EndCause, Leg, LegOrigin, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
+import type { CallMedia, MediaHost } from './call-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
-import type { InnerConnection, InnerEnd } from './inner-connection.ts';
+import type { InnerEnd } from './inner-connection.ts';
 import { LateOffer } from './late-offer.ts';
-import { PhoneMedia } from './phone-media.ts';
 import { refusalCause } from './refusal-cause.ts';
 
 /** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
@@ -36,16 +35,10 @@ const DISCARD_PORT = 9;
 export interface PhoneCallDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly ports: Pick<RtpPortPool, 'open'>;
   /** Our address towards media of another family than the signalling; undefined for what cannot be reached, all of it when absent. */
   readonly mediaAddress?: (remote: string) => string | undefined;
-  readonly openInner: (maxPlaybackRateHz: number) => Promise<InnerConnection>;
-  /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
-  readonly host: LegHost;
-  /** Does the process that owns this session answer? Always, when it is this one. */
-  readonly ownerAnswers: (sessionId: string) => boolean;
-  /** The caller is told of silence for this long by a BYE. */
-  readonly mediaTimeoutMs: number;
+  /** Where its media is carried: in this process or in a worker. */
+  readonly media: MediaHost;
   /** How this caller could be called back, if it may be. */
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The phone's side wants us transferred to somebody. True takes it. */
@@ -59,7 +52,7 @@ export interface PhoneCallDeps {
 /** opening → connecting → answered → ended; each arrow only forward. */
 type State = 'opening' | 'connecting' | 'answered' | 'ended';
 
-/** One phone call: holds the SIP dialog and the phone's RTP, and is the leg that its session, wherever that lives, commands. */
+/** The dialog half of a phone call: holds the SIP dialog and the media half, and is the leg that its session, wherever that lives, commands. */
 export class PhoneCall {
   readonly id = makeCallId();
   readonly #deps: PhoneCallDeps;
@@ -77,15 +70,13 @@ export class PhoneCall {
   #sipStatus = 0;
   #cause: EndCause | undefined;
   #detail: string | undefined;
-  #ports: RtpPorts | undefined;
   #agreed: PhoneAnswer | undefined;
   /** Offered by us, and not answered yet. */
   #lateOffer: LateOffer | undefined;
   /** The phone has sent a key as RTP events or sound. */
   #keysInMedia = false;
-  #inner: InnerConnection | undefined;
-  #opened: OpenedLeg | undefined;
-  #media: PhoneMedia | undefined;
+  #media: CallMedia | undefined;
+  #sessionId: string | undefined;
   #call: Call | undefined;
   /** Whom the phone's side wants us transferred to, while it rings. */
   #transfer: Call | undefined;
@@ -141,51 +132,41 @@ export class PhoneCall {
   snapshot(): unknown {
     return {
       id: this.id,
-      sessionId: this.#opened?.sessionId,
+      sessionId: this.#sessionId,
       state: this.#state,
       from: maskUri(this.#invite.from),
       setup: this.#setup,
       media: this.#media?.snapshot(),
-      inner: this.#inner?.snapshot(),
     };
   }
 
   async #open(): Promise<void> {
     // Codecs are checked before anything is opened: a refused call costs no port.
     const { sampleRateHz } = this.#agree(this.#localMedia()).media;
-    const [ports, inner] = await this.#openSockets(sampleRateHz);
-    if (this.#over()) return;
-    const agreed = this.#agree(this.#localMedia(ports));
-    this.#agreed = agreed;
-    inner.onConnected = () => this.#connected();
-    inner.onClosed = (reason) => this.#innerClosed(reason);
-    const opened = await this.#deps.host.open({ origin: this.#origin(), offer: inner.offer }, this.#leg());
-    if (this.#over()) {
-      opened.tell({ type: 'ended', cause: this.#cause ?? 'internal_error' });
-      return;
-    }
-    this.#opened = opened;
-    this.#setup.openedMs = this.#elapsed();
-    this.#media = await PhoneMedia.create(
-      {
-        clock: this.#deps.clock,
-        ports,
-        inner,
-        onDigit: (digit, durationMs) => {
-          this.#keysInMedia = true;
-          opened.tell({ type: 'dtmf', digit, durationMs });
-        },
-        onTimeout: () => this.#end('media_timeout'),
-        onFirstAudio: () => {
-          this.#setup.firstAudioMs = this.#elapsed();
-        },
+    const media = await this.#deps.media.open(sampleRateHz, {
+      leg: this.#leg(),
+      onOpened: (sessionId) => {
+        this.#sessionId = sessionId;
+        this.#setup.openedMs = this.#elapsed();
       },
-      agreed.media,
-      { mediaTimeoutMs: this.#deps.mediaTimeoutMs, signallingAddress: this.#invite.source.address },
-    );
+      onConnected: () => this.#connected(),
+      onLost: (reason) => this.#mediaLost(reason),
+      onKey: () => {
+        this.#keysInMedia = true;
+      },
+      onTimeout: () => this.#end('media_timeout'),
+      onFirstAudio: () => {
+        this.#setup.firstAudioMs = this.#elapsed();
+      },
+    });
+    this.#media = media;
+    if (this.#over()) return;
+    const agreed = this.#agree(this.#localMedia(media));
+    this.#agreed = agreed;
+    await media.connect({ origin: this.#origin(), audio: agreed.media, signallingAddress: this.#invite.source.address });
     if (this.#over()) return;
     this.#state = 'connecting';
-    inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
+    this.#maybeAnswer();
   }
 
   #origin(): LegOrigin {
@@ -203,25 +184,15 @@ export class PhoneCall {
   }
 
   /** Where the phone's media comes to; without ports for a look at an offer. */
-  #localMedia(ports?: RtpPorts): LocalMedia {
+  #localMedia(media?: CallMedia): LocalMedia {
     const { localAddress: address } = this.#invite;
     const { mediaAddress } = this.#deps;
     return {
       address,
       ...(mediaAddress && { addressTowards: mediaAddress }),
-      rtpPort: ports?.rtp.local.port ?? DISCARD_PORT,
-      rtcpPort: ports?.rtcp.local.port ?? DISCARD_PORT,
+      rtpPort: media?.rtpPort ?? DISCARD_PORT,
+      rtcpPort: media?.rtcpPort ?? DISCARD_PORT,
     };
-  }
-
-  /** When one of the two cannot be had, the other one is not lost: it is closed with the call. */
-  async #openSockets(maxPlaybackRateHz: number): Promise<[RtpPorts, InnerConnection]> {
-    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner(maxPlaybackRateHz)]);
-    if (ports.status === 'fulfilled') this.#ports = ports.value;
-    if (inner.status === 'fulfilled') this.#inner = inner.value;
-    if (ports.status === 'rejected') throw ports.reason;
-    if (inner.status === 'rejected') throw inner.reason;
-    return [ports.value, inner.value];
   }
 
   /** What the owner of the session may ask of us. Late commands find the call ended and do nothing. */
@@ -293,12 +264,12 @@ export class PhoneCall {
 
   /** Another phone takes the place of ours (RFC 3891). */
   takeOver(invite: InboundCall): void {
-    if (this.#state !== 'answered' || !this.#ports || invite.offer === undefined) {
+    if (this.#state !== 'answered' || !this.#media || invite.offer === undefined) {
       invite.reject({ status: 488 });
       return;
     }
     try {
-      const agreed = agreeMedia(invite.offer, { ...this.#localMedia(this.#ports), address: invite.localAddress });
+      const agreed = agreeMedia(invite.offer, { ...this.#localMedia(this.#media), address: invite.localAddress });
       this.#moveTo(invite.answer(agreed.answer), agreed);
       this.#log.info({ from: maskUri(invite.from) }, 'call taken over');
     } catch (thrown) {
@@ -311,9 +282,9 @@ export class PhoneCall {
    * @returns whether it is tried
    */
   transfer(refer: IncomingRefer, dial: () => DialledCall): boolean {
-    if (this.#state !== 'answered' || !this.#ports || this.#transfer) return false;
+    if (this.#state !== 'answered' || !this.#media || this.#transfer) return false;
     const next = dial();
-    const offer = new LateOffer({ ...this.#localMedia(this.#ports), address: next.localAddress });
+    const offer = new LateOffer({ ...this.#localMedia(this.#media), address: next.localAddress });
     let agreed: PhoneAnswer | undefined;
     next.onProgress = ({ status, reason }) => refer.notify(status, reason);
     const call = next.answer(offer.text);
@@ -340,19 +311,19 @@ export class PhoneCall {
     this.#sipStatus = 200;
     this.#answeredAt = this.#deps.clock.wallclock();
     this.#setup.answeredMs = this.#elapsed();
-    this.#log.info({ session: this.#opened?.sessionId, codec: this.#agreed?.media.codec, setup: this.#setup }, 'call answered');
+    this.#log.info({ session: this.#sessionId, codec: this.#agreed?.media.codec, setup: this.#setup }, 'call answered');
   }
 
   /** A call of ours rings, or has something to say before it is answered. */
   #progressed({ status }: DialProgress): void {
     if (this.#state !== 'answered' || status < 180) return;
-    if (this.#setup.ringingMs === undefined) this.#opened?.tell({ type: 'ringing' });
+    if (this.#setup.ringingMs === undefined) this.#media?.tell({ type: 'ringing' });
     this.#setup.ringingMs ??= this.#elapsed();
   }
 
   /** The session has the phone's side call somebody in our place. */
   #refer(target: string): void {
-    const fail = (status: number): void => this.#opened?.tell({ type: 'transfer', state: 'failed', status });
+    const fail = (status: number): void => this.#media?.tell({ type: 'transfer', state: 'failed', status });
     if (this.#state !== 'answered' || !this.#call?.refer) {
       fail(501);
       return;
@@ -360,7 +331,7 @@ export class PhoneCall {
     try {
       this.#call.refer(target, (progress) => {
         this.#log.info({ ...progress }, 'transfer');
-        this.#opened?.tell({ type: 'transfer', state: progress.type, ...('status' in progress ? { status: progress.status } : {}) });
+        this.#media?.tell({ type: 'transfer', state: progress.type, ...('status' in progress ? { status: progress.status } : {}) });
       });
     } catch (thrown) {
       this.#log.warn({ err: thrown }, 'transfer refused');
@@ -370,7 +341,11 @@ export class PhoneCall {
 
   /** As RTP events; by INFO, one after the other, to a phone that takes none. */
   #sendDtmf(digits: string): void {
-    if (this.#state !== 'answered' || this.#media?.sendKeys(digits)) return;
+    if (this.#state !== 'answered') return;
+    if (this.#agreed?.media.telephoneEventPayloadType !== undefined) {
+      this.#media?.sendKeys(digits);
+      return;
+    }
     for (const [index, digit] of [...digits].slice(0, MOST_INFO_KEYS).entries()) {
       const info: CallInfo = { contentType: 'application/dtmf-relay', body: `Signal=${digit}\r\nDuration=${INFO_KEY_MS}\r\n` };
       this.#deps.clock.setTimer(index * 2 * INFO_KEY_MS, () => this.#call?.info?.(info));
@@ -382,14 +357,13 @@ export class PhoneCall {
     if (this.#dialled) this.#noteAnswered();
     this.#setup.acknowledgedMs = this.#elapsed();
     this.#media?.start();
-    this.#opened?.tell({ type: 'answered' });
   }
 
   /** A re-INVITE may move the phone's media, hold it or change its codec. */
   #reoffered(offer: string): string | Refusal {
-    if (!this.#ports || !this.#media || this.#state !== 'answered') return { status: 488 };
+    if (!this.#media || this.#state !== 'answered') return { status: 488 };
     try {
-      const agreed = agreeMedia(offer, this.#localMedia(this.#ports), this.#agreed);
+      const agreed = agreeMedia(offer, this.#localMedia(this.#media), this.#agreed);
       this.#agreed = agreed;
       this.#media.renegotiate(agreed.media);
       return agreed.answer;
@@ -400,8 +374,8 @@ export class PhoneCall {
 
   /** A re-INVITE without an offer: a switch connects the caller elsewhere and asks what we have. */
   #offerWanted(): string | Refusal {
-    if (!this.#ports || this.#state !== 'answered') return { status: 488 };
-    this.#lateOffer = new LateOffer(this.#localMedia(this.#ports), this.#agreed);
+    if (!this.#media || this.#state !== 'answered') return { status: 488 };
+    this.#lateOffer = new LateOffer(this.#localMedia(this.#media), this.#agreed);
     return this.#lateOffer.text;
   }
 
@@ -417,7 +391,7 @@ export class PhoneCall {
   /** Keys of phones that send them beside the media. One that sends them both ways is heard once. */
   #informed(info: CallInfo): void {
     const key = this.#keysInMedia ? undefined : digitOfInfo(info);
-    if (key) this.#opened?.tell({ type: 'dtmf', ...key });
+    if (key) this.#media?.tell({ type: 'dtmf', ...key });
   }
 
   #dialogEnded(end: CallEnd): void {
@@ -431,7 +405,7 @@ export class PhoneCall {
     this.#deps.onGone();
   }
 
-  #innerClosed(reason: InnerEnd): void {
+  #mediaLost(reason: InnerEnd): void {
     if (this.#state === 'ended') return;
     if (this.#state !== 'answered') this.#refuse('media_failed', reason);
     else if (reason === 'owner_lost') this.#end('owner_lost');
@@ -463,9 +437,8 @@ export class PhoneCall {
     this.#transfer?.hangup(hangupReason(cause));
     this.#call?.hangup(hangupReason(cause));
     const status = this.#dialled?.failure?.status;
-    this.#opened?.tell({ type: 'ended', cause, ...(status === undefined ? {} : { status }) });
-    this.#release();
-    if (this.#opened && !this.#summary) this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
+    this.#media?.end(cause, status);
+    if (this.#sessionId !== undefined && !this.#summary) this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
     else this.#close();
     if (!this.#call) this.#deps.onGone();
   }
@@ -473,15 +446,8 @@ export class PhoneCall {
   /** True when the call ended while something was awaited; frees what has been opened meanwhile. */
   #over(): boolean {
     if (this.#state !== 'ended') return false;
-    this.#release();
+    this.#media?.end(this.#cause ?? 'internal_error');
     return true;
-  }
-
-  /** Each of these may be done again. */
-  #release(): void {
-    this.#media?.stop();
-    this.#inner?.close();
-    this.#ports?.release();
   }
 
   #close(): void {
@@ -492,7 +458,7 @@ export class PhoneCall {
     const record: CallReport = {
       callId: this.id,
       sipCallId: this.#invite.sipCallId,
-      sessionId: this.#opened?.sessionId,
+      sessionId: this.#sessionId,
       from: this.#invite.from,
       to: this.#invite.requestUri,
       source: formatSource(this.#invite),

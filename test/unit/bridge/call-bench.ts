@@ -4,6 +4,7 @@ import { createLog } from '../../../src/base/log.ts';
 import type { DatagramSocket } from '../../../src/base/udp.ts';
 import type { CallReport } from '../../../src/bridge/call-report.ts';
 import type { InnerConnection, InnerEnd } from '../../../src/bridge/inner-connection.ts';
+import { LocalMediaHost } from '../../../src/bridge/local-media.ts';
 import { PhoneCall } from '../../../src/bridge/phone-call.ts';
 import type { Leg, LegEvent, LegHost, OpenedLeg } from '../../../src/leg/leg.ts';
 import type { RtpPorts } from '../../../src/rtp/ports.ts';
@@ -194,11 +195,16 @@ export class CallBench {
       {
         clock: this.clock,
         log: createLog('info', { write: (line) => void this.lines.push(JSON.parse(line) as Record<string, unknown>) }),
-        ports: { open: () => this.portsOpening.promise },
-        openInner: () => this.innerOpening.promise,
-        host: this.host,
-        ownerAnswers: () => this.ownerAlive,
-        mediaTimeoutMs: options.mediaTimeoutMs ?? 30_000,
+        media: new LocalMediaHost(
+          {
+            clock: this.clock,
+            ports: { open: () => this.portsOpening.promise },
+            openInner: () => this.innerOpening.promise,
+            host: this.host,
+            ownerAnswers: () => this.ownerAlive,
+          },
+          { mediaTimeoutMs: options.mediaTimeoutMs ?? 30_000 },
+        ),
         onClosed: (report) => void this.reports.push(report),
         onGone: () => {
           this.gone += 1;

@@ -3,6 +3,7 @@ import { loadOpus } from '../../../src/audio/opus.ts';
 import { createLog } from '../../../src/base/log.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
 import type { CallReport } from '../../../src/bridge/call-report.ts';
+import { LocalMediaHost } from '../../../src/bridge/local-media.ts';
 import { Switchboard } from '../../../src/bridge/switchboard.ts';
 import type { InboundCall, SipEngine } from '../../../src/sip/engine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -44,25 +45,30 @@ class Bench {
         clock: this.clock,
         log: createLog('silent'),
         metrics: this.metrics,
-        ports: { open: async () => new FakePorts() },
-        openInner: async () => {
-          const inner = new FakeInner();
-          // It connects in the moment it is told to.
-          inner.connect = () => inner.onConnected?.();
-          inners.push(inner);
-          return inner;
-        },
-        host: {
-          open: (opening, leg) => {
-            const host = new FakeHost();
-            this.hosts.push(host);
-            host.opening.resolve();
-            leg.answer();
-            return host.open(opening, leg);
+        media: new LocalMediaHost(
+          {
+            clock: this.clock,
+            ports: { open: async () => new FakePorts() },
+            openInner: async () => {
+              const inner = new FakeInner();
+              // It connects in the moment it is told to.
+              inner.connect = () => inner.onConnected?.();
+              inners.push(inner);
+              return inner;
+            },
+            host: {
+              open: (opening, leg) => {
+                const host = new FakeHost();
+                this.hosts.push(host);
+                host.opening.resolve();
+                leg.answer();
+                return host.open(opening, leg);
+              },
+            },
+            ownerAnswers: () => true,
           },
-        },
-        ownerAnswers: () => true,
-        mediaTimeoutMs: 30_000,
+          { mediaTimeoutMs: 30_000 },
+        ),
         onReport: (report) => void this.reports.push(report),
       },
       { maxCalls },

@@ -1,0 +1,125 @@
+import type { Clock } from '../base/clock.ts';
+import type { EndCause, LegEvent, LegHost, OpenedLeg } from '../leg/leg.ts';
+import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
+import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from './call-media.ts';
+import type { InnerConnection } from './inner-connection.ts';
+import { PhoneMedia, type PhoneMediaSnapshot } from './phone-media.ts';
+
+export interface LocalMediaDeps {
+  readonly clock: Clock;
+  readonly ports: Pick<RtpPortPool, 'open'>;
+  readonly openInner: (maxPlaybackRateHz: number) => Promise<InnerConnection>;
+  /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
+  readonly host: LegHost;
+  /** Does the process that owns this session answer? Always, when it is this one. */
+  readonly ownerAnswers: (sessionId: string) => boolean;
+}
+
+export interface LocalMediaOptions {
+  /** A phone that is silent for so long is gone. */
+  readonly mediaTimeoutMs: number;
+}
+
+/** Carries the media of calls in this process. */
+export class LocalMediaHost implements MediaHost {
+  readonly #deps: LocalMediaDeps;
+  readonly #options: LocalMediaOptions;
+
+  constructor(deps: LocalMediaDeps, options: LocalMediaOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  async open(maxPlaybackRateHz: number, events: CallMediaEvents): Promise<CallMedia> {
+    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner(maxPlaybackRateHz)]);
+    if (ports.status === 'fulfilled' && inner.status === 'fulfilled') {
+      return new LocalMedia(this.#deps, this.#options, events, ports.value, inner.value);
+    }
+    // When one of the two cannot be had, the other one is not lost.
+    if (ports.status === 'fulfilled') ports.value.release();
+    if (inner.status === 'fulfilled') inner.value.close();
+    throw ports.status === 'rejected' ? ports.reason : (inner as PromiseRejectedResult).reason;
+  }
+}
+
+class LocalMedia implements CallMedia {
+  readonly #deps: LocalMediaDeps;
+  readonly #options: LocalMediaOptions;
+  readonly #events: CallMediaEvents;
+  readonly #ports: RtpPorts;
+  readonly #inner: InnerConnection;
+  #opened: OpenedLeg | undefined;
+  #media: PhoneMedia | undefined;
+  #ended: Extract<LegEvent, { type: 'ended' }> | undefined;
+
+  constructor(deps: LocalMediaDeps, options: LocalMediaOptions, events: CallMediaEvents, ports: RtpPorts, inner: InnerConnection) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#events = events;
+    this.#ports = ports;
+    this.#inner = inner;
+    inner.onConnected = () => events.onConnected();
+    inner.onClosed = (reason) => events.onLost(reason);
+  }
+
+  get rtpPort(): number {
+    return this.#ports.rtp.local.port;
+  }
+
+  get rtcpPort(): number {
+    return this.#ports.rtcp.local.port;
+  }
+
+  async connect({ origin, audio, signallingAddress }: CallMediaOpening): Promise<void> {
+    const inner = this.#inner;
+    const opened = await this.#deps.host.open({ origin, offer: inner.offer }, this.#events.leg);
+    if (this.#ended) {
+      opened.tell(this.#ended);
+      return;
+    }
+    this.#opened = opened;
+    this.#events.onOpened(opened.sessionId);
+    const { onTimeout, onFirstAudio } = this.#events;
+    const onDigit = (digit: string, durationMs: number): void => {
+      this.#events.onKey();
+      opened.tell({ type: 'dtmf', digit, durationMs });
+    };
+    this.#media = await PhoneMedia.create({ clock: this.#deps.clock, ports: this.#ports, inner, onDigit, onTimeout, onFirstAudio }, audio, {
+      mediaTimeoutMs: this.#options.mediaTimeoutMs,
+      signallingAddress,
+    });
+    if (this.#ended) this.#media.stop();
+    else inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
+  }
+
+  start(): void {
+    this.#media?.start();
+    this.#opened?.tell({ type: 'answered' });
+  }
+
+  renegotiate(audio: NegotiatedAudio): void {
+    this.#media?.renegotiate(audio);
+  }
+
+  tell(event: DialogEvent): void {
+    this.#opened?.tell(event);
+  }
+
+  sendKeys(digits: string): void {
+    this.#media?.sendKeys(digits);
+  }
+
+  end(cause: EndCause, status?: number): void {
+    if (this.#ended) return;
+    this.#ended = { type: 'ended', cause, ...(status === undefined ? {} : { status }) };
+    this.#opened?.tell(this.#ended);
+    this.#media?.stop();
+    this.#inner.close();
+    this.#ports.release();
+  }
+
+  snapshot(): PhoneMediaSnapshot | undefined {
+    return this.#media?.snapshot();
+  }
+}
