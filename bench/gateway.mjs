@@ -29,6 +29,10 @@ export class Gateway {
     return gateway;
   }
 
+  get pid() {
+    return this.#child.pid;
+  }
+
   /** CPU time and memory of the process, threads included; `gc` collects garbage first. */
   figures(gc = false) {
     return this.#child.ask({ ask: 'figures', gc });

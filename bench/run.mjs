@@ -9,6 +9,7 @@ const BENCHES = {
   'set-up': async () => (await import('./set-up.mjs')).benchSetUp,
   delay: async () => (await import('./delay.mjs')).benchDelay,
   cost: async () => (await import('./cost.mjs')).benchCost,
+  workers: async () => (await import('./workers.mjs')).benchWorkers,
   transceiver: async () => (await import('./transceiver.mjs')).benchTransceiver,
   relay: async () => (await import('./relay.mjs')).benchRelay,
   dtls: async () => (await import('./dtls.mjs')).benchDtls,

@@ -16,6 +16,7 @@ import type { RelayLink } from './ownership/relay-link.ts';
 import type { TransceiverLink } from './ownership/transceiver-link.ts';
 import { UdpRelayLink } from './ownership/udp-relay-link.ts';
 import { UdpTransceiverLink } from './relay/udp-transceiver-link.ts';
+import { INNER_ADDRESS } from './workers/worker-pool.ts';
 
 /** Who this process is among the nodes, and what it shares with them. Alone it is node 0 with a key that nobody else knows. */
 export interface Membership {
@@ -49,7 +50,8 @@ export interface Inside {
 }
 
 /**
- * Joins relay and transceiver: by calls when they are alone in one process, else by MACed frames on the inner port.
+ * Joins relay and transceiver: by calls when they are alone in one process, else by MACed frames on the inner port, which with workers nobody
+ * outside this machine can reach.
  * @param candidates where clients reach the relay of this process; undefined when it has none
  * @throws GatewayError ERR_PORT_IN_USE
  */
@@ -60,13 +62,15 @@ export async function openInside(
 ): Promise<Inside> {
   const { clock, metrics, membership } = deps;
   const { nodeId } = membership.self;
-  if (!config.node) {
+  if (!config.node && config.workers === 0) {
     const { relayLink, transceiverLink } = directLink({ nodeId, endpoints: candidates ?? [] });
     return { relayLink, transceiverLink, close: () => relayLink.close() };
   }
-  const socket = await bindUdp({ address: config.bind, port: config.node.innerPort }, '--inner-port');
+  const socket = config.node
+    ? await bindUdp({ address: config.bind, port: config.node.innerPort }, '--inner-port')
+    : await bindUdp({ address: INNER_ADDRESS, port: 0 });
   const wire = new InnerWire({ socket, keys: deriveRelayKeys(membership.keys), clock, metrics }, { nodeId });
-  const relayLink = config.roles.includes('transceiver') ? new UdpRelayLink({ wire, clock }) : undefined;
+  const relayLink = config.node && config.roles.includes('transceiver') ? new UdpRelayLink({ wire, clock }) : undefined;
   const { directory } = membership;
   const transceiverLink = candidates && new UdpTransceiverLink({ wire, directory, clock }, { endpoints: candidates });
   return {

@@ -9,33 +9,30 @@ import { createLog, type Logger } from './base/log.ts';
 import { Loopback } from './base/loopback.ts';
 import { Metrics } from './base/metrics.ts';
 import { WorkerTicker } from './base/ticker.ts';
-import { InnerLeg } from './bridge/inner-leg.ts';
-import { LocalMediaHost } from './bridge/local-media.ts';
+import type { MediaHost } from './bridge/call-media.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
 import { CdrLog } from './control/cdr-log.ts';
 import { HealthServer } from './control/health-server.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
+import { createLocalMedia, createTransceiver } from './gateway-media.ts';
 import { recordOf } from './gateway-records.ts';
+import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
-import { deriveDoorKeys, deriveNodeKeys, deriveRelayKeys } from './ownership/cluster-keys.ts';
+import { deriveDoorKeys, deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { DoorLegHost } from './ownership/door-leg-host.ts';
+import { MemoryDirectory } from './ownership/memory-directory.ts';
 import { NodeDoor } from './ownership/node-door.ts';
 import type { NodeStatus } from './ownership/placement.ts';
 import { sessionNode } from './ownership/session-id.ts';
-import { EmbeddedAgent } from './realtime/embedded/agent.ts';
-import { loadPrompts } from './realtime/embedded/prompts.ts';
-import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
-import { createSessionMetrics } from './realtime/session-metrics.ts';
 import { publicCandidates, publicEndpoints } from './relay/public-endpoints.ts';
 import { Relay } from './relay/relay.ts';
 import { openRelayPorts } from './relay/relay-ports.ts';
-import { RtpPortPool } from './rtp/ports.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
 import { TrunkBook } from './sip/trunk-book.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
-import { createIdentity } from './webrtc/dtls/identity.ts';
+import type { WorkerPool } from './workers/worker-pool.ts';
 
 /** What listens where, for people. */
 export interface Door {
@@ -87,6 +84,7 @@ class RunningGateway implements Gateway {
   #transceiver: Transceiver | undefined;
   #nodeDoor: NodeDoor | undefined;
   #remote: DoorLegHost | undefined;
+  #pool: WorkerPool | undefined;
   #switchboard: Switchboard | undefined;
   #started = false;
   #draining = false;
@@ -105,12 +103,14 @@ class RunningGateway implements Gateway {
   async start(): Promise<void> {
     this.#membership = joinCluster(this.#config);
     await this.#startHealth();
-    if (this.#has('sip') || this.#has('transceiver')) {
+    if (this.#config.workers > 0) this.#membership = await this.#startWorkers(this.#membership);
+    else if (this.#has('sip') || this.#has('transceiver')) {
       await Promise.all([warmUpOpus(), this.#has('transceiver') ? Transceiver.warmUp() : undefined]);
       this.#metrics.observe('opus_codecs', 'Opus encoders and decoders in use.', liveOpusCodecs);
     }
     const inside = this.#has('relay') ? await this.#startRelay(this.#membership) : undefined;
-    if (this.#has('transceiver')) await this.#startTransceiver(this.#membership, inside);
+    if (this.#pool) await this.#pool.allReady();
+    else if (this.#has('transceiver')) await this.#startTransceiver(this.#membership, inside);
     if (this.#has('sip')) await this.#startPhones(this.#membership);
     this.#started = true;
     this.#log.info({ roles: this.#config.roles, doors: this.doors }, 'started');
@@ -120,8 +120,9 @@ class RunningGateway implements Gateway {
     this.#draining = true;
     this.#nodeDoor?.statusChanged();
     this.#remote?.statusChanged();
+    this.#pool?.drain();
     await Promise.all([this.#switchboard?.drain(), this.#transceiver?.drain()]);
-    if (this.#relay && !this.#transceiver) await this.#lastClientLeft(this.#relay);
+    if (this.#relay && !this.#transceiver && !this.#pool) await this.#lastClientLeft(this.#relay);
   }
 
   async hangUpAll(): Promise<void> {
@@ -176,28 +177,33 @@ class RunningGateway implements Gateway {
     return inside;
   }
 
+  /** Starts the processes that carry calls. @returns us among them: the relay finds them in the directory */
+  async #startWorkers(alone: Membership): Promise<Membership> {
+    const directory = new MemoryDirectory();
+    const dialler = { dial: (request: DialRequest) => this.#dial(request) };
+    const deps = { clock: this.#clock, log: this.#log, metrics: this.#metrics, directory, dialler };
+    const pool = createWorkerPool(deps, this.#config, alone.keys);
+    this.#pool = pool;
+    this.#stops.push(() => pool.stop());
+    await pool.start();
+    return { ...alone, directory };
+  }
+
   async #startTransceiver(membership: Membership, inside: Inside | undefined): Promise<void> {
     const { relayLink: link } = inside ?? (await this.#openInside(membership, undefined));
     if (!link) throw new GatewayError('ERR_INTERNAL', 'a transceiver without its link');
     this.#ticker.start();
-    const createVoiceDetector = await loadVoiceDetectors();
-    const model = new EmbeddedAgent({ prompts: await loadPrompts() }, this.#config.agent);
-    const transceiver = new Transceiver(
-      {
-        clock: this.#clock,
-        log: this.#log,
-        metrics: this.#metrics,
-        ticker: this.#ticker,
-        identity: createIdentity(this.#clock.wallclock()),
-        keys: deriveNodeKeys(membership.keys),
-        link,
-        model,
-        createVoiceDetector,
-        sessionMetrics: createSessionMetrics(this.#metrics),
-        dialler: { dial: (request) => this.#dial(request) },
-      },
-      { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls },
-    );
+    const parts = {
+      clock: this.#clock,
+      log: this.#log,
+      metrics: this.#metrics,
+      ticker: this.#ticker,
+      keys: membership.keys,
+      link,
+      dialler: { dial: (request: DialRequest) => this.#dial(request) },
+      agent: this.#config.agent,
+    };
+    const transceiver = await createTransceiver(parts, { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls });
     this.#transceiver = transceiver;
     this.#stops.push(() => transceiver.close());
     if (this.#config.node) await this.#startNodeDoor(membership, transceiver, this.#config.node.innerPort);
@@ -215,16 +221,13 @@ class RunningGateway implements Gateway {
   }
 
   async #startPhones(membership: Membership): Promise<void> {
-    const { bind, sip, rtp, publicAddress, maxCalls, mediaTimeoutS } = this.#config;
+    const { bind, sip, rtp, publicAddress, maxCalls } = this.#config;
     const clock = this.#clock;
     const log = this.#log;
     const metrics = this.#metrics;
     const records = new CdrLog({ clock, log, metrics }, { dataDir: this.#config.dataDir });
     await records.start();
     this.#stops.push(() => records.stop());
-    const range = rtp.ports === 'any' ? {} : { range: rtp.ports };
-    const ports = new RtpPortPool(clock, { address: bind, ...range });
-    metrics.observe('rtp_port_pairs', 'Pairs of RTP ports in use.', () => ports.inUse);
     const trunks = new TrunkBook(clock, this.#config.trunks);
     const engine = new EmbeddedEngine(
       { clock, log, metrics, trunks },
@@ -236,17 +239,6 @@ class RunningGateway implements Gateway {
         ...(publicAddress ? { publicAddress } : {}),
       },
     );
-    const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind, loopback: this.#loopback };
-    const media = new LocalMediaHost(
-      {
-        clock,
-        ports,
-        openInner: (maxPlaybackRateHz) => InnerLeg.create(inner, maxPlaybackRateHz),
-        host: this.#transceiver ?? this.#dialNodes(membership),
-        ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
-      },
-      { mediaTimeoutMs: mediaTimeoutS * 1000 },
-    );
     this.#switchboard = new Switchboard(
       {
         engine,
@@ -255,7 +247,7 @@ class RunningGateway implements Gateway {
         log,
         metrics,
         mediaAddress: (remote) => announcedAddress({ bind, publicAddress }, remote),
-        media,
+        media: this.#pool ?? this.#localMedia(membership),
         onReport: (report) => records.write(recordOf(report)),
       },
       { maxCalls, ...(this.#config.agent.callbackTrunk === undefined ? {} : { callbackTrunk: this.#config.agent.callbackTrunk }) },
@@ -265,6 +257,21 @@ class RunningGateway implements Gateway {
     for (const listener of listeners) this.doors.push({ name: 'sip', detail: `${listener.transport} ${formatEndpoint(listener)}` });
     const span = rtp.ports === 'any' ? 'any free port' : `${rtp.ports.first}-${rtp.ports.last}`;
     this.doors.push({ name: 'rtp', detail: `udp ${isIPv6(bind) ? `[${bind}]` : bind}:${span}` });
+  }
+
+  #localMedia(membership: Membership): MediaHost {
+    const { bind, rtp, mediaTimeoutS } = this.#config;
+    return createLocalMedia(
+      {
+        clock: this.#clock,
+        log: this.#log,
+        metrics: this.#metrics,
+        host: this.#transceiver ?? this.#dialNodes(membership),
+        ownerAnswers: (sessionId) => this.#ownerAnswers(sessionId),
+        loopback: this.#loopback,
+      },
+      { bind, rtpPorts: rtp.ports, mediaTimeoutMs: mediaTimeoutS * 1000 },
+    );
   }
 
   #dialNodes(membership: Membership): LegHost {
@@ -303,6 +310,7 @@ class RunningGateway implements Gateway {
     if (this.#draining) return { ready: false, reason: 'draining' };
     if (!this.#started) return { ready: false, reason: 'starting' };
     if (this.#transceiver && !this.#transceiver.ready) return { ready: false, reason: 'no relay has been heard' };
+    if (this.#pool && !this.#pool.ready) return { ready: false, reason: 'no worker takes calls' };
     if (this.#remote && !this.#remote.ready) return { ready: false, reason: 'no transceiver takes calls' };
     return { ready: true };
   }

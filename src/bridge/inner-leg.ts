@@ -37,6 +37,8 @@ export interface InnerLegDeps {
   readonly openSocket?: (at: Endpoint) => Promise<DatagramSocket>;
   /** The short way to a relay in this process. */
   readonly loopback?: Loopback;
+  /** A relay that is nearer than those an owner names: the only one gone to. */
+  readonly nearRelay?: Endpoint;
 }
 
 /** The phone's side of the WebRTC leg: a light client that goes to the transceiver through the relay, as a browser does. */
@@ -82,7 +84,9 @@ export class InnerLeg implements InnerConnection {
     const parsed = parseWebRtcAnswer(answerText);
     if ('fault' in parsed) throw new GatewayError('ERR_MEDIA_FAILED', `the owner's answer is of no use: ${parsed.fault.detail}`);
     const { ice, fingerprints, setup } = parsed;
-    const candidates = ice.candidates.filter((each) => this.#reaches(each)).map((each) => this.#path(each));
+    const { nearRelay } = this.#deps;
+    const relays = nearRelay ? [nearRelay] : ice.candidates.filter((each) => this.#reaches(each));
+    const candidates = relays.map((each) => this.#path(each));
     if (candidates.length === 0) throw new GatewayError('ERR_MEDIA_FAILED', 'the owner names no relay that we can reach');
     const peer = new Peer(this.#deps, {
       ice: {

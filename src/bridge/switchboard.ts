@@ -66,10 +66,10 @@ export class Switchboard implements LegDialler {
     return this.#calls.size;
   }
 
-  /** Takes no new calls; resolves when the last one has ended and its BYE is answered or given up. */
+  /** Takes no new calls; resolves when the last one has ended, its BYE is answered or given up, and its record is written. */
   drain(): Promise<void> {
     this.#deps.engine.drain();
-    if (this.#dialogs.size === 0) return Promise.resolve();
+    if (this.#quiet) return Promise.resolve();
     return new Promise((resolve) => this.#whenQuiet.push(resolve));
   }
 
@@ -191,11 +191,20 @@ export class Switchboard implements LegDialler {
     if (!this.#calls.delete(call)) return;
     this.#ended.inc({ cause: record.cause });
     this.#deps.onReport(record);
+    this.#tellIfQuiet();
   }
 
   #gone(call: PhoneCall): void {
     this.#dialogs.delete(call);
-    if (this.#dialogs.size > 0) return;
+    this.#tellIfQuiet();
+  }
+
+  get #quiet(): boolean {
+    return this.#dialogs.size + this.#calls.size === 0;
+  }
+
+  #tellIfQuiet(): void {
+    if (!this.#quiet) return;
     for (const resolve of this.#whenQuiet) resolve();
     this.#whenQuiet = [];
   }

@@ -11,7 +11,7 @@ export interface Readable {
 
 /** What is wrong between settings that are each right by themselves. */
 export function checkTogether(settings: Readable): Fault[] {
-  return [checkPorts, checkRtpPorts, checkFamilies, checkNode, checkKeyFile, checkTrunks].flatMap((check) => check(settings));
+  return [checkPorts, checkRtpPorts, checkFamilies, checkNode, checkWorkers, checkKeyFile, checkTrunks].flatMap((check) => check(settings));
 }
 
 /** The roles that carry calls: a process without one of them needs others. */
@@ -48,7 +48,8 @@ function checkRtpPorts(settings: Readable): Fault[] {
   if (range === undefined || range === 'any' || !has(values, 'sip')) return [];
   const faults: Fault[] = [];
   const shown = `${range.first}-${range.last}`;
-  const calls = Math.floor((range.last - range.first + 1) / 2);
+  const slices = Math.max(1, values.workers ?? 0);
+  const calls = Math.floor((range.last - range.first + 1) / 2 / slices) * slices;
   const maxCalls = values['max-calls'];
   if (maxCalls !== undefined && calls < maxCalls) {
     const message = `room for ${calls} calls (two ports each), and max-calls is ${maxCalls} (${settings.source('max-calls')})`;
@@ -88,6 +89,21 @@ function checkNode(settings: Readable): Fault[] {
   const set = [...NODE_KEYS, 'node.inner-port' as const].find((key) => settings.source(key) !== 'default');
   if (!set) return [];
   return missing.map((key) => fault(settings, key, `must be set too, since ${set} is (${settings.source(set)})`));
+}
+
+/** Workers carry whole calls: what stands before and behind them is in this process. */
+function checkWorkers(settings: Readable): Fault[] {
+  const { values } = settings;
+  if (!values.workers) return [];
+  const absent = CALL_ROLES.filter((role) => !has(values, role));
+  const faults: Fault[] = [];
+  if (absent.length > 0) {
+    const message = `needs the roles sip, relay and transceiver; this process has no ${absent.join(' and no ')} (roles from ${settings.source('roles')})`;
+    faults.push(fault(settings, 'workers', message, values.workers));
+  }
+  const node = NODE_KEYS.find((key) => settings.source(key) !== 'default');
+  if (node) faults.push(fault(settings, 'workers', `a process that is one of several (${settings.source(node)}) has none`, values.workers));
+  return faults;
 }
 
 /** A cluster key has 32 random bytes: the strength of the HMAC-SHA-256 keys derived from it. */

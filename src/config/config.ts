@@ -31,6 +31,8 @@ export interface Config {
   readonly dataDir: string;
   readonly roles: readonly Role[];
   readonly maxCalls: number;
+  /** Processes that carry calls; 0 is none but this one. */
+  readonly workers: number;
   readonly drainS: number;
   readonly logLevel: LogLevel;
   readonly mediaTimeoutS: number;
@@ -59,6 +61,7 @@ export function configOf(values: Values): Config {
     dataDir: values.data,
     roles: values.roles,
     maxCalls: values['max-calls'],
+    workers: values.workers,
     drainS: values.drain,
     logLevel: values['log-level'],
     mediaTimeoutS: values['media-timeout'],

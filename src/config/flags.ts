@@ -120,6 +120,14 @@ export const options: readonly Option[] = [
     allowed: 'the path of a directory',
   },
   {
+    key: 'workers',
+    flag: 'workers',
+    takes: 'N',
+    group: 'Process',
+    help: 'processes that carry the calls, each with its part of the RTP ports; 0 is none but this one',
+    allowed: '0 to 64',
+  },
+  {
     key: 'log-level',
     flag: 'log-level',
     takes: 'LEVEL',
@@ -192,7 +200,6 @@ export const CONFIG_FLAG = 'config';
  * certificate nobody serves or a password nobody asks for.
  */
 export const notBuilt: readonly { readonly flag?: string; readonly key?: string; readonly what: string }[] = [
-  { flag: 'workers', key: 'workers', what: 'worker processes' },
   { flag: 'sip-tls-port', key: 'sip.tls-port', what: 'SIP over TLS' },
   { flag: 'tls-cert', key: 'tls', what: 'TLS' },
   { flag: 'tls-key', what: 'TLS' },

@@ -128,6 +128,11 @@ export const schema = {
   'max-calls': wholeNumber(1, 100_000)
     .default(100)
     .describe('a call may cost 0.9 % of a core and one process has one core for calls: 100 calls leave a tenth of it free'),
+  workers: wholeNumber(0, 64)
+    .default(0)
+    .describe(
+      'calls are carried in the process that speaks SIP; a process has one core for them, so a machine has use for one worker a core',
+    ),
   drain: wholeNumber(0, 86_400).default(3600).describe('the longest conversation a realtime model allows is an hour'),
   'log-level': z.enum(LOG_LEVELS).default('info').describe("a call's life in a few lines; debug adds each decision"),
   'media-timeout': wholeNumber(1, 3600)

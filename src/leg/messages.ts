@@ -16,7 +16,8 @@ function words<Word extends string>(list: Record<Word, true>) {
   return z.enum(Object.keys(list) as [Word, ...Word[]]);
 }
 
-const endCause = words<EndCause>({
+/** Why a leg ended. */
+export const endCause = words<EndCause>({
   remote_hangup: true,
   agent_hangup: true,
   cancelled: true,
@@ -41,7 +42,8 @@ const rejectCause = words<RejectCause>({
   internal_error: true,
 });
 
-const errorCode = words<ErrorCode>({
+/** Every code of an error that crosses between processes. */
+export const errorCode = words<ErrorCode>({
   ERR_CONFIG: true,
   ERR_PORT_IN_USE: true,
   ERR_NO_PORT: true,
@@ -60,13 +62,15 @@ const errorCode = words<ErrorCode>({
 /** Longer than any number or address we dial. */
 const MAX_DESTINATION = 256;
 
-const dialRequest = z.strictObject({
+/** Whom to call. */
+export const dialRequest = z.strictObject({
   trunk: z.string().max(64),
   destination: z.string().min(1).max(MAX_DESTINATION),
   from: z.string().max(64).optional(),
 });
 
-const status = z.int().min(100).max(699);
+/** Of a response in SIP. */
+export const status = z.int().min(100).max(699);
 
 const transferState = words<TransferState>({ accepted: true, progress: true, succeeded: true, failed: true });
 
@@ -79,7 +83,8 @@ const origin = z.strictObject({
   callBack: dialRequest.optional(),
 });
 
-const legEvent = z.discriminatedUnion('type', [
+/** What a leg tells the owner of its session, its end excepted. */
+export const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answered') }),
   z.strictObject({ type: z.literal('ringing') }),
   z.strictObject({ type: z.literal('transfer'), state: transferState, status: status.optional() }),
@@ -98,7 +103,8 @@ const summary = z.strictObject({
   uplinkFrames: count,
 });
 
-const legCommand = z.discriminatedUnion('type', [
+/** What the owner of a session asks of its leg. */
+export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer') }),
   z.strictObject({ type: z.literal('reject'), cause: rejectCause }),
   z.strictObject({ type: z.literal('hangup'), cause: endCause }),

@@ -16,7 +16,7 @@ export const PHONE: Endpoint = { address: '192.0.2.10', port: 4000 };
 export const OFFER = phoneSdp(PHONE, undefined);
 
 /** Something that is waited for, and settled by the test. */
-class Awaited<T> {
+export class Awaited<T> {
   readonly promise: Promise<T>;
   resolve!: (value: T) => void;
   reject!: (error: unknown) => void;

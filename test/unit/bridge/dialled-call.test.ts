@@ -3,6 +3,7 @@ import { loadOpus } from '../../../src/audio/opus.ts';
 import { createLog } from '../../../src/base/log.ts';
 import type { CallReport } from '../../../src/bridge/call-report.ts';
 import { DialledCall } from '../../../src/bridge/dialled-call.ts';
+import { LocalMediaHost } from '../../../src/bridge/local-media.ts';
 import { PhoneCall } from '../../../src/bridge/phone-call.ts';
 import { parseRtp } from '../../../src/rtp/packet.ts';
 import type { Call, CallEnd, CallInfo, DialFailure, DialOptions, HangupReason, OutboundCall, SipEngine } from '../../../src/sip/engine.ts';
@@ -67,11 +68,16 @@ class Bench {
     const deps = {
       clock: this.clock,
       log: createLog('silent'),
-      ports: { open: async () => this.ports },
-      openInner: async () => this.inner,
-      host: this.host,
-      ownerAnswers: () => true,
-      mediaTimeoutMs: 30_000,
+      media: new LocalMediaHost(
+        {
+          clock: this.clock,
+          ports: { open: async () => this.ports },
+          openInner: async () => this.inner,
+          host: this.host,
+          ownerAnswers: () => true,
+        },
+        { mediaTimeoutMs: 30_000 },
+      ),
       onClosed: (report: CallReport) => void this.reports.push(report),
       onGone: () => {
         this.gone += 1;

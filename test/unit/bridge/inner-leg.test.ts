@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Endpoint } from '../../../src/base/addresses.ts';
 import type { GatewayError } from '../../../src/base/errors.ts';
 import { createLog } from '../../../src/base/log.ts';
 import type { DatagramSocket } from '../../../src/base/udp.ts';
@@ -27,7 +28,7 @@ class Bench {
   ownerAnswers = true;
   socketClosed = false;
 
-  static async open(candidates = [{ address: '192.0.2.9', port: 3478, transport: 'udp' as const }]): Promise<Bench> {
+  static async open(candidates = [{ address: '192.0.2.9', port: 3478, transport: 'udp' as const }], nearRelay?: Endpoint): Promise<Bench> {
     const bench = new Bench();
     const { clock, network } = bench;
     const identity = createIdentity(clock.wallclock());
@@ -37,6 +38,7 @@ class Bench {
       identity: createIdentity(clock.wallclock()),
       bind: '192.0.2.1',
       openSocket: async () => bench.#socket(),
+      ...(nearRelay && { nearRelay }),
     });
     const offer = parseWebRtcOffer(bench.leg.offer);
     if ('fault' in offer) throw new Error(offer.fault.detail);
@@ -101,6 +103,14 @@ describe('the inner leg of a phone', () => {
     bench.clock.advance(10);
     expect(bench.heard).toEqual([packet]);
     expect(down).toEqual([packet]);
+    bench.leg.close();
+  });
+
+  test('goes to the near relay alone when there is one, whatever the answer names', async () => {
+    const named = [{ address: '192.0.2.77', port: 3478, transport: 'udp' as const }];
+    const bench = (await Bench.open(named, { address: '192.0.2.9', port: 3478 })).connect();
+    expect(bench.connectedAt).toBeLessThan(20);
+    expect(bench.network.sent.filter(({ to }) => to.startsWith('192.0.2.77'))).toEqual([]);
     bench.leg.close();
   });
 

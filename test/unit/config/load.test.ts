@@ -49,6 +49,7 @@ describe('without any setting', () => {
       logLevel: 'info',
       mediaTimeoutS: 30,
       trunks: [],
+      workers: 0,
       agent: {},
     });
   });
@@ -179,6 +180,8 @@ describe('faults', () => {
     ['--public-address', '239.1.2.3'],
     ['--nodes', '1=2001:db8::1:3479'],
     ['--nodes', '1=[fe80::1%eth0]:3479'],
+    ['--workers', '65'],
+    ['--workers', '-1'],
     ['--roles', ''],
     ['--roles', 'sip,cook'],
     ['--max-calls', '0'],
@@ -312,6 +315,19 @@ describe('settings that do not go together', () => {
     for (const publicAddress of ['192.0.2.1', '2001:db8::1']) {
       expect(faults([...node, '--bind', '::', '--public-address', publicAddress])).toEqual([]);
     }
+  });
+
+  test('workers need the roles around them in their own process, and ports for each', () => {
+    expect(load(['--workers', '4']).config.workers).toBe(4);
+    expect(faults(['--workers', '2', '--roles', 'sip,relay,transceiver'])).toEqual([]);
+    const apart = ['--roles', 'sip', '--node-id', '1', '--cluster-key-file', keyFile(), '--nodes', '2=127.0.0.1:4001'];
+    expect(faults(['--workers', '2', ...apart])).toEqual([
+      'flag --workers = "2": needs the roles sip, relay and transceiver; this process has no relay and no transceiver (roles from flag --roles)',
+      'flag --workers = "2": a process that is one of several (flag --node-id) has none',
+    ]);
+    expect(faults(['--workers', '3', '--rtp-ports', '20000-20007', '--max-calls', '4'])).toEqual([
+      expect.stringContaining('room for 3 calls (two ports each), and max-calls is 4'),
+    ]);
   });
 
   test('roles apart need a node, a key and the other nodes', () => {

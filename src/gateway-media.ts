@@ -1,0 +1,77 @@
+import type { Endpoint } from './base/addresses.ts';
+import type { Clock } from './base/clock.ts';
+import type { Logger } from './base/log.ts';
+import type { Loopback } from './base/loopback.ts';
+import type { Metrics } from './base/metrics.ts';
+import type { Ticker } from './base/ticker.ts';
+import { InnerLeg } from './bridge/inner-leg.ts';
+import { LocalMediaHost } from './bridge/local-media.ts';
+import type { Config, RtpPorts } from './config/config.ts';
+import type { LegDialler, LegHost } from './leg/leg.ts';
+import { type ClusterKeys, deriveNodeKeys } from './ownership/cluster-keys.ts';
+import type { NodeId } from './ownership/node-id.ts';
+import type { RelayLink } from './ownership/relay-link.ts';
+import { EmbeddedAgent } from './realtime/embedded/agent.ts';
+import { loadPrompts } from './realtime/embedded/prompts.ts';
+import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
+import { createSessionMetrics } from './realtime/session-metrics.ts';
+import { RtpPortPool } from './rtp/ports.ts';
+import { Transceiver } from './transceiver/transceiver.ts';
+import { createIdentity } from './webrtc/dtls/identity.ts';
+
+/* What carries calls, alike in the one process and in each worker. */
+
+export interface MediaParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface TransceiverParts extends MediaParts {
+  readonly ticker: Ticker;
+  readonly keys: ClusterKeys;
+  readonly link: RelayLink;
+  /** Who calls somebody for a session. */
+  readonly dialler: LegDialler;
+  readonly agent: Config['agent'];
+}
+
+export async function createTransceiver(
+  { agent, ...parts }: TransceiverParts,
+  options: { readonly nodeId: NodeId; readonly maxSessions: number },
+): Promise<Transceiver> {
+  const createVoiceDetector = await loadVoiceDetectors();
+  const model = new EmbeddedAgent({ prompts: await loadPrompts() }, agent);
+  return new Transceiver(
+    {
+      ...parts,
+      identity: createIdentity(parts.clock.wallclock()),
+      keys: deriveNodeKeys(parts.keys),
+      model,
+      createVoiceDetector,
+      sessionMetrics: createSessionMetrics(parts.metrics),
+    },
+    options,
+  );
+}
+
+export interface PhoneLegParts extends MediaParts {
+  readonly host: LegHost;
+  readonly ownerAnswers: (sessionId: string) => boolean;
+  /** The short way to a relay in this process. */
+  readonly loopback: Loopback;
+  /** That relay, where an owner's answer does not name it. */
+  readonly nearRelay?: Endpoint;
+}
+
+export function createLocalMedia(
+  { clock, log, metrics, host, ownerAnswers, loopback, nearRelay }: PhoneLegParts,
+  options: { readonly bind: string; readonly rtpPorts: RtpPorts; readonly mediaTimeoutMs: number },
+): LocalMediaHost {
+  const { bind, rtpPorts, mediaTimeoutMs } = options;
+  const ports = new RtpPortPool(clock, { address: bind, ...(rtpPorts === 'any' ? {} : { range: rtpPorts }) });
+  metrics.observe('rtp_port_pairs', 'Pairs of RTP ports in use.', () => ports.inUse);
+  const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind, loopback, ...(nearRelay && { nearRelay }) };
+  const openInner = (maxPlaybackRateHz: number): Promise<InnerLeg> => InnerLeg.create(inner, maxPlaybackRateHz);
+  return new LocalMediaHost({ clock, ports, openInner, host, ownerAnswers }, { mediaTimeoutMs });
+}

@@ -1,0 +1,116 @@
+import { isIPv6 } from 'node:net';
+import { liveOpusCodecs } from './audio/opus.ts';
+import { warmUpOpus } from './audio/opus-warm-up.ts';
+import { type Clock, systemClock } from './base/clock.ts';
+import type { Logger } from './base/log.ts';
+import { Loopback } from './base/loopback.ts';
+import { Metrics } from './base/metrics.ts';
+import { WorkerTicker } from './base/ticker.ts';
+import { bindUdp } from './base/udp.ts';
+import { createLocalMedia, createTransceiver, type PhoneLegParts } from './gateway-media.ts';
+import { deriveRelayKeys } from './ownership/cluster-keys.ts';
+import { directLink } from './ownership/direct-link.ts';
+import { InnerWire } from './ownership/inner-wire.ts';
+import { joinRelayLinks } from './ownership/join-relay-links.ts';
+import { UdpRelayLink } from './ownership/udp-relay-link.ts';
+import { Relay } from './relay/relay.ts';
+import { Transceiver } from './transceiver/transceiver.ts';
+import { FrontDialler } from './workers/front-dialler.ts';
+import { type FromWorker, isCallOrder, type ToWorker, type WorkerStart } from './workers/messages.ts';
+import { ServedCalls } from './workers/served-calls.ts';
+import { INNER_ADDRESS } from './workers/worker-pool.ts';
+
+/** Missing three of these is death: see workers/worker.ts. */
+const BEAT_MS = 1000;
+
+/** A worker at its work: a transceiver behind the relay of the front, and the media of the phones of its calls. */
+export class GatewayWorker {
+  readonly #clock: Clock = systemClock;
+  readonly #metrics: Metrics;
+  readonly #send: (message: FromWorker) => void;
+  readonly #transceiver: Transceiver;
+  readonly #calls: ServedCalls;
+  readonly #dialler: FrontDialler;
+  #draining = false;
+
+  /** @throws GatewayError ERR_PORT_IN_USE */
+  static async start(options: WorkerStart, log: Logger, send: (message: FromWorker) => void): Promise<GatewayWorker> {
+    const { worker: nodeId, key, maxCalls, agent, bind } = options;
+    const clock = systemClock;
+    const metrics = new Metrics({ worker: String(nodeId) });
+    await Promise.all([warmUpOpus(), Transceiver.warmUp()]);
+    metrics.observe('opus_codecs', 'Opus encoders and decoders in use.', liveOpusCodecs);
+    const keys = { current: key };
+    const relayKeys = deriveRelayKeys(keys);
+    const socket = await bindUdp({ address: INNER_ADDRESS, port: 0 });
+    const wire = new InnerWire({ socket, keys: relayKeys, clock, metrics }, { nodeId });
+    const front = new UdpRelayLink({ wire, clock });
+    // The phones' legs of this worker are its own and need not go round by the front: they have a relay here, which no other machine reaches.
+    const loopback = new Loopback();
+    const nearSocket = loopback.join(await bindUdp({ address: isIPv6(bind) && bind !== '::' ? '::1' : INNER_ADDRESS, port: 0 }));
+    const { relayLink: near, transceiverLink } = directLink({ nodeId, endpoints: [] });
+    new Relay({ socket: nearSocket, link: transceiverLink, keys: relayKeys, clock, metrics });
+    const link = joinRelayLinks(front, near);
+    const ticker = new WorkerTicker(clock);
+    ticker.start();
+    const dialler = new FrontDialler(send, clock);
+    const transceiver = await createTransceiver(
+      { clock, log, metrics, ticker, keys, link, dialler, agent },
+      { nodeId, maxSessions: maxCalls },
+    );
+    const started = new GatewayWorker(
+      options,
+      { clock, log, metrics, loopback, nearRelay: nearSocket.local, host: transceiver, ownerAnswers: () => true },
+      transceiver,
+      dialler,
+      send,
+    );
+    front.onCandidates = () => started.#tellStatus();
+    send({ type: 'listening', innerPort: wire.local.port });
+    started.#beat();
+    return started;
+  }
+
+  private constructor(
+    options: WorkerStart,
+    parts: PhoneLegParts,
+    transceiver: Transceiver,
+    dialler: FrontDialler,
+    send: (message: FromWorker) => void,
+  ) {
+    this.#metrics = parts.metrics;
+    this.#dialler = dialler;
+    this.#transceiver = transceiver;
+    this.#send = send;
+    this.#calls = new ServedCalls(createLocalMedia(parts, options), send);
+  }
+
+  handle(message: ToWorker): void {
+    if (isCallOrder(message)) this.#calls.handle(message);
+    else if (message.type === 'measure') void this.#measure(message.request);
+    else if (message.type === 'dialled') this.#dialler.handle(message);
+    else if (message.type === 'drain') {
+      this.#draining = true;
+      this.#tellStatus();
+    }
+  }
+
+  /** Ends every session. */
+  close(): void {
+    this.#transceiver.close();
+  }
+
+  async #measure(request: number): Promise<void> {
+    this.#send({ type: 'measured', request, text: await this.#metrics.text() });
+  }
+
+  #beat(): void {
+    this.#tellStatus();
+    this.#clock.setTimer(BEAT_MS, () => this.#beat());
+  }
+
+  #tellStatus(): void {
+    const otherSessions = Math.max(0, this.#transceiver.sessions - this.#calls.size);
+    this.#send({ type: 'status', ready: this.#transceiver.ready, draining: this.#draining, otherSessions });
+  }
+}

@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import type { InnerEnd } from '../bridge/inner-connection.ts';
+import type { PhoneMediaSnapshot } from '../bridge/phone-media.ts';
+import { dialRequest, endCause, errorCode, legCommand, legEvent, status } from '../leg/messages.ts';
+
+/*
+ * The words between the front process and its workers, over the pipe that a parent has to its child. Types and codecs, no I/O. Both ends are
+ * one build, so a message that does not fit is a fault of ours: it is dropped and logged, and ends nobody's calls.
+ */
+
+const callId = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
+const port = z.int().min(0).max(65_535);
+const count = z.int().min(0);
+
+/** Longest URI of a call that a worker hears of; it only shows them. */
+export const MAX_URI = 2048;
+const uri = z.string().max(MAX_URI);
+
+/** Longest reason of a refusal. */
+export const MAX_REASON = 512;
+
+const range = z.strictObject({ first: port, last: port });
+/** HMAC keys; the pipe is nobody's but ours, and the command line and the environment, which others can read, hold none. */
+const clusterKey = z.strictObject({ id: z.int().min(0).max(15), secret: z.instanceof(Buffer) });
+
+const endpoint = z.strictObject({ address: z.string().max(64), port });
+const codec = z.enum(['PCMU', 'PCMA', 'G722']);
+const payloadType = z.int().min(0).max(127);
+
+const audio = z.strictObject({
+  codec,
+  payloadType,
+  sampleRateHz: z.union([z.literal(8000), z.literal(16_000)]),
+  alternatives: z.array(z.strictObject({ codec, payloadType })).max(16).readonly(),
+  telephoneEventPayloadType: payloadType.exactOptional(),
+  comfortNoisePayloadType: payloadType.exactOptional(),
+  remote: endpoint,
+  remoteRtcp: endpoint,
+  direction: z.enum(['sendrecv', 'sendonly', 'recvonly', 'inactive']),
+  ptimeMs: z.int().min(1).max(200),
+});
+
+const origin = z.strictObject({
+  kind: z.enum(['phone', 'browser', 'websocket']),
+  from: uri.exactOptional(),
+  to: uri.exactOptional(),
+  sipCallId: uri.exactOptional(),
+  direction: z.enum(['inbound', 'outbound']).exactOptional(),
+  callBack: dialRequest.exactOptional(),
+});
+
+/** What a worker is told first, and once. */
+const workerStart = z.strictObject({
+  type: z.literal('start'),
+  /** Also its node id: the front is node 0. */
+  worker: z.int().min(1).max(64),
+  key: clusterKey,
+  bind: z.string().max(64),
+  rtpPorts: z.union([z.literal('any'), range]),
+  maxCalls: count,
+  mediaTimeoutMs: z.number().min(0),
+  agent: z.strictObject({ transferTarget: uri.exactOptional(), callbackTrunk: z.string().max(256).exactOptional() }),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+});
+
+/** What the front says of a call. `call` is its number for the media half, new for each. */
+const callOrder = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('open'), call: callId, maxPlaybackRateHz: z.int().min(1) }),
+  z.strictObject({ type: z.literal('connect'), call: callId, origin, audio, signallingAddress: z.string().max(64) }),
+  z.strictObject({ type: z.literal('acknowledged'), call: callId }),
+  z.strictObject({ type: z.literal('renegotiate'), call: callId, audio }),
+  z.strictObject({ type: z.literal('tell'), call: callId, event: legEvent }),
+  z.strictObject({ type: z.literal('keys'), call: callId, digits: z.string().min(1).max(64) }),
+  z.strictObject({ type: z.literal('end'), call: callId, cause: endCause, status: status.exactOptional() }),
+]);
+
+const refusal = z.strictObject({ code: errorCode, message: z.string().max(MAX_REASON) });
+
+export const toWorker = z.discriminatedUnion('type', [
+  workerStart,
+  callOrder,
+  z.strictObject({ type: z.literal('drain') }),
+  z.strictObject({ type: z.literal('measure'), request: count }),
+  /** What came of `dial`. */
+  z.strictObject({ type: z.literal('dialled'), request: count, refusal: refusal.exactOptional() }),
+]);
+
+const innerEnd = z.string().max(MAX_REASON) as unknown as z.ZodType<InnerEnd>;
+
+/** Numbers, words and flags in a tree: what it says is checked by the compiler on both sides, here only that it is nothing else. */
+const MAX_LEAVES = 512;
+function isFigures(value: unknown): boolean {
+  let leaves = 0;
+  const fits = (part: unknown): boolean => {
+    leaves += 1;
+    if (leaves > MAX_LEAVES) return false;
+    if (typeof part === 'object' && part !== null) return Object.values(part).every(fits);
+    return part === undefined || typeof part === 'number' || typeof part === 'boolean' || (typeof part === 'string' && part.length <= 128);
+  };
+  return typeof value === 'object' && value !== null && fits(value);
+}
+
+const callReport = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('ports'), call: callId, rtpPort: port, rtcpPort: port }),
+  z.strictObject({ type: z.literal('opened'), call: callId, sessionId: z.string().max(64) }),
+  z.strictObject({ type: z.literal('connecting'), call: callId }),
+  z.strictObject({ type: z.literal('failed'), call: callId, code: errorCode, message: z.string().max(MAX_REASON) }),
+  z.strictObject({ type: z.literal('connected'), call: callId }),
+  z.strictObject({ type: z.literal('lost'), call: callId, reason: innerEnd }),
+  z.strictObject({ type: z.literal('key'), call: callId }),
+  z.strictObject({ type: z.literal('timeout'), call: callId }),
+  z.strictObject({ type: z.literal('first_audio'), call: callId }),
+  z.strictObject({ type: z.literal('command'), call: callId, command: legCommand }),
+  z.strictObject({ type: z.literal('figures'), call: callId, figures: z.custom<PhoneMediaSnapshot>(isFigures) }),
+  /** The last word about a call. */
+  z.strictObject({ type: z.literal('closed'), call: callId }),
+]);
+
+export const fromWorker = z.discriminatedUnion('type', [
+  callReport,
+  /** Its transceiver listens for the relay. */
+  z.strictObject({ type: z.literal('listening'), innerPort: port }),
+  /** Once a second, and when it changes. The front counts its calls itself, so the load is what a worker has beside them. */
+  z.strictObject({ type: z.literal('status'), ready: z.boolean(), draining: z.boolean(), otherSessions: count }),
+  /** A session wants somebody to be called: answered by `dialled`, and by a call that is opened. */
+  z.strictObject({ type: z.literal('dial'), request: count, to: dialRequest }),
+  z.strictObject({ type: z.literal('measured'), request: count, text: z.string().max(1 << 20) }),
+]);
+
+export type WorkerStart = z.output<typeof workerStart>;
+export type CallOrder = z.output<typeof callOrder>;
+export type ToWorker = z.output<typeof toWorker>;
+export type CallNews = z.output<typeof callReport>;
+export type FromWorker = z.output<typeof fromWorker>;
+
+const ORDERS: ReadonlySet<string> = new Set(callOrder.options.map((each) => each.shape.type.value));
+const NEWS: ReadonlySet<string> = new Set(callReport.options.map((each) => each.shape.type.value));
+
+export function isCallOrder(message: ToWorker): message is CallOrder {
+  return ORDERS.has(message.type);
+}
+
+export function isCallNews(message: FromWorker): message is CallNews {
+  return NEWS.has(message.type);
+}
