@@ -22,6 +22,8 @@ import { INNER_ADDRESS } from './workers/worker-pool.ts';
 
 /** Missing three of these is death: see workers/worker.ts. */
 const BEAT_MS = 1000;
+/** While no relay has been heard: the calls wait for that. */
+const IMPATIENT_BEAT_MS = 50;
 
 /** A worker at its work: a transceiver behind the relay of the front, and the media of the phones of its calls. */
 export class GatewayWorker {
@@ -65,7 +67,6 @@ export class GatewayWorker {
       dialler,
       send,
     );
-    front.onCandidates = () => started.#tellStatus();
     send({ type: 'listening', innerPort: wire.local.port });
     started.#beat();
     return started;
@@ -106,7 +107,7 @@ export class GatewayWorker {
 
   #beat(): void {
     this.#tellStatus();
-    this.#clock.setTimer(BEAT_MS, () => this.#beat());
+    this.#clock.setTimer(this.#transceiver.ready ? BEAT_MS : IMPATIENT_BEAT_MS, () => this.#beat());
   }
 
   #tellStatus(): void {

@@ -98,10 +98,10 @@ describe('the command line', () => {
   });
 
   test('all faults are told at once and the exit code is 2', async () => {
-    const gateway = start(['--sip-port', 'abc', '--workers', '4', '--htp-port', '0'], { env: { RINGDOWN_MAX_CALLS: '0' } });
+    const gateway = start(['--sip-port', 'abc', '--redis', 'x', '--htp-port', '0'], { env: { RINGDOWN_MAX_CALLS: '0' } });
     expect(await gateway.end()).toEqual({ code: 2, signal: null });
     expect(gateway.err).toEqual([
-      'flag --workers: not built yet: worker processes',
+      'flag --redis: not built yet: the Redis directory',
       'flag --htp-port: no such flag; did you mean --http-port?',
       'flag --sip-port: sip.port = "abc": allowed: 0 to 65535; 0 takes any free port',
       expect.stringContaining('env RINGDOWN_MAX_CALLS: max-calls = "0"'),
