@@ -6,6 +6,7 @@ import { Metrics } from '../../src/base/metrics.ts';
 import { WorkerTicker } from '../../src/base/ticker.ts';
 import type { CallReport } from '../../src/bridge/call-report.ts';
 import { InnerLeg } from '../../src/bridge/inner-leg.ts';
+import { LocalMediaHost } from '../../src/bridge/local-media.ts';
 import { Switchboard } from '../../src/bridge/switchboard.ts';
 import { deriveNodeKeys, randomClusterKeys } from '../../src/ownership/cluster-keys.ts';
 import { directLink } from '../../src/ownership/direct-link.ts';
@@ -98,13 +99,19 @@ export class ProbeGateway {
     );
     const engine = new EmbeddedEngine({ clock, log, metrics }, { bind: LOOPBACK, port: 0, requestsPerSecond: 0, userAgent: 'Ringdown' });
     const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind: LOOPBACK, loopback };
-    const switchboard = new Switchboard(
+    const media = new LocalMediaHost(
       {
-        ...{ engine, clock, log, metrics, host: transceiver },
+        clock,
+        host: transceiver,
         ports: new RtpPortPool(clock, { address: LOOPBACK }),
         openInner: (maxPlaybackRateHz) => InnerLeg.create(inner, maxPlaybackRateHz),
         ownerAnswers: () => true,
-        mediaTimeoutMs: MEDIA_TIMEOUT_MS,
+      },
+      { mediaTimeoutMs: MEDIA_TIMEOUT_MS },
+    );
+    const switchboard = new Switchboard(
+      {
+        ...{ engine, clock, log, metrics, media },
         onReport: (report) => reports.push(report),
       },
       { maxCalls: MAX_CALLS },
