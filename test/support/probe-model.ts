@@ -18,13 +18,17 @@ export class ProbeConversation implements ModelConnection {
   readonly keys: string[] = [];
   started = false;
   closed = false;
+  /** Called with the time of each frame (performance.now() ms). */
+  onFrame: ((at: number) => void) | undefined;
 
   constructor(emit: (event: ModelEvent) => void) {
     this.#emit = emit;
   }
 
   appendAudio(pcm: Int16Array): void {
-    this.#frames.push({ pcm: pcm.slice(), at: performance.now() });
+    const at = performance.now();
+    this.#frames.push({ pcm: pcm.slice(), at });
+    this.onFrame?.(at);
     if (this.#frames.length > MOST_FRAMES) this.#frames.shift();
   }
 

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LongReport, scaled } from '../support/long-run.ts';
+import { type ProbedCall, ProbeGateway } from '../support/probe-gateway.ts';
+import type { Mangle, RtpPhone } from '../support/rtp-phone.ts';
+import { speech } from '../support/speech.ts';
+import { concat, silence } from '../support/tones.ts';
+import { elapse } from '../support/wait.ts';
+
+/* Phones whose clocks run fast or slow for ten minutes, and one that falls silent for half a minute again and again. */
+
+const MINUTES_MS = scaled(600_000, 60_000);
+const SKEWS_PPM = [-1000, -200, 200, 1000] as const;
+/** Long enough to meet a packet that nothing has held up. */
+const WINDOW_MS = 5000;
+const FIRST_MS = 2000;
+const TALK_MS = 10_000;
+const PAUSE_MS = 30_000;
+
+let gateway: ProbeGateway;
+
+beforeAll(async () => {
+  gateway = await ProbeGateway.start();
+});
+
+afterAll(async () => {
+  await gateway.stop();
+});
+
+/** How much further than the clock on the wall the model's audio is, in each window: of its least delayed frame. */
+class Lead {
+  readonly #startedAt: number;
+  readonly windows: number[] = [];
+  #frames = 0;
+  #most = Number.NEGATIVE_INFINITY;
+  #windowEndsAt: number;
+
+  constructor({ model }: ProbedCall) {
+    this.#startedAt = performance.now();
+    this.#windowEndsAt = this.#startedAt + FIRST_MS;
+    model.onFrame = (at) => {
+      this.#frames += 1;
+      this.#most = Math.max(this.#most, this.#frames * 20 - (at - this.#startedAt));
+      if (at < this.#windowEndsAt) return;
+      this.windows.push(this.#most);
+      this.#most = Number.NEGATIVE_INFINITY;
+      this.#windowEndsAt = at + WINDOW_MS;
+    };
+  }
+
+  /** The farthest from where it began. */
+  get worstMs(): number {
+    const [first = 0, ...others] = this.windows;
+    return others.reduce((worst, each) => Math.max(worst, Math.abs(each - first)), 0);
+  }
+}
+
+/** Speech with pauses as people make them. */
+function talk(): Int16Array {
+  return concat(...Array.from({ length: 8 }, (_, n) => concat(speech(1500, { seed: n + 1 }), silence(400))));
+}
+
+async function skewed(skewPpm: number): Promise<{ lead: Lead; probed: ProbedCall }> {
+  const probed = await gateway.call({ rtp: { skewPpm }, offer: { codecs: ['PCMU', 'CN', 'telephone-event'] } });
+  probed.call.media.background(talk());
+  await elapse(1000);
+  return { lead: new Lead(probed), probed };
+}
+
+/** One packet a second, as phones that suppress silence send (RFC 3389); their numbers have no gap, their timestamps go on. */
+function comfortNoise(media: RtpPhone): Mangle {
+  return (packet, frame) => {
+    if (frame % 50 === 0) return { ...packet, payloadType: 13, payload: Buffer.of(70) };
+    media.sequence = packet.sequence;
+    return undefined;
+  };
+}
+
+test('what the model hears keeps step with the clock for ten minutes', async () => {
+  const minutes = MINUTES_MS / 60_000;
+  const report = new LongReport(
+    'skew',
+    'Clock skew and pauses',
+    `Five calls of ${minutes.toFixed(1)} minutes at the same time, phones and gateway in one process: four phones with a clock that is off, one that sends comfort noise once a second and ` +
+      `nothing else for 30 s after every 10 s. What is measured is how far the audio at the model is from the clock on the wall, by its least delayed frame in every 5 s.`,
+  );
+  const calls: { readonly ppm: number; readonly lead: Lead; readonly probed: ProbedCall }[] = [];
+  for (const ppm of SKEWS_PPM) calls.push({ ppm, ...(await skewed(ppm)) });
+  const pausing = await skewed(0);
+  const until = performance.now() + MINUTES_MS;
+  const { media } = pausing.probed.call;
+  while (performance.now() < until) {
+    await elapse(TALK_MS);
+    media.mangle = comfortNoise(media);
+    await elapse(Math.min(PAUSE_MS, Math.max(0, until - performance.now())));
+    media.mangle = undefined;
+  }
+  await elapse(1000);
+  const uplinks = gateway.uplinks();
+  const ended = pausing.probed.call.over;
+  calls.forEach(({ ppm, lead }, n) => {
+    const { addedFrames = Number.NaN, droppedFrames = Number.NaN } = uplinks[n] ?? {};
+    const corrections = addedFrames + droppedFrames;
+    report.row(`${ppm} ppm: farthest from real time`, `${lead.worstMs.toFixed(0)} ms`, '≤ 40 ms', lead.worstMs <= 40);
+    const allowed = Math.ceil(Math.max(minutes, (Math.abs(ppm) * MINUTES_MS) / 20_000_000));
+    report.row(`${ppm} ppm: frames put in or taken out`, `${corrections}`, `≤ ${allowed}, of 20 ms each`, corrections <= allowed);
+  });
+  report.row('30 s pauses: farthest from real time', `${pausing.lead.worstMs.toFixed(0)} ms`, '≤ 40 ms', pausing.lead.worstMs <= 40);
+  report.row('30 s pauses: the call goes on', ended ? 'no' : 'yes', 'yes', !ended);
+  for (const { probed } of [...calls, pausing]) {
+    const { media } = await gateway.end(probed);
+    const { concealed, framesIn, unaccounted } = media?.uplink.account ?? {};
+    report.note(`${framesIn} packets, ${concealed} concealed, ${unaccounted} unaccounted for.`);
+  }
+  report.write();
+  expect(report.missed).toEqual([]);
+});
