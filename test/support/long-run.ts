@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '../..');
 
 /** Share of the full length that the long runs take; RINGDOWN_LONG_SCALE, above 0 and at most 1. */
-export const longScale = Math.min(1, Number(process.env['RINGDOWN_LONG_SCALE'] ?? 1)) || 1;
+const longScale = Math.min(1, Number(process.env['RINGDOWN_LONG_SCALE'] ?? 1)) || 1;
 
 /** So much of a full-length run, but at least `least`. */
 export function scaled(full: number, least: number): number {
