@@ -184,7 +184,8 @@ describeWithTestData('what the model hears of a phone', () => {
     const { discarded, concealed } = accountOf(take);
     expect(take.network?.reordered).toBeGreaterThan(10);
     // 25 ms late, waited for 30: a busy machine may make it later.
-    const allowed = Math.floor((await late.soFar()) / 20);
+    const slackMs = await late.soFar();
+    const allowed = slackMs < 5 ? 0 : Math.ceil(slackMs / 20);
     expect(discarded.late).toBeLessThanOrEqual(allowed);
     expect(concealed).toBeLessThanOrEqual(allowed);
     expect(discarded.duplicate).toBe(0);
