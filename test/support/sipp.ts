@@ -105,9 +105,16 @@ class Sipp {
   }
 }
 
+/** A port that was free may be taken when sipp comes to bind it and its neighbours: so many tries. */
+const STARTS = 4;
+
 /** Runs sipp against `to` until all calls are over. */
 export async function runSipp(to: Endpoint, options: SippOptions): Promise<SippResult> {
-  return (await startSipp(to, options)).result;
+  let result = await (await startSipp(to, options)).result;
+  for (let tries = 1; tries < STARTS && result.created === 0 && /Unable to bind|in use/.test(result.errors); tries++) {
+    result = await (await startSipp(to, options)).result;
+  }
+  return result;
 }
 
 /** A sipp that waits for calls and answers them. */
