@@ -3,6 +3,7 @@ import { built } from './built.mjs';
 import { goFirst } from './priority.mjs';
 
 goFirst();
+process.on('disconnect', () => process.exit(0)); // the benchmark is over, however it ended
 
 const { systemClock: clock } = await built('base/clock.js');
 const { Metrics } = await built('base/metrics.js');

@@ -2,6 +2,7 @@ import { setTimeout as elapse } from 'node:timers/promises';
 import { median, quantile, short, table } from './figures.mjs';
 import { cpuBetween, Gateway } from './gateway.mjs';
 import { Phones } from './phone.mjs';
+import { withWatch } from './watch.mjs';
 import { withYardstick } from './yardstick.mjs';
 
 /** Echo: the prompt of 2 s, then a margin. */
@@ -23,8 +24,11 @@ export async function benchCost({ quick }) {
         [50, 'talk'],
         [100, 'echo'],
       ];
-  for (const [calls, mode] of plans)
-    rows.push(await measure(calls, mode, quick ? { rounds: 2, roundMs: 5000 } : { rounds: 5, roundMs: 8000 }));
+  const how = quick ? { rounds: 2, roundMs: 5000 } : { rounds: 5, roundMs: 8000 };
+  for (const [calls, mode] of plans) {
+    const { value, floor } = await withWatch(() => measure(calls, mode, how));
+    rows.push([...value, floor]);
+  }
   return {
     title: 'Cost of a call, audio both ways (targets at 50 calls: 0.9 % of a core, 1000 kB)',
     text: table(
@@ -63,7 +67,6 @@ async function measure(count, mode, { rounds, roundMs }) {
   const yards = [];
   let late = { deviations: [], lost: 0 };
   for (let round = 0; round < rounds; round++) {
-    for (const call of calls) call.arrivals.length = 0;
     const { value, yardMs } = await withYardstick(() => share(gateway, calls, roundMs));
     shares.push(value.share);
     yards.push(yardMs);
@@ -92,10 +95,11 @@ async function idleShare(gateway, ms) {
 /** CPU of the gateway as a share of a core, and how even the packets of the calls came. */
 async function share(gateway, calls, ms) {
   const before = await gateway.figures();
+  for (const call of calls) call.arrivals.length = 0;
   const startedAt = performance.now();
   await elapse(ms);
-  const after = await gateway.figures();
   const elapsedMs = performance.now() - startedAt;
+  const after = await gateway.figures();
   const deviations = calls.flatMap(({ arrivals }) => arrivals.slice(1).map((at, n) => Math.abs(at - arrivals[n] - 20)));
   const expected = Math.floor(elapsedMs / 20) - 1;
   const lost = calls.reduce((sum, { arrivals }) => sum + Math.max(0, expected - arrivals.length), 0);
