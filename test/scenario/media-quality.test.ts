@@ -160,8 +160,7 @@ describeWithTestData('what the model hears of a phone', () => {
   test.each(LOSSES)('with $percent % loss stays understandable: STOI ≥ $stoi', async ({ percent, stoi, deadPercent, gapMs }) => {
     const name = `loss ${percent}`;
     const slackMs = await late.soFar();
-    for (const take of of(name))
-      expect(accountOf(take).concealed - accountOf(take).discarded.late).toBe(take.network?.lost);
+    for (const take of of(name)) expect(accountOf(take).concealed - accountOf(take).discarded.late).toBe(take.network?.lost);
     expect(mean(name, ({ judgement }) => judgement.stoiNB)).toBeGreaterThanOrEqual(stoi - slackMs * STOI_PER_MS);
     expect(mean(name, ({ judgement }) => judgement.deadActivePct)).toBeLessThanOrEqual(deadPercent + slackMs / 100);
     expect(Math.max(...of(name).map(({ judgement }) => judgement.longestGapMs))).toBeLessThanOrEqual(gapMs + slackMs);
