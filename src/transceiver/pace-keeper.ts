@@ -3,8 +3,11 @@ import { FRAME_MS } from '../base/ticker.ts';
 /** Long enough to meet a packet that was not held up anywhere, short enough to see a drift before it matters. */
 const WINDOW_MS = 2000;
 
-/** More than this far from real time is put right: a correction is 20 ms, so it leaves at least 10. */
-const TOLERANCE_MS = 30;
+/** What counts as in step is found out in the first 6 s: set-up is over by then, and no drift has come to more than 6 ms. */
+const SETTLING_WINDOWS = 3;
+
+/** More than this far from real time is put right: a correction is 20 ms, so it leaves 5 at least. */
+const TOLERANCE_MS = 25;
 
 /** A drift is put right by a frame in so long at the most: 2000 ppm. More comes of a delay that has changed, and that does no harm. */
 const DRIFT_EVERY_MS = 10_000;
@@ -35,6 +38,7 @@ export class PaceKeeper {
   #startedAt: number | undefined;
   #frames = 0;
   #windowEndsAt = 0;
+  #windows = 0;
   /** The lead of the least delayed frame of this window: frames are late by chance, never early. */
   #mostMs = Number.NEGATIVE_INFINITY;
   /** What counts as in step: the least delay of the beginning. */
@@ -93,8 +97,11 @@ export class PaceKeeper {
   }
 
   #endWindow(now: number): void {
-    this.#baseMs ??= this.#mostMs;
-    const ahead = this.#mostMs - this.#baseMs - this.#owed * FRAME_MS;
+    // As if all that is owed had been put right.
+    const most = this.#mostMs - this.#owed * FRAME_MS;
+    this.#windows += 1;
+    if (this.#baseMs === undefined || this.#windows <= SETTLING_WINDOWS) this.#baseMs = Math.max(this.#baseMs ?? most, most);
+    const ahead = most - this.#baseMs;
     if (Math.abs(ahead) > TOLERANCE_MS && now - this.#driftedAt >= DRIFT_EVERY_MS) {
       this.#driftedAt = now;
       this.#owe(this.#owed + Math.sign(ahead), now);
