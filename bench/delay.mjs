@@ -30,6 +30,9 @@ const DOWN = [
   ['**model → phone, first frame of a response**', 'said', 'heard'],
 ];
 
+/** Greetings whose first frame is followed. */
+const GREETINGS = 100;
+
 /** Delay that the gateway adds, split by stage, beyond the 20 ms of packetisation. */
 export async function benchDelay({ quick }) {
   const loads = quick ? [5] : [1, 20, 50];
@@ -68,18 +71,21 @@ async function measure(count, quick) {
   await gateway.forgetProbed();
   await elapse(quick ? 3000 : 10_000);
   const steady = await gateway.probed();
-  // Then the menu, again and again, each time at another moment of the beat: the first frame of each response counts.
-  for (const call of calls) call.talk = false;
-  await elapse(1000);
+  // Then new callers, who come at any moment of the beat: the first frame of each greeting counts.
   await gateway.forgetProbed();
-  const presses = quick ? 10 : Math.min(100, Math.ceil(1000 / count));
-  for (let n = 0; n < presses; n++) {
-    for (const call of calls) setTimeout(() => call.press('0'), Math.random() * 400);
-    await elapse(900);
+  const greeted = [];
+  for (let n = 0; n < (quick ? 10 : GREETINGS); n++) {
+    const call = await phones.call({ talk: false });
+    call.noteSequences = true;
+    greeted.push(call);
+    await elapse(200 + 40 * Math.random());
+    await phones.hangUp(call);
   }
   const responses = await gateway.probed();
   const heardAt = new Map(
-    calls.flatMap(({ remoteSsrc, sequences, arrivals }) => sequences.map((each, n) => [`${remoteSsrc}/${each}`, arrivals[n]])),
+    [...calls, ...greeted].flatMap(({ remoteSsrc, sequences, arrivals }) =>
+      sequences.map((each, n) => [`${remoteSsrc}/${each}`, arrivals[n]]),
+    ),
   );
   await phones.close();
   await gateway.stop();
