@@ -243,7 +243,7 @@ export class DialogSession {
       lines,
       {
         onResponse: (response) => this.#handleResponse(wish, sent, response),
-        onTimeout: () => this.#handleLost(wish, 'nothing was heard of the offer'),
+        onTimeout: () => this.#handleSilence(wish),
       },
       body,
     );
@@ -260,7 +260,8 @@ export class DialogSession {
     if (this.#stopped) return;
     this.#learn(response.headers);
     if (status < 300) this.#handleSuccess(wish, response);
-    else if (status === 408 || status === 481) this.#handleLost(wish, `the peer does not know the call any more (${status})`);
+    else if (status === 408) this.#handleSilence(wish);
+    else if (status === 481) this.#handleLost(wish, 'the peer does not know the call any more (481)');
     else this.#handleRefusal(wish, response);
   }
 
@@ -287,6 +288,23 @@ export class DialogSession {
     if (again) return;
     if (wish.refresh) this.#timerDriver.run((now) => (noUpdate ? this.#timer.refreshNow(now) : this.#timer.refused(now)));
     else wish.reject(new GatewayError('ERR_BAD_OFFER', `the peer refused the offer: ${status} ${reason}`));
+  }
+
+  /** Nobody answered. A refresh may be tried again. */
+  #handleSilence(wish: Wish): void {
+    if (this.#stopped) return;
+    let again = false;
+    if (wish.refresh) {
+      this.#timerDriver.run((now) => {
+        again = this.#timer.lost(now);
+      });
+    }
+    if (!again) {
+      this.#handleLost(wish, 'nothing was heard of the offer');
+      return;
+    }
+    this.#sent = undefined;
+    this.#reoffers?.driver.run((now) => this.#reoffers?.machine.handleFinal(now, 'final'));
   }
 
   #handleLost(wish: Wish, message: string): void {

@@ -12,13 +12,13 @@ function headersOf(...lines: string[]) {
 }
 
 describe('the timer of a session (RFC 4028 §10)', () => {
-  it('refreshes at half, and ends a third before the end, 32 s at the most', () => {
+  it('refreshes at half until the end, and waits for refreshes until a third before it, 32 s at the most', () => {
     const { clock, log, machine, run } = record(new SessionTimer());
     run((now) => machine.agree(now, { intervalS: 1800, refresher: 'us' }));
     clock.advance(2_000_000);
     expect(log).toEqual([
       [900_000, 'refresh'],
-      [1_768_000, 'expired'],
+      [1_800_000, 'expired'],
     ]);
     const short = record(new SessionTimer());
     short.run((now) => short.machine.agree(now, { intervalS: 90, refresher: 'peer' }));
@@ -47,10 +47,42 @@ describe('the timer of a session (RFC 4028 §10)', () => {
     }
     expect(log).toEqual([
       [90_000, 'refresh'],
-      [119_000, 'refresh'],
-      [133_500, 'refresh'],
-      [148_000, 'expired'],
+      [135_000, 'refresh'],
+      [157_500, 'refresh'],
+      [168_750, 'refresh'],
+      [180_000, 'expired'],
     ]);
+  });
+
+  it('tries a refresh again that nobody answers, for a minute or until the end, and tells when that is enough', () => {
+    const tries = (intervalS: number, answerMs: number): unknown[] => {
+      const { clock, log, machine, run } = record(new SessionTimer());
+      run((now) => machine.agree(now, { intervalS, refresher: 'us' }));
+      for (let again = true; again && log.at(-1)?.[1] !== 'expired'; ) {
+        const refreshes = log.length;
+        clock.advance(clock.nextTimer()! - clock.now());
+        if (log.length === refreshes || log.at(-1)?.[1] !== 'refresh') continue;
+        clock.advance(answerMs);
+        run((now) => {
+          again = machine.session !== undefined && machine.lost(now);
+        });
+        if (!again && machine.session) log.push([clock.now(), 'lost']);
+      }
+      return log;
+    };
+    expect(tries(1800, 32_000)).toEqual([
+      [900_000, 'refresh'],
+      [937_000, 'refresh'],
+      [974_000, 'refresh'],
+      [1_006_000, 'lost'],
+    ]);
+    expect(tries(90, 32_000)).toEqual([
+      [45_000, 'refresh'],
+      [82_000, 'refresh'],
+      [90_000, 'expired'],
+    ]);
+    const refused = tries(1800, 0); // a connection that does not come up
+    expect([refused.length, refused.at(-1)]).toEqual([14, [960_000, 'lost']]);
   });
 });
 
@@ -160,7 +192,7 @@ describe('a call with a session timer', () => {
     expect(test.sent.at(-1)?.what).toBe('INVITE');
   });
 
-  it('ends 32 s before the end when every refresh is refused, and at once when the peer does not know the call', async () => {
+  it('ends at the end when every refresh is refused, and at once when the peer does not know the call', async () => {
     const test = await EngineUnderTest.start();
     const { ends } = answeredCall(test, { headers: withTimer });
     test.engine.onInvite = undefined;
@@ -169,7 +201,7 @@ describe('a call with a session timer', () => {
       if (last.what === 'UPDATE' && last.at === test.clock.now()) test.receive(responseTo(last.text, 500));
       test.clock.advance(test.clock.nextTimer()! - test.clock.now());
     }
-    expect([ends, test.clock.now()]).toEqual([['session_expired'], 1_768_000]);
+    expect([ends, test.clock.now()]).toEqual([['session_expired'], 1_800_000]);
     expect(test.sent.filter(({ what }) => what === 'UPDATE').length).toBeLessThan(10);
 
     const lost = await EngineUnderTest.start();
@@ -193,8 +225,34 @@ describe('a call with a session timer', () => {
     let tries = 2;
     for (let last = again; last; tries += 1) last = test.exchange(raised(last.text))[0];
     expect(tries - 1).toBe(6);
-    test.clock.advance(15_000);
+    test.clock.advance(45_000);
     expect(ends).toEqual(['session_expired']);
+  });
+
+  it.each(['nothing', '408'])('lives on when its refresh of 90 s comes to %s and the next one is answered', async (what) => {
+    const test = await EngineUnderTest.start();
+    const { ends } = answeredCall(test, { headers: ['Session-Expires: 90;refresher=uas', ...withTimer] });
+    test.clock.advance(45_000);
+    if (what === '408') test.receive(responseTo(test.sent.at(-1)!.text, 408));
+    test.clock.advance(what === '408' ? 5000 : 37_000);
+    const again = test.sent.at(-1)!;
+    expect([again.what, header(again.text, 'CSeq'), again.at, ends]).toEqual(['UPDATE', '2 UPDATE', what === '408' ? 50_000 : 82_000, []]);
+    test.receive(responseTo(again.text, 200).replace('Content-Length', 'Session-Expires: 90;refresher=uac\r\nContent-Length'));
+    test.clock.advance(44_999);
+    expect(ends).toEqual([]);
+    expect(await test.count('sip_dialogs')).toBe(1);
+  });
+
+  it('ends after three refreshes that nobody answers, and at once after one that gets 481', async () => {
+    const test = await EngineUnderTest.start();
+    const { ends } = answeredCall(test, { headers: withTimer });
+    test.clock.advance(1_005_999);
+    expect(ends).toEqual([]);
+    test.clock.advance(100);
+    expect([ends, new Set(test.sent.filter((each) => each.what === 'UPDATE').map((each) => header(each.text, 'CSeq'))).size]).toEqual([
+      ['dialog_lost'],
+      3,
+    ]);
   });
 
   it('keeps the roles when we offer something new, and counts it as a refresh', async () => {
