@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'ERR_OVERLOADED'
   | 'ERR_NO_COMMON_CODEC'
   | 'ERR_BAD_OFFER'
+  | 'ERR_BAD_REQUEST'
   | 'ERR_TIMEOUT'
   | 'ERR_NODE_UNREACHABLE'
   | 'ERR_MEDIA_FAILED'
@@ -17,11 +18,14 @@ export type ErrorCode =
 /** The one error type of the gateway: a code to act on, a message for people, and what caused it. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
+  /** What of a request is at fault: a parameter's path, `session.tools[0].name`. */
+  readonly param: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; param?: string | undefined }) {
     super(message, options);
     this.name = 'GatewayError';
     this.code = code;
+    this.param = options?.param;
   }
 
   /** Wraps anything thrown; a GatewayError passes through as it is. */

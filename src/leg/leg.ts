@@ -17,6 +17,26 @@ export interface LegOrigin {
   readonly callBack?: DialRequest;
   /** For phones: Call-ID of the SIP dialog. */
   readonly sipCallId?: string;
+  /** For phones: the header fields of the INVITE, in order, those with credentials left out. */
+  readonly headers?: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** Whose a session is, what it is made with, and who decides whether its leg is taken. Without one: the local agent answers at once. */
+export interface LegPolicy {
+  /** Sessions of one project are not there for others. */
+  readonly project: string;
+  /** It was made with an ephemeral secret, whose limits hold for the events of its own channel. */
+  readonly ephemeral?: boolean;
+  /** `answer`: at once. `api`: a program says accept or reject, and what happens when it has said nothing for so long. */
+  readonly decide:
+    | { readonly by: 'answer' }
+    | {
+        readonly by: 'api';
+        readonly withinMs: number;
+        readonly otherwise: { readonly type: 'answer' } | { readonly type: 'reject'; readonly status: number };
+      };
+  /** The reference's session object as JSON: what an answer without a program's word uses. */
+  readonly session?: Readonly<Record<string, unknown>>;
 }
 
 /** Somebody to be called. */
@@ -58,8 +78,8 @@ export type EndCause =
 export interface Leg {
   /** Take the call: 200 OK to a phone. */
   answer(): void;
-  /** Refuse a pending call. */
-  reject(cause: RejectCause): void;
+  /** Refuse a pending call. @param status of SIP, where somebody chose one */
+  reject(cause: RejectCause, status?: number): void;
   /** Asks the phone's side to call this URI in our place; `transfer` events say what comes of it. */
   refer?(target: string): void;
   /** Presses keys towards the phone. */
@@ -101,6 +121,7 @@ export interface LegOpening {
   readonly origin: LegOrigin;
   /** SDP offer of the WebRTC peer that carries the leg's media. */
   readonly offer: string;
+  readonly policy?: LegPolicy;
 }
 
 /** A leg that has an owner: its session is pending until the owner says `answer` or `reject`. */

@@ -53,6 +53,7 @@ export const errorCode = words<ErrorCode>({
   ERR_OVERLOADED: true,
   ERR_NO_COMMON_CODEC: true,
   ERR_BAD_OFFER: true,
+  ERR_BAD_REQUEST: true,
   ERR_TIMEOUT: true,
   ERR_NODE_UNREACHABLE: true,
   ERR_MEDIA_FAILED: true,

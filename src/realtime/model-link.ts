@@ -81,10 +81,7 @@ export class ModelLink {
         for (const responseId of this.#open) this.#playout.seal(responseId);
         this.#open.clear();
         break;
-      case 'turn_detection':
-      case 'hangup':
-      case 'transfer':
-      case 'call_back':
+      default:
         break;
     }
     this.#onEvent(event);

@@ -307,6 +307,8 @@ export class Session {
         this.#turns.handle('model_lost', now);
         this.#endWhenPlayed('internal_error');
         break;
+      default:
+        break;
     }
     this.#drain(now);
   }
