@@ -105,7 +105,14 @@ export class Dialog {
       remote: to,
       routes: (headers.elements('record-route') ?? []).reverse(),
       target: contactOf(headers) ?? uri,
-      place: { source: remote, viaAddress: remote.address, viaPort: remote.port, direct: true, ...(flow.reliable ? { flow } : {}) },
+      place: {
+        source: remote,
+        viaAddress: remote.address,
+        viaPort: remote.port,
+        direct: true,
+        reaches: reachOf(flow),
+        ...(flow.reliable ? { flow } : {}),
+      },
       localSequence: cseq,
       remoteSequence: -1,
     });
@@ -181,7 +188,18 @@ function contactOf(headers: HeaderFields): string | undefined {
 function placeOf({ source, via, hops, head }: IncomingRequest): PeerPlace {
   const { address, port } = source;
   const flow = head.flow.reliable ? head.flow : undefined;
-  return { source: { address, port }, viaAddress: viaAddress(via), viaPort: via.port, direct: hops === 1, flow };
+  return {
+    source: { address, port },
+    viaAddress: viaAddress(via),
+    viaPort: via.port,
+    direct: hops === 1,
+    reaches: reachOf(head.flow),
+    flow,
+  };
+}
+
+function reachOf(flow: Flow): ((address: string) => boolean) | undefined {
+  return flow.reaches && ((address) => flow.reaches?.(address) ?? true);
 }
 
 function routeUri(route: string | undefined): string | undefined {

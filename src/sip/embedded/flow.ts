@@ -7,6 +7,8 @@ export interface Flow {
   /** Whether the transport repeats what is lost, so that transactions need not. */
   readonly reliable: boolean;
   readonly remote: Endpoint;
+  /** Have we a socket of the family of this address? */
+  reaches?(address: string): boolean;
   /** Whether a connection still stands; without one always true. */
   readonly open: boolean;
   /** @param onFailed what was sent cannot arrive: the connection broke or was refused. At most once, never for a datagram. */

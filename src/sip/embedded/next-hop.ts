@@ -14,6 +14,8 @@ export interface PeerPlace {
   readonly direct: boolean;
   /** The connection it came by; undefined for a datagram. */
   readonly flow?: Flow | undefined;
+  /** Have we a socket of the family of this address? Of every family when absent. */
+  readonly reaches?: ((address: string) => boolean) | undefined;
   /** sent-by port of its top Via: where a peer by TCP listens, as far as is known. */
   readonly viaPort?: number | undefined;
 }
@@ -49,6 +51,7 @@ function reach(address: string): number {
  * Where a request inside a dialog goes. The URI of the first route or of the Contact decides when it is a literal address that
  * can be meant; the source of the INVITE otherwise:
  * - for a name: nothing is resolved here, and the source is known to work;
+ * - for an address of a family that we have no socket for;
  * - for an address of narrower scope than the source's (a private Contact that came from a public address), and for
  *   multicast, broadcast and 0.0.0.0;
  * - for a peer behind a NAT that keeps its scope: it sent directly, its Via names another address than the packet's source,
@@ -70,8 +73,9 @@ export function nextHop(uri: string, place: PeerPlace): Hop {
 }
 
 /** Whether an address can be meant by a peer that stands there. */
-function isMeant(address: string, written: string, { source, viaAddress, direct }: PeerPlace): boolean {
+function isMeant(address: string, written: string, { source, viaAddress, direct, reaches }: PeerPlace): boolean {
   if (address === source.address) return true;
+  if (reaches?.(address) === false) return false;
   if (reach(address) < reach(source.address)) return false;
   return !(direct && viaAddress !== source.address && viaAddress === written);
 }

@@ -52,6 +52,8 @@ export class OutboundCalls {
     const admission = this.#book.admitOutbound(options.trunk, options.destination);
     if ('refusal' in admission) throw new GatewayError(errorOf(admission.refusal), admission.detail);
     try {
+      if (!this.#services.reaches(admission.destination.endpoint.address))
+        throw new GatewayError('ERR_NODE_UNREACHABLE', 'the destination has an address of a family that is not listened on');
       const call: OutboundInvite = new OutboundInvite(this.#services, {
         admission,
         from,

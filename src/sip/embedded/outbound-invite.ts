@@ -133,26 +133,35 @@ export class OutboundInvite implements OutboundCall {
   #send(): void {
     const { uri, endpoint } = this.#target;
     const { trunk } = this.#options.admission;
-    const way = this.#services.way({ ...endpoint, transport: trunk.transport }, this.localAddress);
     this.#cseq += 1;
-    const line: OutboundLine = { uri, via: way.via, cseq: this.#cseq };
+    const cseq = this.#cseq;
     const credentials = this.#credentials.lines('INVITE', uri, endpoint);
-    const message = writeOutbound('INVITE', this.#head, line, [...this.#lines(), ...credentials], {
-      type: ACCEPTED_TYPE,
-      text: this.#offer,
-    });
+    const lines = [...this.#lines(), ...credentials];
+    const body = { type: ACCEPTED_TYPE, text: this.#offer };
+    const way = this.#services.way({ ...endpoint, transport: trunk.transport }, this.localAddress, (via) =>
+      writeOutbound('INVITE', this.#head, { uri, via, cseq }, lines, body),
+    );
+    const line: OutboundLine = { uri, via: way.via, cseq };
     const attempt: Attempt = { ...line, way, endpoint, credentials, forget: () => undefined };
     this.#attempt = attempt;
     const sent = way.send(
       'INVITE',
-      message,
+      way.message,
       {
         onResponse: (response) => this.#handleResponse(attempt, response),
         onTimeout: () => this.#timedOut(attempt),
+        ...(way.mayFail ? { onUndelivered: () => this.#undelivered(attempt) } : {}),
       },
       (response) => writeRefusalAck(this.#head, line, response),
     );
     attempt.forget = () => sent.forget();
+  }
+
+  /** It was too large for a datagram, and its receiver takes no TCP. */
+  #undelivered(attempt: Attempt): void {
+    if (attempt !== this.#attempt || this.#abandoned) return;
+    if (this.#machine.unwanted) this.#timedOut(attempt);
+    else this.#send();
   }
 
   #lines(): HeaderLine[] {
@@ -213,7 +222,8 @@ export class OutboundInvite implements OutboundCall {
     }
     // A redirection says where else to try; a busy target of it leaves the others (RFC 3261 §8.1.3.4).
     if (status < 400) this.#targets.redirected(headers);
-    const next = status < 600 ? this.#targets.next() : undefined;
+    let next = status < 600 ? this.#targets.next() : undefined;
+    while (next && !this.#services.reaches(next.endpoint.address)) next = this.#targets.next();
     if (next) this.#target = next;
     return next !== undefined;
   }
@@ -353,7 +363,7 @@ export class OutboundInvite implements OutboundCall {
 
   #makeDialog({ cseq, uri, way }: Attempt, { headers }: SipResponse): Dialog {
     const { from, callId } = this.#head;
-    return Dialog.ofResponse({ callId, localTag: this.#localTag, from, cseq, uri, flow: way.flow }, headers);
+    return Dialog.ofResponse({ callId, localTag: this.#localTag, from, cseq, uri, flow: way.usual }, headers);
   }
 
   /** With the credentials of its INVITE (RFC 3261 §13.2.2.4), if it goes where they may. */

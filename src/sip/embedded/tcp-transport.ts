@@ -1,5 +1,6 @@
 import { type Endpoint, formatEndpoint, sourceOf } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
+import { speaksTo } from '../../base/local-address.ts';
 import type { StreamListener, StreamSocket } from '../../base/tcp.ts';
 import type { SipListener } from '../engine.ts';
 import type { Flow, Transport } from './flow.ts';
@@ -32,6 +33,7 @@ const MAX_OPENED = 512;
 export class TcpTransport implements Transport {
   readonly listener: SipListener;
   readonly #deps: TcpTransportDeps;
+  readonly #reaches = (address: string): boolean => speaksTo(this.listener.address, address);
   readonly #accepted = new Set<TcpConnection>();
   readonly #opened = new Set<TcpConnection>();
   readonly #bySource = new Map<string, number>();
@@ -56,6 +58,7 @@ export class TcpTransport implements Transport {
       transport: 'tcp',
       reliable: true,
       remote,
+      reaches: this.#reaches,
       get open() {
         return false;
       },
@@ -77,6 +80,7 @@ export class TcpTransport implements Transport {
       transport: 'tcp',
       reliable: true,
       remote: connection.remote,
+      reaches: this.#reaches,
       get open() {
         return connection.open;
       },

@@ -23,6 +23,8 @@ export interface ClientEvents {
   onResponse(response: SipResponse): void;
   /** No final response came in 32 s: the same as a 408. */
   onTimeout(): void;
+  /** It never left: the connection did not come up. Without this it counts as a timeout. Nothing follows. */
+  onUndelivered?(): void;
 }
 
 export interface ClientRequest {
@@ -157,13 +159,21 @@ export class Transactions {
           driver.stop();
       }
     });
-    const failed = (): void => driver.run((now) => machine.handleTransportError(now));
-    this.#clients.set(key, { machine, driver });
-    driver.run((now) => machine.start(now));
     const forget = (): void => {
       if (this.#clients.get(key)?.machine === machine) this.#clients.delete(key);
       driver.stop();
     };
+    const failed = (): void => {
+      if (this.#clients.get(key)?.machine !== machine) return;
+      if (!events.onUndelivered) {
+        driver.run((now) => machine.handleTransportError(now));
+        return;
+      }
+      forget();
+      events.onUndelivered();
+    };
+    this.#clients.set(key, { machine, driver });
+    driver.run((now) => machine.start(now));
     return { forget };
   }
 

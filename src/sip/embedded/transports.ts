@@ -1,3 +1,4 @@
+import { speaksTo } from '../../base/local-address.ts';
 import type { SipListener } from '../engine.ts';
 import type { Flow, Hop, Transport } from './flow.ts';
 
@@ -24,6 +25,11 @@ export class Transports {
   /** Where we listen on this transport, for Via and Contact. */
   portOf(transport: SipListener['transport']): number {
     return this.#of(transport).listener.port;
+  }
+
+  /** Have we a socket of the family of this address? */
+  reaches(address: string): boolean {
+    return speaksTo(this.#first.listener.address, address);
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../../base/addresses.ts';
+import { speaksTo } from '../../base/local-address.ts';
 import type { DatagramSocket } from '../../base/udp.ts';
 import type { SipListener, SipSource } from '../engine.ts';
 import type { Flow, Transport } from './flow.ts';
@@ -8,6 +9,7 @@ export class UdpTransport implements Transport {
   readonly listener: SipListener;
   readonly #socket: DatagramSocket;
   readonly #onSent: () => void;
+  readonly #reaches = (address: string): boolean => speaksTo(this.listener.address, address);
 
   constructor({
     socket,
@@ -26,6 +28,7 @@ export class UdpTransport implements Transport {
       reliable: false,
       remote,
       open: true,
+      reaches: this.#reaches,
       send: (message) => {
         this.#onSent();
         this.#socket.send(message, remote);

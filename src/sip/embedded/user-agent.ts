@@ -6,21 +6,21 @@ import type { InboundCall, SipSource } from '../engine.ts';
 import { type Refused, refuse } from './admission.ts';
 import type { DialogHolder, SentRequest } from './call-services.ts';
 import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
-import { type Dialog, dialogKey } from './dialog.ts';
+import { dialogKey } from './dialog.ts';
 import { DialogCall } from './dialog-call.ts';
-import type { Flow, Hop } from './flow.ts';
+import type { Flow } from './flow.ts';
 import { InboundInvite } from './inbound-invite.ts';
 import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
 import { bad, type SipRequest, type SipResponse } from './message.ts';
 import type { OutboundServices, OutboundWay } from './outbound-services.ts';
 import { readReplaces } from './replaces.ts';
+import { RequestSender } from './request-sender.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { splitElements } from './text.ts';
-import { type ClientEvents, type ServerTransaction, Transactions } from './transactions.ts';
+import { type ServerTransaction, Transactions } from './transactions.ts';
 import type { Transports } from './transports.ts';
-import { uriHost } from './uri.ts';
-import { BRANCH_COOKIE, parseVia, responseTarget, type Via } from './via.ts';
-import { type Body, type HeaderLine, type ResponseParts, writeResponse } from './write-response.ts';
+import { parseVia, responseTarget, type Via } from './via.ts';
+import { type ResponseParts, writeResponse } from './write-response.ts';
 
 export interface UserAgentDeps {
   readonly clock: Clock;
@@ -56,6 +56,7 @@ export class UserAgent implements OutboundServices {
   readonly #options: UserAgentOptions;
   readonly #transports: Transports;
   readonly #transactions: Transactions;
+  readonly #sender: RequestSender;
   readonly #dialogs = new Map<string, DialogHolder>();
   /** INVITEs of calls that have no final response yet, by the key of their transaction. */
   readonly #pending = new Map<string, InboundInvite>();
@@ -73,6 +74,7 @@ export class UserAgent implements OutboundServices {
     this.#transports = transports;
     this.#options = options;
     this.#transactions = new Transactions({ clock }, { limit: options.maxTransactions });
+    this.#sender = new RequestSender({ clock, transports, transactions: this.#transactions }, { userAgent: options.userAgent });
   }
 
   get userAgent(): string {
@@ -281,54 +283,28 @@ export class UserAgent implements OutboundServices {
     return message;
   }
 
-  request(
-    dialog: Dialog,
-    localAddress: string,
-    method: string,
-    headers: readonly HeaderLine[],
-    events: ClientEvents,
-    body?: Body,
-  ): SentRequest {
-    const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
-    const flow = this.#transports.flowTo(dialog.nextHop());
-    const via = this.#via(flow, localAddress, branch);
-    const message = dialog.writeRequest({ method, via, headers: [...headers, ['User-Agent', this.#options.userAgent]], body });
-    const cseq = dialog.localSequence;
-    // Of a refusal: same branch, route and number (RFC 3261 §17.1.1.3); inside a dialog the tag in To is the same, too.
-    const ack = method === 'INVITE' ? dialog.writeRequest({ method: 'ACK', via, cseq }) : undefined;
-    const sent = this.#transactions.send({ method, branch, message, flow, ...(ack ? { acknowledge: () => ack } : {}) }, events);
-    return { cseq, forget: () => sent.forget() };
+  request(...all: Parameters<RequestSender['request']>): SentRequest {
+    return this.#sender.request(...all);
   }
 
-  acknowledge(dialog: Dialog, localAddress: string, cseq: number, body?: Body, headers: readonly HeaderLine[] = []): void {
-    const flow = this.#transports.flowTo(dialog.nextHop());
-    const via = this.#via(flow, localAddress, `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`);
-    flow.send(dialog.writeRequest({ method: 'ACK', via, cseq, headers, body }));
+  acknowledge(...all: Parameters<RequestSender['acknowledge']>): void {
+    this.#sender.acknowledge(...all);
   }
 
-  way(hop: Hop, localAddress: string): OutboundWay {
-    const flow = this.#transports.flowTo(hop);
-    const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
-    return {
-      flow,
-      via: this.#via(flow, localAddress, branch),
-      send: (method, message, events, acknowledge) =>
-        this.#transactions.send({ method, branch, message, flow, ...(acknowledge ? { acknowledge } : {}) }, events),
-    };
+  way(...all: Parameters<RequestSender['way']>): OutboundWay {
+    return this.#sender.way(...all);
+  }
+
+  contact(localAddress: string, transport?: SipSource['transport']): string {
+    return this.#sender.contact(localAddress, transport);
+  }
+
+  reaches(address: string): boolean {
+    return this.#transports.reaches(address);
   }
 
   localAddressFor(remote: string): string {
     return this.#options.localAddressFor(remote);
-  }
-
-  #via(flow: Flow, localAddress: string, branch: string): string {
-    const port = this.#transports.portOf(flow.transport);
-    return `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${port};branch=${branch};rport`;
-  }
-
-  contact(localAddress: string, transport: SipSource['transport'] = 'udp'): string {
-    const parameter = transport === 'udp' ? '' : `;transport=${transport}`;
-    return `<sip:${uriHost(localAddress)}:${this.#transports.portOf(transport)}${parameter}>`;
   }
 
   #datagramFlow(via: Via | undefined, source: SipSource): Flow {

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { speaksTo } from '../../../src/base/local-address.ts';
 import { parseNameAddress } from '../../../src/sip/embedded/name-address.ts';
 import { nextHop, type PeerPlace } from '../../../src/sip/embedded/next-hop.ts';
 import { parseParameters } from '../../../src/sip/embedded/parameters.ts';
 import { literalEndpoint, parseUri } from '../../../src/sip/embedded/uri.ts';
 import { parseVia, writeReceivedVia } from '../../../src/sip/embedded/via.ts';
+import { TrunkBook } from '../../../src/sip/trunk-book.ts';
+import { answeredCall, EngineUnderTest, PEER } from './engine-under-test.ts';
+import { answer, dial, dialling, TRUNK } from './outbound-under-test.ts';
 
 describe('a URI', () => {
   it('of SIP has user, host, port, parameters and headers', () => {
@@ -186,5 +190,45 @@ describe('the next hop of a request in a dialog', () => {
       transport: 'udp',
     });
     expect(nextHop('sip:a@[2001:db8::5]', place('2001:db8::1', '2001:db8::5'))).toEqual(source('2001:db8::1'));
+  });
+
+  it('is the source for an address of a family that nothing of ours is bound to', () => {
+    const at = (bind: string, uri: string, from: string): string =>
+      nextHop(uri, { ...place(from), reaches: (address) => speaksTo(bind, address) }).address;
+    expect(at('0.0.0.0', 'sip:a@[2001:db8::5]', '192.0.2.1')).toBe('192.0.2.1');
+    expect(at('192.0.2.7', 'sip:a@[2001:db8::5]', '192.0.2.1')).toBe('192.0.2.1');
+    expect(at('2001:db8::7', 'sip:a@203.0.113.5', '2001:db8::1')).toBe('2001:db8::1');
+    expect(at('::', 'sip:a@[2001:db8::5]', '192.0.2.1')).toBe('2001:db8::5');
+    expect(at('::', 'sip:a@203.0.113.5', '2001:db8::1')).toBe('203.0.113.5');
+    expect(at('::', 'sip:a@[::ffff:203.0.113.5]', '203.0.113.5')).toBe('203.0.113.5');
+  });
+});
+
+describe('an engine that is bound to one family', () => {
+  const V6 = '2001:db8::9';
+
+  it('follows no Contact into the other', async () => {
+    const test = await EngineUnderTest.start({ bind: '0.0.0.0' });
+    const { call } = answeredCall(test, { contact: `<sip:caller@[${V6}]:5062>` });
+    call.hangup();
+    expect([test.sent.at(-1)?.what, test.sent.at(-1)?.to]).toEqual(['BYE', PEER]);
+    const both = await EngineUnderTest.start({ bind: '::' });
+    const second = answeredCall(both, { contact: `<sip:caller@[${V6}]:5062>` });
+    second.call.hangup();
+    expect([both.sent.at(-1)?.what, both.sent.at(-1)?.to]).toEqual(['BYE', { address: V6, port: 5062 }]);
+  });
+
+  it('dials nobody in the other, and says so at once', async () => {
+    const trunk = { peer: { address: V6, port: 5060 } };
+    const test = await EngineUnderTest.start({}, (clock) => ({ trunks: new TrunkBook(clock, [{ ...TRUNK, ...trunk }]) }));
+    expect(() => dial(test)).toThrow('family');
+    expect(test.sent).toEqual([]);
+  });
+
+  it('takes no redirection into the other', async () => {
+    const test = await dialling({ redirects: 'follow', destinations: ['+1555*', `sip:x@[${V6}]`, 'sip:y@203.0.113.9'] });
+    const one = dial(test);
+    answer(test, one.invite(), 302, { headers: [`Contact: <sip:x@[${V6}]>, <sip:y@203.0.113.9>;q=0.5`] });
+    expect(one.invite().to.address).toBe('203.0.113.9');
   });
 });
