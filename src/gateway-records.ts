@@ -13,6 +13,7 @@ export function recordOf(report: CallReport): CallRecord {
     setup_answered_ms: setup.answeredMs,
     setup_acknowledged_ms: setup.acknowledgedMs,
     setup_first_audio_ms: setup.firstAudioMs,
+    figures_age_ms: report.mediaAgeMs,
     packets_in: media?.rtcp.received.packets,
     // RTCP subtracts what came twice (RFC 3550 §6.4.1); a record should not.
     packets_lost: media && media.rtcp.received.lost + media.uplink.reorder.discarded.duplicate,

@@ -18,10 +18,9 @@ import { Transceiver } from './transceiver/transceiver.ts';
 import { FrontDialler } from './workers/front-dialler.ts';
 import { type FromWorker, isCallOrder, type ToWorker, type WorkerStart } from './workers/messages.ts';
 import { ServedCalls } from './workers/served-calls.ts';
+import { BEAT_MS } from './workers/worker.ts';
 import { INNER_ADDRESS } from './workers/worker-pool.ts';
 
-/** Missing three of these is death: see workers/worker.ts. */
-const BEAT_MS = 1000;
 /** While no relay has been heard: the calls wait for that. */
 const IMPATIENT_BEAT_MS = 50;
 
@@ -107,6 +106,7 @@ export class GatewayWorker {
 
   #beat(): void {
     this.#tellStatus();
+    this.#calls.tellFigures(this.#clock.now());
     this.#clock.setTimer(this.#transceiver.ready ? BEAT_MS : IMPATIENT_BEAT_MS, () => this.#beat());
   }
 

@@ -120,8 +120,7 @@ class RunningGateway implements Gateway {
     this.#draining = true;
     this.#nodeDoor?.statusChanged();
     this.#remote?.statusChanged();
-    this.#pool?.drain();
-    await Promise.all([this.#switchboard?.drain(), this.#transceiver?.drain()]);
+    await Promise.all([this.#switchboard?.drain(), this.#transceiver?.drain(), this.#pool?.drain()]);
     if (this.#relay && !this.#transceiver && !this.#pool) await this.#lastClientLeft(this.#relay);
   }
 

@@ -58,6 +58,8 @@ export interface CallMedia {
   end(cause: EndCause, status?: number): void;
   /** What is known of the phone's media so far. */
   snapshot(): PhoneMediaSnapshot | undefined;
+  /** Unix milliseconds; when the snapshot was taken, if that was before the end because the process that carried the media has died. */
+  readonly snapshotAt?: number | undefined;
 }
 
 /** Where the media of calls is carried. */

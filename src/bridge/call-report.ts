@@ -25,6 +25,8 @@ export interface CallReport {
   readonly detail: string | undefined;
   readonly setup: SetupTimes;
   readonly media: PhoneMediaSnapshot | undefined;
+  /** How much older than the end of the call `media` is; undefined when it holds all of the call. */
+  readonly mediaAgeMs: number | undefined;
   readonly session: SessionSummary | undefined;
 }
 
@@ -72,6 +74,7 @@ export function refusedReport(invite: InboundCall, now: number, sipStatus: numbe
     detail,
     setup: {},
     media: undefined,
+    mediaAgeMs: undefined,
     session: undefined,
   };
 }

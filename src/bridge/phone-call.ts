@@ -455,6 +455,7 @@ export class PhoneCall {
     this.#closed = true;
     this.#ownerTimer?.cancel();
     const endedAt = this.#endedAt;
+    const snapshotAt = this.#media?.snapshotAt;
     const record: CallReport = {
       callId: this.id,
       sipCallId: this.#invite.sipCallId,
@@ -471,6 +472,7 @@ export class PhoneCall {
       detail: this.#detail,
       setup: this.#setup,
       media: this.#media?.snapshot(),
+      mediaAgeMs: snapshotAt === undefined ? undefined : Math.max(0, endedAt - snapshotAt),
       session: this.#summary,
     };
     const { from, to, callId: _call, sipCallId: _sipCallId, ...facts } = record;

@@ -50,6 +50,7 @@ export class Switchboard implements LegDialler {
   readonly #ended: Counter<'cause'>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  #draining = false;
   #whenQuiet: (() => void)[] = [];
 
   constructor(deps: SwitchboardDeps, options: SwitchboardOptions) {
@@ -68,6 +69,7 @@ export class Switchboard implements LegDialler {
 
   /** Takes no new calls; resolves when the last one has ended, its BYE is answered or given up, and its record is written. */
   drain(): Promise<void> {
+    this.#draining = true;
     this.#deps.engine.drain();
     if (this.#quiet) return Promise.resolve();
     return new Promise((resolve) => this.#whenQuiet.push(resolve));
@@ -81,8 +83,12 @@ export class Switchboard implements LegDialler {
     await Promise.race([drained, deadline]);
   }
 
-  /** Calls somebody for the owner of sessions; the leg comes to the host like any other. */
+  /**
+   * Calls somebody for the owner of sessions; the leg comes to the host like any other.
+   * @throws GatewayError ERR_OVERLOADED when all lines are busy or the process drains, and as the engine's dial()
+   */
   async dial({ trunk, destination, from }: DialRequest): Promise<void> {
+    if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
     const transport = this.#deps.trunks?.find(trunk)?.transport;
     this.#take(new DialledCall(this.#deps.engine, { trunk, destination, ...(from === undefined ? {} : { from }) }, transport));

@@ -111,7 +111,8 @@ const callReport = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('timeout'), call: callId }),
   z.strictObject({ type: z.literal('first_audio'), call: callId }),
   z.strictObject({ type: z.literal('command'), call: callId, command: legCommand }),
-  z.strictObject({ type: z.literal('figures'), call: callId, figures: z.custom<PhoneMediaSnapshot>(isFigures) }),
+  /** Every few seconds, and when the call ends: `last` says that nothing was measured after these. */
+  z.strictObject({ type: z.literal('figures'), call: callId, figures: z.custom<PhoneMediaSnapshot>(isFigures), last: z.boolean() }),
   /** The last word about a call. */
   z.strictObject({ type: z.literal('closed'), call: callId }),
 ]);
@@ -120,7 +121,7 @@ export const fromWorker = z.discriminatedUnion('type', [
   callReport,
   /** Its transceiver listens for the relay. */
   z.strictObject({ type: z.literal('listening'), innerPort: port }),
-  /** Once a second, and when it changes. The front counts its calls itself, so the load is what a worker has beside them. */
+  /** On every beat (worker.ts), and when it changes. The front counts its calls itself, so the load is what a worker has beside them. */
   z.strictObject({ type: z.literal('status'), ready: z.boolean(), draining: z.boolean(), otherSessions: count }),
   /** A session wants somebody to be called: answered by `dialled`, and by a call that is opened. */
   z.strictObject({ type: z.literal('dial'), request: count, to: dialRequest }),

@@ -71,6 +71,7 @@ class RemoteMedia implements CallMedia {
   rtpPort = 0;
   rtcpPort = 0;
   ended = false;
+  snapshotAt: number | undefined;
   readonly #deps: RemoteCallsDeps;
   readonly #call: number;
   readonly #events: CallMediaEvents;
@@ -160,6 +161,7 @@ class RemoteMedia implements CallMedia {
         return;
       case 'figures':
         this.#figures = news.figures;
+        this.snapshotAt = news.last ? undefined : this.#deps.clock.wallclock();
         return;
       case 'command':
         this.#command(news.command);

@@ -4,10 +4,18 @@ import type { Leg } from '../leg/leg.ts';
 import type { LegCommand } from '../leg/messages.ts';
 import { type CallNews, type CallOrder, MAX_REASON } from './messages.ts';
 
+/** So old are the figures at most that the record of a call has when its worker dies. */
+const TELL_EVERY_MS = 5000;
+
+/** On one beat: a quarter of a thousand calls get round in time, and the beat stays short. */
+const TOLD_AT_ONCE = 16;
+
 interface ServedCall {
   media: CallMedia | undefined;
   /** Set when the front ended the call while its ports were being opened. */
   ended: boolean;
+  /** Clock.now milliseconds; when the front was told last what was measured. */
+  toldAt: number;
 }
 
 /** The calls that a worker carries: its end of the pipe. What the front says of a call it does not know is late, and ignored. */
@@ -58,9 +66,22 @@ export class ServedCalls {
     }
   }
 
+  /** Tells the front what has been measured so far, of each call every five seconds; call it on every beat. */
+  tellFigures(now: number): void {
+    let told = 0;
+    for (const [call, entry] of this.#calls) {
+      if (told === TOLD_AT_ONCE) return;
+      const figures = now - entry.toldAt < TELL_EVERY_MS ? undefined : entry.media?.snapshot();
+      if (!figures) continue;
+      told += 1;
+      entry.toldAt = now;
+      this.#send({ type: 'figures', call, figures, last: false });
+    }
+  }
+
   async #open(call: number, maxPlaybackRateHz: number): Promise<void> {
     if (this.#calls.has(call)) return;
-    const entry: ServedCall = { media: undefined, ended: false };
+    const entry: ServedCall = { media: undefined, ended: false, toldAt: Number.NEGATIVE_INFINITY };
     this.#calls.set(call, entry);
     try {
       const media = await this.#host.open(maxPlaybackRateHz, this.#events(call, entry));
@@ -86,7 +107,7 @@ export class ServedCalls {
 
   /** The figures go first: the call's record is written when the session's report is in. */
   #end(call: number, media: CallMedia, ...how: Parameters<CallMedia['end']>): void {
-    this.#tellFigures(call, media);
+    this.#tellLastFigures(call, media);
     media.end(...how);
     this.#calls.delete(call);
     this.#send({ type: 'closed', call });
@@ -97,9 +118,9 @@ export class ServedCalls {
     this.#send({ type: 'failed', call, code, message: message.slice(0, MAX_REASON) });
   }
 
-  #tellFigures(call: number, media: CallMedia | undefined): void {
+  #tellLastFigures(call: number, media: CallMedia | undefined): void {
     const figures = media?.snapshot();
-    if (figures) this.#send({ type: 'figures', call, figures });
+    if (figures) this.#send({ type: 'figures', call, figures, last: true });
   }
 
   #events(call: number, entry: ServedCall): CallMediaEvents {
@@ -124,7 +145,7 @@ export class ServedCalls {
       sendDtmf: (digits) => command({ type: 'dtmf', digits }),
       report: (summary) => {
         // A session that ends by itself reports before the front has heard of it.
-        if (!entry.ended) this.#tellFigures(call, entry.media);
+        if (!entry.ended) this.#tellLastFigures(call, entry.media);
         command({ type: 'report', summary });
       },
     };

@@ -20,8 +20,12 @@ const TRIES = 2;
 /** A relay is heard within a second; whoever calls before that is told to try again. */
 const READY_WITHIN_MS = 5000;
 
+/** How often a draining pool looks whether the last one has hung up. */
+const QUIET_LOOK_MS = 50;
+
 /** A worker ends within milliseconds of its pipe; one that does not is killed. */
 const STOP_MS = 300;
+const STOP_LOOK_MS = 10;
 
 /** Another one may do where these came from. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['ERR_NODE_UNREACHABLE', 'ERR_OVERLOADED', 'ERR_NO_PORT']);
@@ -112,9 +116,10 @@ export class WorkerPool implements MediaHost {
     throw failure;
   }
 
-  /** They take no more calls; the ones they have go on. */
-  drain(): void {
+  /** They take no more calls; resolves when the ones they have are over, and every session that is nobody's phone call. */
+  async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();
+    while (this.#workers.some(({ busy }) => busy)) await this.#after(QUIET_LOOK_MS);
   }
 
   /** Lets the workers end, and kills those that do not. */
@@ -122,9 +127,13 @@ export class WorkerPool implements MediaHost {
     for (const worker of this.#workers) worker.stop();
     const endAt = this.#deps.clock.now() + STOP_MS;
     while (this.#workers.some(({ pid }) => pid !== undefined) && this.#deps.clock.now() < endAt) {
-      await new Promise<void>((resolve) => this.#deps.clock.setTimer(10, resolve));
+      await this.#after(STOP_LOOK_MS);
     }
     for (const worker of this.#workers) worker.kill();
+  }
+
+  #after(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#deps.clock.setTimer(ms, resolve));
   }
 
   #candidates() {

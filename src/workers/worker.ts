@@ -7,12 +7,24 @@ import type { Child } from './child.ts';
 import { type FromWorker, fromWorker, isCallNews, MAX_REASON, type ToWorker, type WorkerStart } from './messages.ts';
 import { RemoteCalls } from './remote-calls.ts';
 
-/** A worker says every second how it is. One that has missed three of these carries nobody's voice any more. */
-const LOOK_EVERY_MS = 1000;
-const MISSED_BEATS = 3;
+/** How often a worker says how it is, and how often the front looks whether it has. */
+export const BEAT_MS = 250;
 
-/** From the start to its first word: modules are loaded and Opus is warmed up, on a machine that may be busy. */
-const START_WITHIN_LOOKS = 30;
+/**
+ * One that has missed more of these carries nobody's voice any more: it is noticed within 1.75 s. The longest thing a worker does at one go (a
+ * handshake, a collection of garbage) takes a tenth of that.
+ */
+const MISSED_BEATS = 6;
+
+/**
+ * A look of ours that comes later than this says that the machine has no time for us either, so the silence of a worker proves less: it takes
+ * twice as many such looks, 4.5 s and more.
+ */
+const LATE_MS = 100;
+const LATE_LOOK_COUNTS = 0.5;
+
+/** From the start to its first word, 30 s: modules are loaded and Opus is warmed up, on a machine that may be busy. */
+const START_WITHIN_LOOKS = 120;
 
 /** Before a worker that died is started again; doubled each time, until one lives for a minute. */
 const FIRST_RESTART_MS = 100;
@@ -59,6 +71,7 @@ export class Worker {
   #bornAt = 0;
   #restartMs = FIRST_RESTART_MS;
   #everListened = false;
+  #draining = false;
   #stopped = false;
   #lastMeasure = 0;
 
@@ -91,7 +104,15 @@ export class Worker {
     };
   }
 
+  /** Does anybody still talk here? Of a worker that has not said that it drains, nobody knows. */
+  get busy(): boolean {
+    if (!this.#child) return false;
+    return !this.#status?.draining || this.calls.size + this.#status.otherSessions > 0;
+  }
+
+  /** It takes nothing new; should it die, it is not started again. */
   drain(): void {
+    this.#draining = true;
     this.#send({ type: 'drain' });
   }
 
@@ -177,10 +198,12 @@ export class Worker {
     onReady();
   }
 
-  /** Looks are counted, not milliseconds: after a machine slept, its processes get a second each before they are judged. */
+  /** Looks are counted, not milliseconds: after a machine slept, or we did, what the worker said meanwhile is read before it is judged. */
   #watch(): void {
-    this.#timer = this.#deps.clock.setTimer(LOOK_EVERY_MS, () => {
-      this.#unheard += 1;
+    const { clock } = this.#deps;
+    const dueAt = clock.now() + BEAT_MS;
+    this.#timer = clock.setTimer(BEAT_MS, () => {
+      this.#unheard += clock.now() - dueAt > LATE_MS ? LATE_LOOK_COUNTS : 1;
       if (this.#unheard > MISSED_BEATS) {
         this.#log.error({ pid: this.pid }, 'a worker does not answer');
         this.#child?.kill();
@@ -205,6 +228,7 @@ export class Worker {
       onStillborn(how);
       return;
     }
+    if (this.#draining) return;
     if (clock.now() - this.#bornAt >= LIVED_MS) this.#restartMs = FIRST_RESTART_MS;
     this.#timer = clock.setTimer(this.#restartMs, () => this.#spawn());
     this.#restartMs = Math.min(2 * this.#restartMs, LAST_RESTART_MS);

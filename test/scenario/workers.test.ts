@@ -111,14 +111,20 @@ describe('callers of a gateway with two workers', () => {
     const living = calls.filter((_, n) => workers[n] === 2);
     expect([dying.length, living.length]).toEqual([2, 2]);
 
+    // Time for a beat, with which the workers tell what they have measured.
+    await elapse(600);
     const [pid = 0] = pidsOf();
     const killedAt = performance.now();
     process.kill(pid, 'SIGKILL');
     const byes = await Promise.all(dying.map((call) => call.hungUp(5000)));
     const tookMs = performance.now() - killedAt;
-    expect(tookMs).toBeLessThan(3000);
+    expect(tookMs).toBeLessThan(3000 + (await late.soFar()));
     for (const bye of byes) expect(bye.header('reason')).toContain('cause=41');
-    for (const { callId } of dying) expect((await recordOf(callId))['cause']).toBe('owner_lost');
+    for (const { callId } of dying) {
+      const record = await recordOf(callId);
+      expect(record).toMatchObject({ cause: 'owner_lost', codec: 'PCMU', packets_in: expect.any(Number), packets_out: expect.any(Number) });
+      expect(record['figures_age_ms'], 'what the worker said last').toBeLessThan(5250 + (await late.soFar()));
+    }
 
     const back = await gateway.log.find(
       (line) => line.msg === 'worker ready' && Number(line['worker']) === 1 && line['pid'] !== pid,
@@ -138,20 +144,29 @@ describe('callers of a gateway with two workers', () => {
     const next = await hook.call(gateway.sip);
     expect(await workerOf(next)).toBe(1);
     await nextSound(next.media, 2000);
-    for (const call of [...living, next]) expect((await call.bye()).status).toBe(200);
+    for (const call of [...living, next]) {
+      expect((await call.bye()).status).toBe(200);
+      expect(await recordOf(call.callId)).not.toHaveProperty('figures_age_ms');
+    }
     expect((await gateway.metrics()).value('ringdown_worker_deaths_total', { number: '1' })).toBe(1);
   });
 
   test('of one that is stuck are hung up on, and it is started again', async () => {
     const [call, other] = await Promise.all([hook.call(gateway.sip), hook.call(gateway.sip)]);
+    await Promise.all([call, other].map(({ media }) => nextSound(media, 2000)));
+    await elapse(600);
     const stuck = await workerOf(call);
     const pid = pidsOf()[stuck - 1] ?? 0;
     process.kill(pid, 'SIGSTOP');
     const stoppedAt = performance.now();
-    await call.hungUp(8000);
-    console.log(`worker stopped: BYE after ${(performance.now() - stoppedAt).toFixed(0)} ms`);
-    expect((await recordOf(call.callId))['cause']).toBe('owner_lost');
-    await eventually(() => !runs(pid), 1000, 'the stuck worker to be gone');
+    await call.hungUp(15_000);
+    const tookMs = performance.now() - stoppedAt;
+    const slackMs = await late.soFar();
+    console.log(`worker stopped: BYE after ${tookMs.toFixed(0)} ms`);
+    // A front that is late itself waits longer, so as to kill nobody for the machine's sake.
+    expect(tookMs).toBeLessThan(slackMs < 100 ? 2000 + slackMs : 6000 + 14 * slackMs);
+    expect(await recordOf(call.callId)).toMatchObject({ cause: 'owner_lost', figures_age_ms: expect.any(Number) });
+    await eventually(() => !runs(pid), 5000, 'the stuck worker to be gone');
     expect(other.over).toBe(false);
     await other.bye();
     await eventually(async () => (await gateway.metrics()).value('ringdown_workers_ready') === 2, 10_000, 'both workers to be ready');
@@ -173,7 +188,7 @@ describe('a gateway with two workers and four calls', () => {
       await elapse(1000);
       for (const call of calls) expect(loudArrivals(call.media, drainedAt + 500).length).toBeGreaterThan(5);
       for (const { status } of await Promise.all(calls.map((call) => call.bye()))) expect(status).toBe(200);
-      expect(await within(draining.ended, 3000, 'the end of the gateway')).toEqual({ code: 0, signal: null });
+      expect(await within(draining.ended, 5000, 'the end of the gateway')).toEqual({ code: 0, signal: null });
       expect(draining.cdrs().map((each) => each['cause'])).toEqual(Array(4).fill('remote_hangup'));
       expect(pids.map(runs)).toEqual([false, false]);
     } finally {
@@ -193,12 +208,12 @@ describe('a gateway with two workers and four calls', () => {
       await elapse(300);
       const secondAt = performance.now();
       ending.signal('SIGTERM');
-      const byes = await Promise.all(calls.map((call) => call.hungUp(2000)));
+      const byes = await Promise.all(calls.map((call) => call.hungUp(5000)));
       expect(byes.map((each) => each.header('reason'))).toEqual(Array(4).fill(expect.stringContaining('cause=38')));
-      expect(await within(ending.ended, 3000, 'the end of the gateway')).toEqual({ code: 0, signal: null });
+      expect(await within(ending.ended, 5000, 'the end of the gateway')).toEqual({ code: 0, signal: null });
       const endedMs = performance.now() - secondAt;
       console.log(`second signal with workers: ended after ${endedMs.toFixed(0)} ms`);
-      expect(endedMs).toBeLessThan(2000);
+      expect(endedMs).toBeLessThan(2000 + (await late.soFar()));
       expect(ending.cdrs().map((each) => each['cause'])).toEqual(Array(4).fill('shutdown'));
       for (const record of ending.cdrs()) expect(record['packets_out']).toBeGreaterThan(0);
       expect(pids.map(runs)).toEqual([false, false]);

@@ -144,6 +144,16 @@ describe('the switchboard', () => {
     expect(bench.engine.drains).toBe(1);
   });
 
+  test('calls nobody while it drains', async () => {
+    const bench = new Bench(1);
+    await bench.board.drain();
+    await expect(bench.board.dial({ trunk: 'pbx', destination: '100' })).rejects.toMatchObject({
+      code: 'ERR_OVERLOADED',
+      message: 'draining',
+    });
+    expect(bench.board.calls).toBe(0);
+  });
+
   test('drains when the last dialog is over, whoever waits for it', async () => {
     const bench = new Bench(2);
     const one = await bench.dial();

@@ -140,6 +140,57 @@ describe('a call whose media a worker carries', () => {
     expect(media.snapshot()).toBeDefined();
   });
 
+  test('has the figures of five seconds ago at the most when its worker dies, and says how old they are', async () => {
+    const pipe = new Pipe();
+    const { events, heard } = listen();
+    pipe.socketsOpen();
+    const media = await pipe.remote.open(8000, events);
+    pipe.served.tellFigures(pipe.clock.now());
+    expect(pipe.said.at(-1)).toBe('< ports');
+    pipe.host.opening.resolve();
+    await media.connect(OPENING);
+    const told: number[] = [];
+    for (let n = 0; n < 50; n++) {
+      const before = pipe.said.length;
+      pipe.served.tellFigures(pipe.clock.now());
+      if (pipe.said.length > before) told.push(pipe.clock.now());
+      pipe.clock.advance(250);
+    }
+    expect(told).toEqual([0, 5000, 10_000]);
+    pipe.remote.lost();
+    expect(heard.at(-1)).toBe('lost owner_lost');
+    expect(media.snapshot()).toMatchObject({ codec: 'PCMU' });
+    expect(pipe.clock.wallclock() - (media.snapshotAt ?? 0)).toBe(2500);
+  });
+
+  test('has figures of all of it when its worker lives on', async () => {
+    const pipe = new Pipe();
+    pipe.socketsOpen();
+    pipe.host.opening.resolve();
+    const media = await pipe.remote.open(8000, listen().events);
+    await media.connect(OPENING);
+    pipe.served.tellFigures(pipe.clock.now());
+    expect(media.snapshotAt).toBe(pipe.clock.wallclock());
+    media.end('remote_hangup');
+    expect(media.snapshotAt).toBeUndefined();
+    expect(media.snapshot()).toBeDefined();
+  });
+
+  test('is told of on one beat with fifteen others at the most', async () => {
+    const pipe = new Pipe();
+    pipe.socketsOpen();
+    pipe.host.opening.resolve();
+    for (let n = 0; n < 40; n++) await (await pipe.remote.open(8000, listen().events)).connect(OPENING);
+    const counts = [];
+    for (let n = 0; n < 4; n++) {
+      const before = pipe.said.length;
+      pipe.served.tellFigures(pipe.clock.now());
+      counts.push(pipe.said.length - before);
+      pipe.clock.advance(250);
+    }
+    expect(counts).toEqual([16, 16, 8, 0]);
+  });
+
   test('fails with the reason of the worker, and leaves nothing there', async () => {
     const pipe = new Pipe();
     pipe.portsOpening.reject(new GatewayError('ERR_NO_PORT', 'all RTP ports are in use or resting'));
@@ -217,7 +268,7 @@ describe('a message of the pipe', () => {
     expect(toWorker.safeParse({ type: 'open', call: 0, maxPlaybackRateHz: 8000 }).success).toBe(false);
     expect(toWorker.safeParse({ type: 'drain', more: 1 }).success).toBe(false);
     expect(toWorker.safeParse({ type: 'keys', call: 1, digits: '' }).success).toBe(false);
-    const figures = (value: unknown) => fromWorker.safeParse({ type: 'figures', call: 1, figures: value }).success;
+    const figures = (value: unknown) => fromWorker.safeParse({ type: 'figures', call: 1, figures: value, last: true }).success;
     expect(figures({ a: { b: [1, undefined, true, 'PCMU'] } })).toBe(true);
     expect(figures({ a: 'x'.repeat(129) })).toBe(false);
     expect(figures({ a: () => undefined })).toBe(false);

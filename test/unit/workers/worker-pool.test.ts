@@ -121,6 +121,11 @@ class Bench {
     return child;
   }
 
+  /** Time passes to the next look of the front, which comes so much later than it was to. */
+  lateLook(lateMs: number): void {
+    this.clock.oversleep((this.clock.nextTimer() ?? 0) - this.clock.now() + lateMs);
+  }
+
   /** Opens a call; the number of the worker that got it. */
   async open(): Promise<number> {
     const before = this.children.map(({ received }) => received.length);
@@ -167,9 +172,9 @@ describe('the worker pool', () => {
     for (const child of bench.children) child.listen();
     await started;
     const ready = bench.pool.allReady();
-    for (let s = 0; s < 5; s += 1) {
+    for (let n = 0; n < 20; n += 1) {
       for (const child of bench.children) child.status(false);
-      bench.clock.advance(1000);
+      bench.clock.advance(250);
     }
     await ready;
     expect(bench.pool.ready).toBe(false);
@@ -228,18 +233,58 @@ describe('the worker pool', () => {
     expect(new MetricsText(await text).value('ringdown_worker_deaths_total', { number: '1' })).toBe(9);
   });
 
-  test('kills a worker that says nothing for three looks, but gives one that starts half a minute', async () => {
+  test('kills a worker that says nothing for 1.75 s, but gives one that starts half a minute', async () => {
     const bench = new Bench(1);
     const started = bench.pool.start();
-    for (let s = 0; s < 30; s += 1) bench.clock.advance(1000);
+    bench.clock.advance(30_000);
     expect(bench.child(0).killed).toBe(false);
     bench.child(0).listen();
     await started;
     bench.child(0).status();
-    for (let s = 0; s < 3; s += 1) bench.clock.advance(1000);
+    bench.clock.advance(1500);
     expect(bench.child(0).killed).toBe(false);
-    bench.clock.advance(1000);
+    bench.clock.advance(250);
     expect(bench.child(0).killed).toBe(true);
+  });
+
+  test('gives a worker more time on a machine that has none for its own looks either, but not forever', async () => {
+    const bench = await new Bench(1).ready();
+    for (let n = 0; n < 12; n += 1) bench.lateLook(110);
+    expect(bench.child(0).killed).toBe(false);
+    bench.lateLook(110);
+    expect(bench.child(0).killed).toBe(true);
+
+    const busy = await new Bench(1).ready();
+    for (let n = 0; n < 40; n += 1) {
+      busy.lateLook(400);
+      if (n % 10 === 0) busy.child(0).status();
+    }
+    expect(busy.child(0).killed).toBe(false);
+  });
+
+  test('has drained when no call and no session is left in any worker, and starts none that dies meanwhile', async () => {
+    const bench = await new Bench().ready();
+    await bench.open();
+    bench.child(1).status(true, false, 1);
+    let drained = false;
+    void bench.pool.drain().then(() => {
+      drained = true;
+    });
+    const pass = async (): Promise<boolean> => {
+      bench.clock.advance(50);
+      await settled();
+      return drained;
+    };
+    expect(await pass()).toBe(false);
+    bench.child(0).status(true, true);
+    bench.child(1).status(true, true, 1);
+    expect(await pass()).toBe(false);
+    bench.child(0).exit();
+    expect(await pass()).toBe(false);
+    bench.child(1).status(true, true, 0);
+    expect(await pass()).toBe(true);
+    bench.clock.advance(1000);
+    expect(bench.children).toHaveLength(2);
   });
 
   test('serves what workers have measured with its own, as far as they answer in time', async () => {
