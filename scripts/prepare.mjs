@@ -70,10 +70,11 @@ function install() {
 
 /** Every file the build reads, with time and size: a change, a new file and a removed one all show. */
 function sourcesNow() {
-  const files = readdirSync(at('src'), { recursive: true, withFileTypes: true })
+  const files = ['src', 'web']
+    .flatMap((folder) => readdirSync(at(folder), { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
-  files.push(at('tsconfig.json'), at('tsconfig.build.json'));
+  files.push(at('tsconfig.json'), at('tsconfig.build.json'), at('scripts', 'build-web.mjs'));
   const lines = files.sort().map((path) => {
     const { mtimeMs, size } = statSync(path);
     return `${path} ${mtimeMs} ${size}`;
@@ -90,6 +91,7 @@ function build() {
   say('building …');
   const sources = sourcesNow(); // before the build: what changes during it is built next time
   run('the build', [process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', 'tsconfig.build.json']);
+  run('the build of the pages', [process.execPath, at('scripts', 'build-web.mjs')], []);
   writeFileSync(at('dist', '.built'), sources);
 }
 

@@ -1,0 +1,17 @@
+const KEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
+
+/** Builds the keys; a keyboard's digits press them too, unless somebody is writing. */
+export function buildKeyPad(pad: HTMLElement, press: (key: string) => void): void {
+  for (const key of KEYS) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.textContent = key;
+    button.setAttribute('aria-label', `Key ${key === '*' ? 'star' : key === '#' ? 'hash' : key}`);
+    button.addEventListener('click', () => press(key));
+    pad.append(button);
+  }
+  document.addEventListener('keydown', ({ key, target, ctrlKey, metaKey, altKey }) => {
+    if (pad.hidden || ctrlKey || metaKey || altKey || target instanceof HTMLInputElement || target instanceof HTMLSelectElement) return;
+    if (KEYS.includes(key)) press(key);
+  });
+}

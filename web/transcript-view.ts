@@ -1,0 +1,78 @@
+import type { Turn } from './conversation.ts';
+
+/** The bar is full at this many milliseconds: people wait no longer without wondering. */
+const FULL_BAR_MS = 2000;
+
+/** Shows turns in a list, touching only what has changed. */
+export class TranscriptView {
+  readonly #list: HTMLElement;
+  readonly #shown = new Map<string, { readonly turn: Turn; readonly row: HTMLElement }>();
+
+  constructor(list: HTMLElement) {
+    this.#list = list;
+  }
+
+  show(turns: readonly Turn[]): void {
+    const atEnd = this.#list.scrollTop + this.#list.clientHeight >= this.#list.scrollHeight - 40;
+    const kept = new Set(turns.map(({ id }) => id));
+    for (const [id, { row }] of this.#shown) {
+      if (kept.has(id)) continue;
+      row.remove();
+      this.#shown.delete(id);
+    }
+    for (const turn of turns) this.#put(turn);
+    if (atEnd) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
+  #put(turn: Turn): void {
+    const before = this.#shown.get(turn.id);
+    if (before?.turn === turn) return;
+    const row = before?.row ?? this.#list.appendChild(document.createElement('li'));
+    this.#shown.set(turn.id, { turn, row });
+    row.className = 'turn';
+    row.dataset['who'] = turn.who;
+    row.replaceChildren(words(turn), ...(turn.latency ? [latencyBar(turn.latency)] : []));
+  }
+}
+
+function words({ who, text, unwritten, interrupted }: Turn): HTMLElement {
+  const line = document.createElement('p');
+  if (who !== 'note') line.append(label(who));
+  if (unwritten || text === '') {
+    const unsaid = document.createElement('span');
+    unsaid.className = 'unsaid';
+    unsaid.textContent = who === 'caller' ? 'spoke' : 'speaks';
+    line.append(unsaid);
+  } else {
+    line.append(interrupted ? `${text} — interrupted` : text);
+  }
+  return line;
+}
+
+function label(who: 'caller' | 'agent'): HTMLElement {
+  const name = document.createElement('span');
+  name.className = 'visually-hidden';
+  name.textContent = who === 'caller' ? 'You: ' : 'Agent: ';
+  return name;
+}
+
+function latencyBar({ decidingMs, answeringMs }: NonNullable<Turn['latency']>): HTMLElement {
+  const total = Math.round(decidingMs + answeringMs);
+  const row = document.createElement('div');
+  row.className = 'latency';
+  row.title = `${Math.round(decidingMs)} ms until the turn was taken for over, ${Math.round(answeringMs)} ms until the first sound`;
+  const bar = document.createElement('div');
+  bar.className = 'bar';
+  bar.append(piece('deciding', decidingMs), piece('answering', answeringMs));
+  const figure = document.createElement('span');
+  figure.textContent = `${total} ms`;
+  row.append(bar, figure);
+  return row;
+}
+
+function piece(name: string, ms: number): HTMLElement {
+  const part = document.createElement('div');
+  part.className = name;
+  part.style.setProperty('width', `${Math.min(100, (100 * ms) / FULL_BAR_MS)}%`);
+  return part;
+}
