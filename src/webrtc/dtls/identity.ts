@@ -1,5 +1,15 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { derBitString, derInteger, derNull, derObjectIdentifier, derSequence, derSet, derTagged, derText, derTime } from './der.ts';
+import {
+  derBitString,
+  derInteger,
+  derNull,
+  derObjectIdentifier,
+  derSequence,
+  derSet,
+  derTagged,
+  derText,
+  derTime,
+} from '../../base/der.ts';
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts';
 
 /** Who we are to every peer: a self-signed certificate and its key. One for the life of the process. */

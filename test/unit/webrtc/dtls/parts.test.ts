@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { derInteger, derObjectIdentifier, derSequence, derTime } from '../../../../src/webrtc/dtls/der.ts';
+import { derInteger, derObjectIdentifier, derSequence, derTime } from '../../../../src/base/der.ts';
 import { fingerprintOf, matchFingerprint } from '../../../../src/webrtc/dtls/fingerprint.ts';
 import { parseClientHello, parseServerHello, writeClientHello, writeServerHello } from '../../../../src/webrtc/dtls/hello.ts';
 import { createIdentity, selfSign } from '../../../../src/webrtc/dtls/identity.ts';

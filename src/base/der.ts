@@ -1,8 +1,10 @@
-/** As much DER (X.690) as a self-signed certificate needs. */
+/** As much DER (X.690) as certificates need. */
 
 const UNIVERSAL = {
+  boolean: 0x01,
   integer: 0x02,
   bitString: 0x03,
+  octetString: 0x04,
   null: 0x05,
   objectIdentifier: 0x06,
   utf8String: 0x0c,
@@ -62,6 +64,24 @@ export function derNull(): Buffer {
 
 export function derText(text: string): Buffer {
   return element(UNIVERSAL.utf8String, Buffer.from(text));
+}
+
+export function derTrue(): Buffer {
+  return element(UNIVERSAL.boolean, Buffer.of(0xff));
+}
+
+export function derOctetString(bytes: Uint8Array): Buffer {
+  return element(UNIVERSAL.octetString, bytes);
+}
+
+/** `[number]` in place of the tag of a primitive (implicit tagging). */
+export function derImplicit(number: number, bytes: Uint8Array): Buffer {
+  return element(0x80 | number, bytes);
+}
+
+/** Named bits, the first one highest. @param unused bits at the end that mean nothing */
+export function derBits(bits: number, unused: number): Buffer {
+  return element(UNIVERSAL.bitString, Buffer.of(unused, bits));
 }
 
 export function derBitString(bytes: Uint8Array): Buffer {
