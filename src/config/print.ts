@@ -39,10 +39,11 @@ type Shown = NonNullable<Values[Exclude<Key, 'trunks'>]>;
 /** Passwords are masked; a file with the mask in it is refused. */
 function trunkLines(trunks: readonly TrunkValues[], source: string): string[] {
   if (trunks.length === 0) return [`trunks: [] # ${source}`];
-  const shown = trunks.map(({ name, peer, password, ...rest }) => ({
+  const shown = trunks.map(({ name, peer, password, auth, ...rest }) => ({
     name,
     peer: formatEndpoint(peer),
     ...(password === undefined ? {} : { password: MASKED }),
+    ...(auth === undefined ? {} : { auth: { ...auth, password: MASKED } }),
     ...rest,
   }));
   const [, ...body] = stringify({ trunks: shown }, { lineWidth: 0 }).trimEnd().split('\n');

@@ -55,17 +55,30 @@ const caps = z
   })
   .prefault({});
 
+const password = textOrNumber(256).refine((value) => value !== MASKED, 'this is the mask of --print-config, not a password');
+
+/** What its calls must show. The realm is a name that both ends hash; phones show it to people. */
+const auth = z.strictObject(
+  { username: textOrNumber(128), password, realm: text(256).default('ringdown') },
+  { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with username and password' : undefined) },
+);
+
+const KEEP_ALIVE = 'seconds from 5 to 3600, or 0 for none';
+
 const trunk = z.strictObject(
   {
     name,
     peer,
     transport: z.enum(['udp', 'tcp'], { error: 'udp or tcp' }).default('udp'),
     username: textOrNumber(128).optional(),
-    password: textOrNumber(256)
-      .refine((value) => value !== MASKED, 'this is the mask of --print-config, not a password')
-      .optional(),
+    password: password.optional(),
     realm: text(256).optional(),
     addresses: z.array(network, { error: 'a list of addresses and networks' }).max(256).default([]),
+    auth: auth.optional(),
+    'keep-alive': z
+      .number({ error: KEEP_ALIVE })
+      .refine((value) => value === 0 || (Number.isInteger(value) && value >= 5 && value <= 3600), KEEP_ALIVE)
+      .default(0),
     caps,
     destinations: z.array(destination, { error: 'a list of destinations' }).max(1000).default([]),
     redirects: z.enum(['refuse', 'follow'], { error: 'refuse or follow' }).default('refuse'),
@@ -104,18 +117,30 @@ export interface TrunkConfig {
   readonly password?: string;
   readonly realm?: string;
   readonly addresses: readonly string[];
+  readonly auth?: { readonly username: string; readonly password: string; readonly realm: string };
+  readonly keepAliveS?: number;
   readonly caps: { readonly concurrent: number; readonly perSecond: number; readonly perDay: number; readonly durationS: number };
   readonly destinations: readonly string[];
   readonly redirects: 'refuse' | 'follow';
   readonly refer: 'refuse' | 'allow';
 }
 
-export function trunkOf({ caps: given, username, password, realm, ...rest }: TrunkValues): TrunkConfig {
+export function trunkOf({
+  caps: given,
+  username,
+  password,
+  realm,
+  auth: login,
+  'keep-alive': keepAliveS,
+  ...rest
+}: TrunkValues): TrunkConfig {
   return {
     ...rest,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(realm === undefined ? {} : { realm }),
+    ...(login === undefined ? {} : { auth: login }),
+    ...(keepAliveS === 0 ? {} : { keepAliveS }),
     caps: { concurrent: given.concurrent, perSecond: given['per-second'], perDay: given['per-day'], durationS: given.duration },
   };
 }

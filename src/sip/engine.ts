@@ -16,7 +16,8 @@ export interface SipEngine {
   /**
    * Places a call by a trunk, if its allow-list and its caps let it.
    * @throws GatewayError ERR_NOT_FOUND (no such trunk, or nothing that can be dialled), ERR_FORBIDDEN (not among the trunk's destinations, or
-   *   its day is full), ERR_OVERLOADED (another cap of it is reached, or this process takes no calls)
+   *   its day is full), ERR_OVERLOADED (another cap of it is reached, or this process takes no calls), ERR_NODE_UNREACHABLE (the trunk does not
+   *   answer its keep-alives, or has an address of a family that we have no socket for)
    */
   dial?(options: DialOptions): OutboundCall;
   /** From now on new calls and OPTIONS get 503 with Retry-After; established dialogs go on. */

@@ -3,7 +3,8 @@ import { plainAddress } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Trunk, TrunkRefusal } from './trunk.ts';
 import { type Destination, isAllowed, readDestination } from './trunk-destination.ts';
-import { type CallLease, TrunkMeter } from './trunk-meter.ts';
+import type { TrunkDays, TrunkJournal } from './trunk-journal.ts';
+import { type CallLease, type DayCount, dayOf, TrunkMeter } from './trunk-meter.ts';
 
 /** A call that may be placed. */
 export interface OutboundAdmission {
@@ -23,21 +24,43 @@ interface Entry {
   readonly sources: BlockList;
   readonly outbound: TrunkMeter;
   readonly inbound: TrunkMeter;
+  /** False while it does not answer. */
+  up: boolean;
 }
 
 /** All trunks of a process: who may call, whom we may call, and how much. Nothing leaves the gateway without having been asked for here. */
 export class TrunkBook {
   readonly #clock: Clock;
   readonly #entries: readonly Entry[];
+  readonly #journal: Pick<TrunkJournal, 'days' | 'note'> | undefined;
 
-  constructor(clock: Clock, trunks: readonly Trunk[]) {
+  /** @param journal keeps the calls of the day for the next process */
+  constructor(clock: Clock, trunks: readonly Trunk[], journal?: Pick<TrunkJournal, 'days' | 'note'>) {
     this.#clock = clock;
-    this.#entries = trunks.map((trunk) => ({
-      trunk,
-      sources: blockList([trunk.peer.address, ...trunk.addresses]),
-      outbound: new TrunkMeter(trunk.caps),
-      inbound: new TrunkMeter(trunk.caps),
-    }));
+    this.#journal = journal;
+    const today = dayOf(clock.wallclock());
+    // A day that has not come yet was counted by a clock that was wrong, and would be counted on until it comes.
+    const earlier = (count: DayCount | undefined): DayCount | undefined => (count && count.day <= today + 1 ? count : undefined);
+    this.#entries = trunks.map((trunk) => {
+      const days = journal?.days.get(trunk.name);
+      return {
+        trunk,
+        sources: blockList([trunk.peer.address, ...trunk.addresses]),
+        outbound: new TrunkMeter(trunk.caps, earlier(days?.outbound)),
+        inbound: new TrunkMeter(trunk.caps, earlier(days?.inbound)),
+        up: true,
+      };
+    });
+  }
+
+  get trunks(): readonly Trunk[] {
+    return this.#entries.map(({ trunk }) => trunk);
+  }
+
+  /** From now on it is dialled by, or refused at once. */
+  setUp(name: string, up: boolean): void {
+    const entry = this.#entry(name);
+    if (entry) entry.up = up;
   }
 
   /** Can anything be dialled at all? */
@@ -70,7 +93,9 @@ export class TrunkBook {
   admitOutbound(name: string, destination: string): OutboundAdmission | Refused {
     const judged = this.judge(name, destination);
     if ('refusal' in judged) return judged;
-    const lease = this.#take(this.#entry(name)?.outbound);
+    const entry = this.#entry(name);
+    if (entry?.up === false) return { refusal: 'trunk_down', detail: `trunk ${name} does not answer` };
+    const lease = this.#take(entry?.outbound);
     return typeof lease === 'string' ? capReached(lease, judged.trunk) : { ...judged, lease };
   }
 
@@ -87,15 +112,24 @@ export class TrunkBook {
 
   /** Figures of each trunk, without its secrets. */
   snapshot(): unknown[] {
-    return this.#entries.map(({ trunk, outbound, inbound }) => ({
+    return this.#entries.map(({ trunk, outbound, inbound, up }) => ({
       name: trunk.name,
+      ...(trunk.keepAliveS === undefined ? {} : { up }),
       outbound: { calls: outbound.concurrent, today: outbound.today },
       inbound: { calls: inbound.concurrent, today: inbound.today },
     }));
   }
 
   #take(meter: TrunkMeter | undefined): CallLease | TrunkRefusal {
-    return meter?.take(this.#clock.now(), this.#clock.wallclock()) ?? 'no_such_trunk';
+    const taken = meter?.take(this.#clock.now(), this.#clock.wallclock()) ?? 'no_such_trunk';
+    if (typeof taken !== 'string') this.#journal?.note(() => this.#days());
+    return taken;
+  }
+
+  #days(): TrunkDays {
+    return new Map(
+      this.#entries.map(({ trunk, outbound, inbound }) => [trunk.name, { outbound: outbound.counted, inbound: inbound.counted }]),
+    );
   }
 
   #entry(name: string): Entry | undefined {

@@ -2,6 +2,18 @@ import type { TrunkCaps, TrunkRefusal } from './trunk.ts';
 
 const DAY_MS = 86_400_000;
 
+/** How many calls were counted on one day. */
+export interface DayCount {
+  /** Days since 1970, UTC. */
+  readonly day: number;
+  readonly calls: number;
+}
+
+/** Of a wall clock in Unix milliseconds. */
+export function dayOf(wallclock: number): number {
+  return Math.floor(wallclock / DAY_MS);
+}
+
 /** A call that counts until it is released. */
 export interface CallLease {
   /** The call is over. Repeated calls do nothing. */
@@ -17,9 +29,17 @@ export class TrunkMeter {
   #day = -1;
   #today = 0;
 
-  constructor(caps: TrunkCaps) {
+  /** @param counted what an earlier process has counted */
+  constructor(caps: TrunkCaps, counted?: DayCount) {
     this.#caps = caps;
     this.#tokens = caps.perSecond;
+    if (!counted) return;
+    this.#day = counted.day;
+    this.#today = counted.calls;
+  }
+
+  get counted(): DayCount {
+    return { day: this.#day, calls: this.#today };
   }
 
   get concurrent(): number {
@@ -39,7 +59,7 @@ export class TrunkMeter {
     const { concurrent, perSecond, perDay } = this.#caps;
     this.#tokens = Math.min(perSecond, this.#tokens + ((now - this.#filledAt) / 1000) * perSecond);
     this.#filledAt = now;
-    const day = Math.floor(wallclock / DAY_MS);
+    const day = dayOf(wallclock);
     // A clock that is set back must not give a second day's worth.
     if (day > this.#day) {
       this.#day = day;

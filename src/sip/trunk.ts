@@ -12,6 +12,13 @@ export interface TrunkCaps {
   readonly durationS: number;
 }
 
+/** User, password and realm of digest authentication. */
+export interface TrunkLogin {
+  readonly username: string;
+  readonly password: string;
+  readonly realm: string;
+}
+
 /** A neighbour that calls go to and come from: a carrier or a PBX, as configured. */
 export interface Trunk {
   readonly name: string;
@@ -24,6 +31,10 @@ export interface Trunk {
   readonly realm?: string;
   /** Addresses and networks (CIDR) its calls come from, besides the peer's. */
   readonly addresses: readonly string[];
+  /** What its INVITEs must authenticate with; nothing when absent. */
+  readonly auth?: TrunkLogin;
+  /** Seconds between OPTIONS that ask whether it is there; nobody asks when absent. */
+  readonly keepAliveS?: number;
   readonly caps: TrunkCaps;
   /** What may be dialled: exact, or a prefix that ends in `*`. Nothing when empty. */
   readonly destinations: readonly string[];
@@ -38,6 +49,8 @@ export type TrunkRefusal =
   | 'no_such_trunk'
   | 'bad_destination'
   | 'destination_refused'
+  /** It does not answer. */
+  | 'trunk_down'
   | 'cap_concurrent'
   | 'cap_per_second'
   | 'cap_per_day'
@@ -45,6 +58,6 @@ export type TrunkRefusal =
 
 /** SIP status of a refusal: 503 where another time may do, 403 where none will. */
 export function trunkRefusalStatus(refusal: TrunkRefusal): 403 | 404 | 503 {
-  if (refusal === 'cap_concurrent' || refusal === 'cap_per_second') return 503;
+  if (refusal === 'cap_concurrent' || refusal === 'cap_per_second' || refusal === 'trunk_down') return 503;
   return refusal === 'no_such_trunk' || refusal === 'bad_destination' ? 404 : 403;
 }

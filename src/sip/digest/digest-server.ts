@@ -17,8 +17,8 @@ export interface DigestServerOptions {
 
 export type DigestVerdict =
   | { readonly type: 'ok'; readonly username: string }
-  /** Challenge (again); `stale` when only the nonce was at fault. */
-  | { readonly type: 'challenge'; readonly stale: boolean };
+  /** Challenge (again); `stale` when only the nonce was at fault, `guessed` when everything but the user or the password was right. */
+  | { readonly type: 'challenge'; readonly stale: boolean; readonly guessed: boolean };
 
 /** Long enough for a call to be set up and a registration to be refreshed, short enough that what is overheard is soon worth nothing. */
 const NONCE_LIFETIME_MS = 300_000;
@@ -61,12 +61,14 @@ export class DigestServer {
   /** @param values of (Proxy-)Authorization; those of other realms are not for us (RFC 3261 §22.3) */
   verify(wallclock: number, peer: string, values: readonly string[], request: DigestRequest): DigestVerdict {
     let stale = false;
+    let guessed = false;
     for (const value of values) {
       const verdict = this.#verifyOne(wallclock, peer, value, request);
       if (verdict.type === 'ok') return verdict;
       stale ||= verdict.stale;
+      guessed ||= verdict.guessed;
     }
-    return { type: 'challenge', stale };
+    return { type: 'challenge', stale, guessed };
   }
 
   #verifyOne(wallclock: number, peer: string, value: string, { method, uri }: DigestRequest): DigestVerdict {
@@ -96,15 +98,16 @@ export class DigestServer {
       nonce,
       auth: { cnonce, nc },
     });
-    if (!sameText(expected, response) || password === undefined) return REFUSED;
+    if (!sameText(expected, response) || password === undefined) return GUESSED;
     if (age === 'stale') return STALE;
     this.#nonces.use(peer, nonce, count);
     return { type: 'ok', username: name };
   }
 }
 
-const REFUSED: DigestVerdict = { type: 'challenge', stale: false };
-const STALE: DigestVerdict = { type: 'challenge', stale: true };
+const REFUSED: DigestVerdict = { type: 'challenge', stale: false, guessed: false };
+const GUESSED: DigestVerdict = { type: 'challenge', stale: false, guessed: true };
+const STALE: DigestVerdict = { type: 'challenge', stale: true, guessed: false };
 
 function sameText(a: string, b: string): boolean {
   const left = Buffer.from(a);

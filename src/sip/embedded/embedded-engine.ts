@@ -9,12 +9,14 @@ import type { DialOptions, InboundCall, OutboundCall, SipEngine, SipListener, Si
 import { TrunkBook } from '../trunk-book.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
+import { InboundLogin } from './inbound-login.ts';
 import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
 import { OutboundCalls } from './outbound-calls.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
 import { TcpTransport } from './tcp-transport.ts';
 import { Transports } from './transports.ts';
+import { TrunkProbes } from './trunk-probes.ts';
 import { UdpTransport } from './udp-transport.ts';
 import { UserAgent } from './user-agent.ts';
 import { SIP_PORT } from './via.ts';
@@ -69,6 +71,7 @@ export class EmbeddedEngine implements SipEngine {
   #onInvite: ((invite: InboundCall) => void) | undefined;
   #agent: UserAgent | undefined;
   #outbound: OutboundCalls | undefined;
+  #probes: TrunkProbes | undefined;
   #transports: Transports | undefined;
   #tcp: TcpTransport | undefined;
 
@@ -103,12 +106,14 @@ export class EmbeddedEngine implements SipEngine {
     this.#transports = new Transports(udp, this.#tcp);
     const { clock, log } = this.#deps;
     const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
+    const login = new InboundLogin(clock, trunks);
     this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, this.#transports, {
       userAgent,
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
       sessionIntervalS: this.#options.sessionIntervalS ?? DEFAULT_SESSION_S,
       minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
       localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
+      login: (request) => login.refuse(request),
       mayReplace: (address, call) => {
         const trunk = trunks.ofSource(address);
         return call.peerAddress === address || (trunk !== undefined && trunk === trunks.ofSource(call.peerAddress));
@@ -116,6 +121,8 @@ export class EmbeddedEngine implements SipEngine {
     });
     this.#agent.onInvite = this.#onInvite;
     this.#outbound = new OutboundCalls(this.#agent, trunks);
+    this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent }, trunks);
+    this.#probes.start();
     return this.#transports.listeners;
   }
 
@@ -129,6 +136,7 @@ export class EmbeddedEngine implements SipEngine {
   }
 
   async stop(): Promise<void> {
+    this.#probes?.stop();
     this.#outbound?.stop();
     this.#transports?.close();
     this.#agent?.stop();

@@ -98,11 +98,13 @@ function headerLine([name, value]: readonly [string, string]): HeaderLine {
   return [name, encodeText(value)];
 }
 
-function errorOf(refusal: TrunkRefusal): 'ERR_NOT_FOUND' | 'ERR_FORBIDDEN' | 'ERR_OVERLOADED' {
+function errorOf(refusal: TrunkRefusal): 'ERR_NOT_FOUND' | 'ERR_FORBIDDEN' | 'ERR_OVERLOADED' | 'ERR_NODE_UNREACHABLE' {
   switch (refusal) {
     case 'no_such_trunk':
     case 'bad_destination':
       return 'ERR_NOT_FOUND';
+    case 'trunk_down':
+      return 'ERR_NODE_UNREACHABLE';
     case 'cap_concurrent':
     case 'cap_per_second':
       return 'ERR_OVERLOADED';

@@ -17,9 +17,9 @@ export interface OutboundLine {
   readonly cseq: number;
 }
 
-/** An INVITE outside a dialog, or the CANCEL of one (RFC 3261 §8.1.1, §9.1). */
+/** A request outside a dialog, or the CANCEL of an INVITE (RFC 3261 §8.1.1, §9.1). */
 export function writeOutbound(
-  method: 'INVITE' | 'CANCEL',
+  method: 'INVITE' | 'CANCEL' | 'OPTIONS',
   { from, to, callId }: OutboundHead,
   { uri, via, cseq }: OutboundLine,
   headers: readonly HeaderLine[],

@@ -10,6 +10,7 @@ import { dialogKey } from './dialog.ts';
 import { DialogCall } from './dialog-call.ts';
 import type { Flow } from './flow.ts';
 import { InboundInvite } from './inbound-invite.ts';
+import type { LoginRefusal } from './inbound-login.ts';
 import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
 import { bad, type SipRequest, type SipResponse } from './message.ts';
 import type { OutboundServices, OutboundWay } from './outbound-services.ts';
@@ -36,6 +37,8 @@ export interface UserAgentOptions {
   /** RFC 4028: what we ask for, 0 for nothing, and the least we accept. */
   readonly sessionIntervalS: number;
   readonly minSessionS: number;
+  /** Why an INVITE from there may not come in: it has to authenticate first. Everything may when absent. */
+  readonly login?: (request: IncomingRequest) => LoginRefusal | undefined;
   /** May an INVITE from this address take the place of a call? Only from the address of its peer when absent. */
   readonly mayReplace?: (address: string, call: DialogCall) => boolean;
 }
@@ -227,6 +230,11 @@ export class UserAgent implements OutboundServices {
     const merge = mergeKey(request);
     if (this.#merges.has(merge)) {
       this.#refuseRequest(request, { status: 482, reason: 'Loop Detected' });
+      return;
+    }
+    const stranger = this.#options.login?.(request);
+    if (stranger) {
+      this.#refuseRequest(request, stranger);
       return;
     }
     const replaced = this.#replaced(request);

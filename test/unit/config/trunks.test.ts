@@ -42,6 +42,8 @@ trunks:
     refer: allow
   - name: pbx
     peer: "[2001:db8::2]:5070"
+    auth: { username: 2002, password: other-canary }
+    keep-alive: 30
 agent:
   callback-trunk: carrier
   transfer-target: sip:desk@192.0.2.9
@@ -69,6 +71,8 @@ describe('trunks', () => {
         transport: 'udp',
         addresses: [],
         caps: { concurrent: 10, perSecond: 1, perDay: 1000, durationS: 14_400 },
+        auth: { username: '2002', password: 'other-canary', realm: 'ringdown' },
+        keepAliveS: 30,
         destinations: [],
         redirects: 'refuse',
         refer: 'refuse',
@@ -84,9 +88,10 @@ describe('trunks', () => {
     expect(text).toContain('trunks: # ringdown.yaml:2\n');
     expect(faults(text)).toEqual([
       expect.stringMatching(/ringdown\.yaml:\d+: trunks\[0\]\.password: this is the mask of --print-config, not a password/),
+      expect.stringMatching(/ringdown\.yaml:\d+: trunks\[1\]\.auth\.password: this is the mask of --print-config, not a password/),
     ]);
     const { config } = load(FULL);
-    expect(load(text.replace('"********"', 's3cret-canary')).config).toEqual(config);
+    expect(load(text.replace('"********"', 's3cret-canary').replace('"********"', 'other-canary')).config).toEqual(config);
   });
 
   test('are wrong each at its own line, and no value is repeated', () => {

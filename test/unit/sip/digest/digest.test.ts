@@ -158,8 +158,8 @@ describe('a server', () => {
     const first = client.authorize(REQUEST);
     const second = client.authorize(REQUEST);
     expect(one.verify(NOW, '192.0.2.1', second, REQUEST).type).toBe('ok');
-    expect(one.verify(NOW, '192.0.2.1', second, REQUEST)).toEqual({ type: 'challenge', stale: true });
-    expect(one.verify(NOW, '192.0.2.1', first, REQUEST)).toEqual({ type: 'challenge', stale: true });
+    expect(one.verify(NOW, '192.0.2.1', second, REQUEST)).toEqual({ type: 'challenge', stale: true, guessed: false });
+    expect(one.verify(NOW, '192.0.2.1', first, REQUEST)).toEqual({ type: 'challenge', stale: true, guessed: false });
     expect(one.verify(NOW, '192.0.2.1', client.authorize(REQUEST), REQUEST).type).toBe('ok');
   });
 
@@ -168,8 +168,12 @@ describe('a server', () => {
     const client = login();
     client.challenged(one.challenges(NOW, '192.0.2.1', false));
     expect(one.verify(NOW + 300_000, '192.0.2.1', client.authorize(REQUEST), REQUEST).type).toBe('ok');
-    expect(one.verify(NOW + 300_001, '192.0.2.1', client.authorize(REQUEST), REQUEST)).toEqual({ type: 'challenge', stale: true });
-    expect(one.verify(NOW, '192.0.2.2', client.authorize(REQUEST), REQUEST)).toEqual({ type: 'challenge', stale: false });
+    expect(one.verify(NOW + 300_001, '192.0.2.1', client.authorize(REQUEST), REQUEST)).toEqual({
+      type: 'challenge',
+      stale: true,
+      guessed: false,
+    });
+    expect(one.verify(NOW, '192.0.2.2', client.authorize(REQUEST), REQUEST)).toEqual({ type: 'challenge', stale: false, guessed: false });
   });
 
   it('refuses a wrong password, an unknown user, another method, another URI and foreign nonces', () => {
@@ -178,10 +182,11 @@ describe('a server', () => {
       client.challenged(one.challenges(NOW, '192.0.2.1', false));
       return one.verify(NOW, '192.0.2.1', client.authorize(REQUEST), request);
     };
-    const refused = { type: 'challenge', stale: false };
-    expect(attempt(login('jürgen', 'wrong'))).toEqual(refused);
-    expect(attempt(login('nobody'))).toEqual(refused);
-    expect(attempt(login(), { ...REQUEST, method: 'BYE' })).toEqual(refused);
+    const refused = { type: 'challenge', stale: false, guessed: false };
+    const guessed = { ...refused, guessed: true };
+    expect(attempt(login('jürgen', 'wrong'))).toEqual(guessed);
+    expect(attempt(login('nobody'))).toEqual(guessed);
+    expect(attempt(login(), { ...REQUEST, method: 'BYE' })).toEqual(guessed);
     expect(attempt(login(), { ...REQUEST, uri: 'sip:+882@192.0.2.9' })).toEqual(refused);
     const stranger = login();
     stranger.challenged([challenge('nonce="AAAA", algorithm=SHA-256', 'ringdown')]);
@@ -194,7 +199,7 @@ describe('a server', () => {
     const nonce = parseChallenge(one.challenges(NOW, '192.0.2.1', false)[0] ?? '')?.nonce ?? '';
     const client = login();
     client.challenged([`Digest realm="ringdown", nonce="${nonce}"`]);
-    expect(one.verify(NOW, '192.0.2.1', client.authorize(REQUEST), REQUEST)).toEqual({ type: 'challenge', stale: false });
+    expect(one.verify(NOW, '192.0.2.1', client.authorize(REQUEST), REQUEST)).toEqual({ type: 'challenge', stale: false, guessed: false });
   });
 
   it('keeps a bounded number of counts, and forgetting one lets nobody in again', () => {

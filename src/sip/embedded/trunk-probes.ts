@@ -1,0 +1,93 @@
+import type { Clock } from '../../base/clock.ts';
+import { Driver } from '../../base/driver.ts';
+import { randomText } from '../../base/ids.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Gauge, Metrics } from '../../base/metrics.ts';
+import type { Trunk } from '../trunk.ts';
+import type { TrunkBook } from '../trunk-book.ts';
+import { TrunkWatch, type TrunkWatchOutput } from '../trunk-watch.ts';
+import { ACCEPT, ALLOW } from './capabilities.ts';
+import { type OutboundHead, writeOutbound } from './outbound-request.ts';
+import type { OutboundServices } from './outbound-services.ts';
+import { uriHost } from './uri.ts';
+
+export interface TrunkProbesDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly services: OutboundServices;
+}
+
+interface Probe {
+  readonly watch: TrunkWatch;
+  readonly driver: Driver<TrunkWatchOutput>;
+}
+
+/** Asks the trunks that want it by OPTIONS whether they are there (RFC 3261 §11), and tells the book. */
+export class TrunkProbes {
+  readonly #deps: TrunkProbesDeps;
+  readonly #book: TrunkBook;
+  readonly #gauge: Gauge<'trunk'> | undefined;
+  readonly #probes: readonly Probe[];
+
+  constructor(deps: TrunkProbesDeps, book: TrunkBook) {
+    this.#deps = deps;
+    this.#book = book;
+    const watched = book.trunks.filter(({ keepAliveS }) => keepAliveS !== undefined);
+    if (watched.length > 0) this.#gauge = deps.metrics.gauge('sip_trunk_up', 'Whether a trunk answers its keep-alives.', ['trunk']);
+    this.#probes = watched.map((trunk) => this.#watch(trunk));
+  }
+
+  start(): void {
+    for (const { watch, driver } of this.#probes) driver.run((now) => watch.start(now));
+  }
+
+  stop(): void {
+    for (const { watch, driver } of this.#probes) {
+      watch.stop();
+      driver.stop();
+    }
+  }
+
+  #watch(trunk: Trunk): Probe {
+    const { clock, log } = this.#deps;
+    const watch = new TrunkWatch({ intervalMs: (trunk.keepAliveS ?? 0) * 1000 });
+    let asked: { forget(): void } | undefined;
+    const driver = new Driver<TrunkWatchOutput>(clock, watch, ({ type }) => {
+      if (type === 'probe') asked = this.#ask(trunk, watch, driver);
+      else if (type === 'forget') asked?.forget();
+      else {
+        log[type === 'up' ? 'info' : 'warn']({ trunk: trunk.name }, `trunk ${type}`);
+        this.#note(trunk, type === 'up');
+      }
+    });
+    this.#note(trunk, true);
+    return { watch, driver };
+  }
+
+  #note({ name }: Trunk, up: boolean): void {
+    this.#book.setUp(name, up);
+    this.#gauge?.set({ trunk: name }, up ? 1 : 0);
+  }
+
+  #ask({ peer, transport, username }: Trunk, watch: TrunkWatch, driver: Driver<TrunkWatchOutput>): { forget(): void } {
+    const { services } = this.#deps;
+    const localAddress = services.localAddressFor(peer.address);
+    const uri = `sip:${uriHost(peer.address)}:${peer.port}`;
+    const head: OutboundHead = {
+      from: `<sip:${username ?? 'ringdown'}@${uriHost(localAddress)}>;tag=${randomText(22)}`,
+      to: `<${uri}>`,
+      callId: randomText(22),
+    };
+    const headers = [['Contact', services.contact(localAddress, transport)], ALLOW, ACCEPT, ['User-Agent', services.userAgent]] as const;
+    const way = services.way({ ...peer, transport }, localAddress, (via) => writeOutbound('OPTIONS', head, { uri, via, cseq: 1 }, headers));
+    return way.send('OPTIONS', way.message, {
+      // Whatever it says, it is there; but for 503: it takes no calls now. And a 408 comes from a proxy that does not find it.
+      onResponse: ({ status }) => {
+        if (status === 408) driver.run((now) => watch.failed(now));
+        else if (status >= 200) driver.run((now) => watch.heard(now, status !== 503));
+      },
+      onTimeout: () => driver.run((now) => watch.failed(now)),
+    });
+  }
+}
