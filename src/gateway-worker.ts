@@ -112,6 +112,7 @@ export class GatewayWorker {
 
   #tellStatus(): void {
     const otherSessions = Math.max(0, this.#transceiver.sessions - this.#calls.size);
-    this.#send({ type: 'status', ready: this.#transceiver.ready, draining: this.#draining, otherSessions });
+    const { ready, overloaded } = this.#transceiver;
+    this.#send({ type: 'status', ready, draining: this.#draining, overloaded, otherSessions });
   }
 }

@@ -13,6 +13,7 @@ import { loadSctp } from '../webrtc/sctp/werift-sctp.ts';
 import { readUsername } from '../webrtc/stun/read-username.ts';
 import { HostedSession, type HostedSessionDeps } from './hosted-session.ts';
 import { PathOwners } from './path-owners.ts';
+import { SendLateness } from './send-lateness.ts';
 
 export interface TransceiverDeps extends HostedSessionDeps {
   readonly metrics: Metrics;
@@ -35,6 +36,7 @@ export class Transceiver implements LegHost {
   readonly #byPath = new PathOwners<HostedSession>();
   readonly #ended: Counter<'cause'>;
   readonly #stray: Counter<'kind'>;
+  readonly #lateness: SendLateness;
   #opening = 0;
   #draining = false;
   /** Everybody is being hung up on: what was being opened meanwhile ends, too. */
@@ -42,7 +44,8 @@ export class Transceiver implements LegHost {
   #whenEmpty: (() => void)[] = [];
 
   constructor(deps: TransceiverDeps, options: TransceiverOptions) {
-    this.#deps = deps;
+    this.#lateness = new SendLateness(deps.clock);
+    this.#deps = { ...deps, ticker: this.#lateness.watch(deps.ticker) };
     this.#options = options;
     this.#ended = deps.metrics.counter('sessions_ended_total', 'Sessions that have ended, by cause.', ['cause']);
     this.#stray = deps.metrics.counter('transceiver_stray_total', 'Datagrams that belong to no session here, by kind.', ['kind']);
@@ -50,6 +53,7 @@ export class Transceiver implements LegHost {
     deps.metrics.observe('send_lateness_ms', 'Worst lateness of the audio beat since the last look.', () =>
       deps.ticker.takeWorstLatenessMs(),
     );
+    deps.metrics.observe('audio_overloaded', '1 while new sessions are refused because audio leaves late.', () => Number(this.overloaded));
     deps.link.onDatagram = (datagram, path) => this.#route(datagram, path);
   }
 
@@ -68,9 +72,15 @@ export class Transceiver implements LegHost {
     return this.#deps.link.candidates.length > 0;
   }
 
+  /** Does audio leave so late that new sessions are refused? Those there are go on. */
+  get overloaded(): boolean {
+    return this.#lateness.overloaded;
+  }
+
   async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.sessions + this.#opening >= this.#options.maxSessions) throw new GatewayError('ERR_OVERLOADED', 'all sessions are taken');
+    if (this.overloaded) throw new GatewayError('ERR_OVERLOADED', 'audio leaves late');
     if (!this.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'no relay has been heard');
     const { offer, audio } = readOffer(opening.offer);
     this.#opening += 1;

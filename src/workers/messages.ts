@@ -122,7 +122,14 @@ export const fromWorker = z.discriminatedUnion('type', [
   /** Its transceiver listens for the relay. */
   z.strictObject({ type: z.literal('listening'), innerPort: port }),
   /** On every beat (worker.ts), and when it changes. The front counts its calls itself, so the load is what a worker has beside them. */
-  z.strictObject({ type: z.literal('status'), ready: z.boolean(), draining: z.boolean(), otherSessions: count }),
+  z.strictObject({
+    type: z.literal('status'),
+    ready: z.boolean(),
+    draining: z.boolean(),
+    /** Its audio leaves so late that it refuses calls. */
+    overloaded: z.boolean(),
+    otherSessions: count,
+  }),
   /** A session wants somebody to be called: answered by `dialled`, and by a call that is opened. */
   z.strictObject({ type: z.literal('dial'), request: count, to: dialRequest }),
   z.strictObject({ type: z.literal('measured'), request: count, text: z.string().max(1 << 20) }),

@@ -23,6 +23,9 @@ const MISSED_BEATS = 6;
 const LATE_MS = 100;
 const LATE_LOOK_COUNTS = 0.5;
 
+/** Of a candidate that is passed over (ownership/placement.ts). */
+const FULL = 1;
+
 /** From the start to its first word, 30 s: modules are loaded and Opus is warmed up, on a machine that may be busy. */
 const START_WITHIN_LOOKS = 120;
 
@@ -64,7 +67,7 @@ export class Worker {
   readonly #start: WorkerStart;
   readonly #measures = new Map<number, Measure>();
   #child: Child | undefined;
-  #status: { ready: boolean; draining: boolean; otherSessions: number } | undefined;
+  #status: { ready: boolean; draining: boolean; overloaded: boolean; otherSessions: number } | undefined;
   #innerPort: number | undefined;
   #timer: Timer | undefined;
   #unheard = 0;
@@ -99,7 +102,7 @@ export class Worker {
       healthy: this.ready,
       draining: this.#status?.draining ?? false,
       // We know of every call before it does, so a burst is spread as it comes.
-      load: (this.calls.size + (this.#status?.otherSessions ?? 0)) / maxCalls,
+      load: this.#status?.overloaded ? FULL : (this.calls.size + (this.#status?.otherSessions ?? 0)) / maxCalls,
       pending: 0,
     };
   }
@@ -173,9 +176,9 @@ export class Worker {
       this.#innerPort = message.innerPort;
       this.#deps.onInner(message.innerPort);
     } else if (message.type === 'status') {
-      const { ready, draining, otherSessions } = message;
+      const { ready, draining, overloaded, otherSessions } = message;
       const wasReady = this.ready;
-      this.#status = { ready, draining, otherSessions };
+      this.#status = { ready, draining, overloaded, otherSessions };
       this.#unheard = 0;
       if (ready && !wasReady) this.#becameReady();
     } else if (message.type === 'dial') void this.#dial(message);

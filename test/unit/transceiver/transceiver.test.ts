@@ -227,6 +227,29 @@ describe('a transceiver', () => {
     expect(client.heard).toHaveLength(1);
   });
 
+  test('refuses whoever comes while its audio leaves late, and lets go of nobody', async () => {
+    const legs = 20;
+    const bench = new Bench({ maxSessions: 100 });
+    const clients: Client[] = [];
+    for (let n = 0; n < legs; n++) {
+      const client = await bench.open();
+      client.connect();
+      client.opened.tell({ type: 'answered' });
+      clients.push(client);
+    }
+    for (let beat = 0; beat < 60; beat++) {
+      const dueAt = bench.clock.now();
+      bench.clock.advance(20);
+      for (const tick of bench.ticker.ticks) tick(dueAt);
+    }
+    await expect(bench.open()).rejects.toMatchObject({ code: 'ERR_OVERLOADED', message: 'audio leaves late' });
+    expect(await bench.metric('audio_overloaded')).toBe(1);
+    expect(bench.transceiver.sessions).toBe(legs);
+    bench.clock.advance(2000);
+    for (const client of clients) expect(client.heard).toHaveLength(60);
+    await expect(bench.open()).resolves.toBeDefined();
+  });
+
   test.each([
     ['phone', 'only CELT, which its bridge hears without loss', true],
     ['browser', 'SILK, which has FEC', false],

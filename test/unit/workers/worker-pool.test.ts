@@ -53,8 +53,8 @@ class FakeChild implements Child {
     this.onMessage?.({ type: 'listening', innerPort });
   }
 
-  status(ready = true, draining = false, otherSessions = 0): void {
-    this.onMessage?.({ type: 'status', ready, draining, otherSessions });
+  status(ready = true, draining = false, otherSessions = 0, overloaded = false): void {
+    this.onMessage?.({ type: 'status', ready, draining, overloaded, otherSessions });
   }
 
   exit(how = 'SIGKILL'): void {
@@ -197,6 +197,18 @@ describe('the worker pool', () => {
     await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_NO_PORT' });
     for (const child of bench.children) child.status(true, true);
     await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+  });
+
+  test('passes a worker over whose audio leaves late, and has room for nobody when that is true of all', async () => {
+    const bench = await new Bench().ready();
+    bench.child(0).status(true, false, 0, true);
+    expect([await bench.open(), await bench.open()]).toEqual([2, 2]);
+    expect(bench.pool.ready).toBe(true);
+    bench.child(1).status(true, false, 0, true);
+    expect(bench.pool.ready).toBe(false);
+    await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+    bench.child(0).status();
+    expect(await bench.open()).toBe(1);
   });
 
   test('loses the calls of a worker that dies and no others, and starts it again, later each time', async () => {
