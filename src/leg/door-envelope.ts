@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { bridgeMessage, hostMessage } from './messages.ts';
+import { sessionReply, sessionRequest } from './session-messages.ts';
 
 /** What the node door puts around the words of legs.ts: the handshake, and the envelopes of an authenticated connection. */
 
-export const DOOR_VERSION = 1;
+export const DOOR_VERSION = 2;
 
 const nodeId = z.int().min(0).max(0xff_ffff);
 const incarnation = z.int().min(1).max(0xffff_ffff);
@@ -44,7 +45,7 @@ const nodeStatus = z.strictObject({
   load: z.number().min(0).max(1000),
 });
 
-function envelopes<Message extends z.ZodType>(message: Message) {
+function envelopes<Message extends z.ZodType, Aside extends z.ZodType>(message: Message, aside: Aside) {
   return z.discriminatedUnion('type', [
     /** The dialler goes on with a link, or begins a fresh one. */
     z.strictObject({ type: z.literal('resume'), link: sequence, fresh: z.boolean(), received: sequence }),
@@ -52,12 +53,14 @@ function envelopes<Message extends z.ZodType>(message: Message) {
     z.strictObject({ type: z.literal('resumed'), known: z.boolean(), received: sequence }),
     z.strictObject({ type: z.literal('message'), sequence, received: sequence, message }),
     z.strictObject({ type: z.literal('beat'), received: sequence, status: nodeStatus }),
+    /** For this connection only: never sent again, lost with it. */
+    z.strictObject({ type: z.literal('aside'), aside }),
   ]);
 }
 
 /** Envelopes that the owner of sessions receives, and those that a bridge receives. */
-export const envelopeFromBridge = envelopes(bridgeMessage);
-export const envelopeFromHost = envelopes(hostMessage);
+export const envelopeFromBridge = envelopes(bridgeMessage, sessionRequest);
+export const envelopeFromHost = envelopes(hostMessage, sessionReply);
 
 export type DoorHello = z.output<typeof doorHello>;
 export type DoorWelcome = z.output<typeof doorWelcome>;
@@ -65,11 +68,12 @@ export type DoorProof = z.output<typeof doorProof>;
 export type DoorStatus = z.output<typeof nodeStatus>;
 
 /** An envelope that carries messages of one direction. */
-export type DoorEnvelope<Message> =
+export type DoorEnvelope<Message, Aside = never> =
   | { readonly type: 'resume'; readonly link: number; readonly fresh: boolean; readonly received: number }
   | { readonly type: 'resumed'; readonly known: boolean; readonly received: number }
   | { readonly type: 'message'; readonly sequence: number; readonly received: number; readonly message: Message }
-  | { readonly type: 'beat'; readonly received: number; readonly status: DoorStatus };
+  | { readonly type: 'beat'; readonly received: number; readonly status: DoorStatus }
+  | { readonly type: 'aside'; readonly aside: Aside };
 
 /** Reads JSON text that must have exactly this shape; undefined for anything else. */
 export function decode<Schema extends z.ZodType>(schema: Schema, text: string): z.output<Schema> | undefined {

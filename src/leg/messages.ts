@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { ErrorCode } from '../base/errors.ts';
-import type { EndCause, RejectCause, TransferState } from './leg.ts';
+import { type ErrorCode, GatewayError } from '../base/errors.ts';
+import type { EndCause, LegOrigin, RejectCause, TransferState } from './leg.ts';
 
 /** The node door's words about legs: from the bridge to the owner of the session, and back. Types and codecs, no I/O. */
 
@@ -8,6 +8,14 @@ import type { EndCause, RejectCause, TransferState } from './leg.ts';
 const MAX_SDP = 65_536;
 /** SIP refuses longer header fields anyway. */
 const MAX_URI = 2048;
+
+/** Header fields of an INVITE: a trunk sends some twenty. Those beyond these bounds do not travel. */
+const MAX_HEADERS = 100;
+const MAX_HEADER_NAME = 128;
+const MAX_HEADERS_CHARACTERS = 16_384;
+
+/** The name of a project, as the configuration has it. */
+export const project = z.string().max(128);
 
 const legId = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
@@ -75,13 +83,49 @@ export const status = z.int().min(100).max(699);
 
 const transferState = words<TransferState>({ accepted: true, progress: true, succeeded: true, failed: true });
 
-const origin = z.strictObject({
+/** Who is at the other end of a leg. */
+export const legOrigin = z.strictObject({
   kind: z.enum(['phone', 'browser', 'websocket']),
   from: z.string().max(MAX_URI).optional(),
   to: z.string().max(MAX_URI).optional(),
   sipCallId: z.string().max(MAX_URI).optional(),
   direction: z.enum(['inbound', 'outbound']).optional(),
   callBack: dialRequest.optional(),
+  headers: z
+    .array(z.strictObject({ name: z.string().max(MAX_HEADER_NAME), value: z.string().max(MAX_HEADERS_CHARACTERS) }))
+    .max(MAX_HEADERS)
+    .readonly()
+    .optional(),
+});
+
+/** Of a session object as JSON text: twice what any model of this kind can keep in mind. */
+export const MAX_SESSION_CHARACTERS = 256 * 1024;
+
+/** A session object of the API. What stands in it the owner of the session reads; here only its size counts, which the sender checks. */
+export const sessionJson = z.record(z.string(), z.unknown()).readonly();
+
+/** Of a final response that refuses, in SIP. */
+export const refusalStatus = z.int().min(300).max(699);
+
+/** A program that has not decided in ten minutes never will. */
+const MAX_DECISION_MS = 600_000;
+
+/** Whose a session is, and who decides. */
+export const legPolicy = z.strictObject({
+  project,
+  ephemeral: z.boolean().exactOptional(),
+  decide: z.discriminatedUnion('by', [
+    z.strictObject({ by: z.literal('answer') }),
+    z.strictObject({
+      by: z.literal('api'),
+      withinMs: z.number().min(0).max(MAX_DECISION_MS),
+      otherwise: z.discriminatedUnion('type', [
+        z.strictObject({ type: z.literal('answer') }),
+        z.strictObject({ type: z.literal('reject'), status: refusalStatus }),
+      ]),
+    }),
+  ]),
+  session: sessionJson.exactOptional(),
 });
 
 /** What a leg tells the owner of its session, its end excepted. */
@@ -107,7 +151,7 @@ const summary = z.strictObject({
 /** What the owner of a session asks of its leg. */
 export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer') }),
-  z.strictObject({ type: z.literal('reject'), cause: rejectCause }),
+  z.strictObject({ type: z.literal('reject'), cause: rejectCause, status: refusalStatus.optional() }),
   z.strictObject({ type: z.literal('hangup'), cause: endCause }),
   z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI) }),
   z.strictObject({ type: z.literal('dtmf'), digits: z.string().regex(/^[0-9A-D*#]{1,64}$/) }),
@@ -116,7 +160,7 @@ export const legCommand = z.discriminatedUnion('type', [
 
 /** What a bridge says to the host of sessions. `leg` is the bridge's number for it, new for each leg of a connection. */
 export const bridgeMessage = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('open'), leg: legId, origin, offer: z.string().max(MAX_SDP) }),
+  z.strictObject({ type: z.literal('open'), leg: legId, origin: legOrigin, offer: z.string().max(MAX_SDP), policy: legPolicy.optional() }),
   z.strictObject({ type: z.literal('event'), leg: legId, event: legEvent }),
   z.strictObject({ type: z.literal('ended'), leg: legId, cause: endCause, status: status.optional() }),
   z.strictObject({
@@ -138,6 +182,32 @@ export const hostMessage = z.discriminatedUnion('type', [
 export type BridgeMessage = z.output<typeof bridgeMessage>;
 export type HostMessage = z.output<typeof hostMessage>;
 export type LegCommand = z.output<typeof legCommand>;
+
+/** @throws GatewayError ERR_BAD_REQUEST when it is too large to travel */
+export function checkSessionSize(session: Readonly<Record<string, unknown>> | undefined): void {
+  if (session && JSON.stringify(session).length > MAX_SESSION_CHARACTERS)
+    throw new GatewayError('ERR_BAD_REQUEST', 'the session object is too large', { param: 'session' });
+}
+
+/** What is claimed of a caller, cut to what travels. Absent fields stay absent. */
+export function cutOrigin({ from, to, sipCallId, headers, ...origin }: LegOrigin): LegOrigin {
+  return {
+    ...origin,
+    ...(from === undefined ? {} : { from: from.slice(0, MAX_URI) }),
+    ...(to === undefined ? {} : { to: to.slice(0, MAX_URI) }),
+    ...(sipCallId === undefined ? {} : { sipCallId: sipCallId.slice(0, MAX_URI) }),
+    ...(headers === undefined ? {} : { headers: cutHeaders(headers) }),
+  };
+}
+
+function cutHeaders(headers: NonNullable<LegOrigin['headers']>): NonNullable<LegOrigin['headers']> {
+  let left = MAX_HEADERS_CHARACTERS;
+  return headers.slice(0, MAX_HEADERS).filter(({ name, value }) => {
+    if (name.length > MAX_HEADER_NAME || name.length + value.length > left) return false;
+    left -= name.length + value.length;
+    return true;
+  });
+}
 
 /** Longest message of a refusal on the wire; what is longer is cut by the sender. */
 export const MAX_REFUSAL_TEXT = 512;

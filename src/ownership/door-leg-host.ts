@@ -1,11 +1,14 @@
 import type { Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
-import type { Leg, LegHost, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
+import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { Directory } from './directory.ts';
 import { NodeDial, type NodeDialDeps, type NodeDialOptions } from './node-dial.ts';
 import type { NodeId } from './node-id.ts';
 import { type PlacementCandidate, placementOrder } from './placement.ts';
+import { sessionNode } from './session-id.ts';
 
 export interface DoorLegHostDeps extends NodeDialDeps {
   readonly directory: Directory;
@@ -29,7 +32,7 @@ const LOOK_EVERY_MS = 1000;
 const MAX_LEGS = 10_000;
 
 /** Sessions at other nodes: holds a connection to each of them and opens every leg at the one with the most room. */
-export class DoorLegHost implements LegHost {
+export class DoorLegHost implements SessionHost {
   readonly #deps: DoorLegHostDeps;
   readonly #options: NodeDialOptions;
   readonly #dials = new Map<NodeId, NodeDial>();
@@ -53,13 +56,35 @@ export class DoorLegHost implements LegHost {
     return [...this.#dials.values()].flatMap((dial) => dial.candidate ?? []);
   }
 
-  async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+  open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
     const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
-    const order = placementOrder(this.nodes()).slice(0, TRIES);
+    return this.#place((nodeId) => this.openAt(nodeId, opening, leg, until - this.#deps.clock.now()));
+  }
+
+  connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {
+    return this.#place((nodeId) => this.#at(nodeId).sessions.connect(opening, channel));
+  }
+
+  async attach(sessionId: string, access: Access, channel: EventChannel): Promise<OpenedChannel> {
+    return this.#owner(sessionId).sessions.attach(sessionId, access, channel);
+  }
+
+  async command(sessionId: string, access: Access, command: CallCommand): Promise<void> {
+    await this.#owner(sessionId).sessions.command(sessionId, access, command);
+  }
+
+  /** Of every node that answers. */
+  async list(access: Access): Promise<readonly CallView[]> {
+    const answers = await Promise.allSettled([...this.#dials.values()].map((dial) => dial.sessions.list(access)));
+    return newestFirst(answers.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])));
+  }
+
+  /** At the best node, or, when that is full or gone, at one other. */
+  async #place<Opened>(openAt: (nodeId: NodeId) => Promise<Opened>): Promise<Opened> {
     let failure = this.#nobody();
-    for (const nodeId of order) {
+    for (const nodeId of placementOrder(this.nodes()).slice(0, TRIES)) {
       try {
-        return await this.openAt(nodeId, opening, leg, until - this.#deps.clock.now());
+        return await openAt(nodeId);
       } catch (thrown) {
         failure = GatewayError.from(thrown);
         if (failure.code !== 'ERR_NODE_UNREACHABLE' && failure.code !== 'ERR_OVERLOADED') throw failure;
@@ -76,6 +101,20 @@ export class DoorLegHost implements LegHost {
     const dial = this.#dials.get(nodeId);
     if (!dial) return Promise.reject(new GatewayError('ERR_NODE_UNREACHABLE', 'no such node'));
     return dial.open(opening, leg, timeoutMs);
+  }
+
+  #at(nodeId: NodeId): NodeDial {
+    const dial = this.#dials.get(nodeId);
+    if (!dial) throw new GatewayError('ERR_NODE_UNREACHABLE', 'no such node');
+    return dial;
+  }
+
+  /** Where the id says that its session began. @throws GatewayError ERR_NOT_FOUND for an id that names no node of ours */
+  #owner(sessionId: string): NodeDial {
+    const nodeId = sessionNode(sessionId);
+    const dial = nodeId === undefined ? undefined : this.#dials.get(nodeId);
+    if (!dial) throw new GatewayError('ERR_NOT_FOUND', 'no such call');
+    return dial;
   }
 
   /** Our own status is another one now: say so without waiting for the next beat. */
@@ -107,4 +146,9 @@ export class DoorLegHost implements LegHost {
     }
     this.#timer = this.#deps.clock.setTimer(LOOK_EVERY_MS, () => this.#look());
   }
+}
+
+/** Lists of several owners as one. */
+export function newestFirst(calls: readonly CallView[]): readonly CallView[] {
+  return [...calls].sort((a, b) => b.startedAt - a.startedAt).slice(0, MAX_LISTED);
 }

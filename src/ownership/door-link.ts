@@ -13,9 +13,11 @@ export type LinkLoss =
   /** The other side does not keep to the protocol. */
   | 'protocol';
 
-export type LinkOutput<Out, In> =
-  | { readonly type: 'transmit'; readonly envelope: DoorEnvelope<Out> }
+export type LinkOutput<Out, In, AsideOut = never, AsideIn = never> =
+  | { readonly type: 'transmit'; readonly envelope: DoorEnvelope<Out, AsideOut> }
   | { readonly type: 'deliver'; readonly message: In }
+  /** What the other side said for this connection only. */
+  | { readonly type: 'aside'; readonly aside: AsideIn }
   | { readonly type: 'status'; readonly status: DoorStatus }
   | { readonly type: 'up' }
   /** Cut the TCP connection. */
@@ -54,9 +56,9 @@ interface Link<Out> {
  * What joins a bridge (dialler) with a host of sessions (listener) over any number of TCP connections in turn. Messages arrive once and
  * in order as long as the link lives; when it is lost both sides are told and begin afresh.
  */
-export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
+export class DoorLink<Out, In, AsideOut = never, AsideIn = never> implements Machine<LinkOutput<Out, In, AsideOut, AsideIn>> {
   readonly #options: DoorLinkOptions;
-  readonly #outputs: LinkOutput<Out, In>[] = [];
+  readonly #outputs: LinkOutput<Out, In, AsideOut, AsideIn>[] = [];
   #connection: 'none' | 'joining' | 'up' = 'none';
   #peerIncarnation = 0;
   #link: Link<Out> | undefined;
@@ -102,16 +104,18 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     if (this.#link) this.#gapUntil ??= now + GAP_MS;
   }
 
-  handleEnvelope(now: number, envelope: DoorEnvelope<In>): void {
+  handleEnvelope(now: number, envelope: DoorEnvelope<In, AsideIn>): void {
     if (this.#connection === 'none') return;
     this.#heardAt = now;
-    const expected = this.#connection === 'up' ? envelope.type === 'message' || envelope.type === 'beat' : this.#joins(envelope);
+    const begins = envelope.type === 'resume' || envelope.type === 'resumed';
+    const expected = this.#connection === 'up' ? !begins : this.#joins(envelope);
     if (!expected) {
       this.#fail(now, 'protocol');
       return;
     }
     if (envelope.type === 'resume') this.#resume(now, envelope);
     else if (envelope.type === 'resumed') this.#resumed(now, envelope);
+    else if (envelope.type === 'aside') this.#output({ type: 'aside', aside: envelope.aside });
     else this.#receive(now, envelope);
   }
 
@@ -132,12 +136,19 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     return true;
   }
 
+  /** Says something for this connection only. False when there is none: nobody will get this. */
+  sendAside(aside: AsideOut): boolean {
+    if (this.#connection !== 'up') return false;
+    this.#output({ type: 'transmit', envelope: { type: 'aside', aside } });
+    return true;
+  }
+
   /** Tells the other side our status now instead of at the next beat. */
   statusChanged(now: number): void {
     if (this.#connection === 'up') this.#beat(now);
   }
 
-  pollOutput(): LinkOutput<Out, In> | undefined {
+  pollOutput(): LinkOutput<Out, In, AsideOut, AsideIn> | undefined {
     return this.#outputs.shift();
   }
 
@@ -156,7 +167,7 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     else if (this.#connection === 'up' && now >= this.#nextBeatAt) this.#beat(now);
   }
 
-  #joins(envelope: DoorEnvelope<In>): boolean {
+  #joins(envelope: DoorEnvelope<In, AsideIn>): boolean {
     return envelope.type === (this.#options.side === 'listener' ? 'resume' : 'resumed');
   }
 
@@ -201,7 +212,7 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     this.#beat(now);
   }
 
-  #receive(now: number, envelope: Extract<DoorEnvelope<In>, { type: 'message' | 'beat' }>): void {
+  #receive(now: number, envelope: Extract<DoorEnvelope<In, AsideIn>, { type: 'message' | 'beat' }>): void {
     const stream = this.#link?.stream;
     if (!stream?.acknowledge(envelope.received)) {
       this.#fail(now, 'protocol');
@@ -253,7 +264,7 @@ export class DoorLink<Out, In> implements Machine<LinkOutput<Out, In>> {
     this.#output({ type: 'lost', reason });
   }
 
-  #output(output: LinkOutput<Out, In>): void {
+  #output(output: LinkOutput<Out, In, AsideOut, AsideIn>): void {
     this.#outputs.push(output);
   }
 }

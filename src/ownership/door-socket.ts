@@ -8,8 +8,8 @@ import { type Admitted, DialHandshake, type DoorIdentity, ListenHandshake } from
 
 export const DOOR_PATH = '/node-door';
 
-/** An offer of 64 kB that JSON has to escape in full, and then some. */
-export const MAX_DOOR_MESSAGE_BYTES = 256 * 1024;
+/** An offer of 64 kB that JSON has to escape in full, with a session object of 256 thousand characters. */
+export const MAX_DOOR_MESSAGE_BYTES = 1024 * 1024;
 
 /** Both sides are on one inner network: whoever needs longer to say three short messages is not there. */
 const HANDSHAKE_MS = 2000;
@@ -17,8 +17,11 @@ const HANDSHAKE_MS = 2000;
 /** RFC 6455 §7.4.1: the endpoint goes down. */
 const GOING_AWAY = 1001;
 
-/** What the kernel does not take off us any more. The link would give up at about the same amount. */
-const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
+/** What the kernel does not take off us any more: 4 MB of the link, which gives up then, and what programs have not read. */
+const MAX_BUFFERED_BYTES = 24 * 1024 * 1024;
+
+/** Programs' events may take so much of it: the rest is for the calls, which must go on whoever does not read. */
+const MAX_ASIDE_BYTES = 16 * 1024 * 1024;
 
 /** How long the other side may take to read what was said before a goodbye. A stop of the whole process has twice as long. */
 const GOODBYE_MS = 300;
@@ -42,6 +45,11 @@ export class DoorSocket {
       this.onClose?.();
       this.onClose = this.onText = undefined;
     });
+  }
+
+  /** Is so much on its way that programs' events should not be added to it? */
+  get full(): boolean {
+    return this.#socket.bufferedAmount > MAX_ASIDE_BYTES;
   }
 
   send(text: string): void {

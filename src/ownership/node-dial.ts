@@ -6,6 +6,7 @@ import type { Logger } from '../base/log.ts';
 import { decode, envelopeFromHost } from '../leg/door-envelope.ts';
 import type { Leg, LegDialler, LegOpening, OpenedLeg } from '../leg/leg.ts';
 import type { BridgeMessage, HostMessage } from '../leg/messages.ts';
+import type { SessionReply, SessionRequest } from '../leg/session-messages.ts';
 import type { DoorKeys } from './cluster-keys.ts';
 import type { NodeRecord } from './directory.ts';
 import type { DoorIdentity } from './door-handshake.ts';
@@ -14,6 +15,7 @@ import { type DoorSocket, dialDoor } from './door-socket.ts';
 import { formatNodeId } from './node-id.ts';
 import type { NodeStatus, PlacementCandidate } from './placement.ts';
 import { RemoteLegs } from './remote-legs.ts';
+import { RemoteSessions } from './remote-sessions.ts';
 
 export interface NodeDialDeps {
   /** Who calls somebody for the sessions at other nodes; without it nobody is called. */
@@ -40,14 +42,18 @@ function makeLinkId(): number {
   return Number.parseInt(randomHex(13), 16);
 }
 
+type Output = LinkOutput<BridgeMessage, HostMessage, SessionRequest, SessionReply>;
+
 /** One node we open legs at: dials it for as long as we live. */
 export class NodeDial {
   readonly #deps: NodeDialDeps;
   readonly #options: NodeDialOptions;
   readonly #record: NodeRecord;
-  readonly #link: DoorLink<BridgeMessage, HostMessage>;
-  readonly #driver: Driver<LinkOutput<BridgeMessage, HostMessage>>;
+  readonly #link: DoorLink<BridgeMessage, HostMessage, SessionRequest, SessionReply>;
+  readonly #driver: Driver<Output>;
   readonly #legs: RemoteLegs;
+  /** For the programs that come to our door. */
+  readonly sessions: RemoteSessions;
   #socket: DoorSocket | undefined;
   #status: NodeStatus | undefined;
   #pending = 0;
@@ -62,6 +68,7 @@ export class NodeDial {
     this.#link = new DoorLink({ side: 'dialler', makeLinkId, status: options.status });
     this.#driver = new Driver(deps.clock, this.#link, (output) => this.#carryOut(output));
     this.#legs = new RemoteLegs(deps.clock, (message) => this.#send(message), { maxLegs: options.maxLegs, dialler: deps.dialler });
+    this.sessions = new RemoteSessions(deps.clock, (message) => this.#sendAside(message));
     this.#dial();
   }
 
@@ -96,6 +103,16 @@ export class NodeDial {
     this.#driver.stop();
     this.#socket?.close();
     this.#legs.lost();
+    this.sessions.lost();
+  }
+
+  #sendAside(message: SessionRequest): boolean {
+    if (this.#socket?.full) return false;
+    let sent = false;
+    this.#driver.run(() => {
+      sent = this.#link.sendAside(message);
+    });
+    return sent;
   }
 
   #send(message: BridgeMessage): boolean {
@@ -126,6 +143,7 @@ export class NodeDial {
     socket.onClose = () => {
       if (this.#socket !== socket) return;
       this.#socket = undefined;
+      this.sessions.lost();
       this.#driver.run((now) => this.#link.handleDisconnected(now));
       this.#dialLater();
     };
@@ -143,7 +161,7 @@ export class NodeDial {
     this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
   }
 
-  #carryOut(output: LinkOutput<BridgeMessage, HostMessage>): void {
+  #carryOut(output: Output): void {
     const node = formatNodeId(this.#record.nodeId);
     switch (output.type) {
       case 'transmit':
@@ -151,6 +169,9 @@ export class NodeDial {
         break;
       case 'deliver':
         this.#legs.handle(output.message);
+        break;
+      case 'aside':
+        this.sessions.handle(output.aside);
         break;
       case 'status':
         this.#status = output.status;

@@ -12,6 +12,8 @@ import { portError } from '../base/udp.ts';
 import { decode, envelopeFromBridge } from '../leg/door-envelope.ts';
 import type { DialRequest, LegDialler, LegHost } from '../leg/leg.ts';
 import type { BridgeMessage, HostMessage } from '../leg/messages.ts';
+import type { SessionHost } from '../leg/session-host.ts';
+import type { SessionReply, SessionRequest } from '../leg/session-messages.ts';
 import type { DoorKeys } from './cluster-keys.ts';
 import type { DoorIdentity } from './door-handshake.ts';
 import { DoorLink, type LinkOutput } from './door-link.ts';
@@ -19,11 +21,12 @@ import { acceptDoor, DOOR_PATH, type DoorSocket, MAX_DOOR_MESSAGE_BYTES } from '
 import { formatNodeId, type NodeId } from './node-id.ts';
 import type { NodeStatus } from './placement.ts';
 import { ServedLegs } from './served-legs.ts';
+import { ServedSessions } from './served-sessions.ts';
 
 export interface NodeDoorDeps {
   readonly keys: DoorKeys;
-  /** Where the sessions live. */
-  readonly host: LegHost;
+  /** Where the sessions live, and whether programs may speak to them from other nodes. */
+  readonly host: LegHost | SessionHost;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -49,10 +52,13 @@ const REQUEST_MS = 2000;
 
 type Refusal = 'path' | 'strangers' | 'unproven';
 
+type Output = LinkOutput<HostMessage, BridgeMessage, SessionReply, SessionRequest>;
+
 interface Bridge {
-  readonly link: DoorLink<HostMessage, BridgeMessage>;
-  readonly driver: Driver<LinkOutput<HostMessage, BridgeMessage>>;
+  readonly link: DoorLink<HostMessage, BridgeMessage, SessionReply, SessionRequest>;
+  readonly driver: Driver<Output>;
   readonly legs: ServedLegs;
+  readonly sessions: ServedSessions | undefined;
   socket: DoorSocket | undefined;
 }
 
@@ -138,6 +144,7 @@ export class NodeDoor implements LegDialler {
     for (const stranger of this.#strangers) stranger.terminate();
     const goodbyes = [...this.#bridges.values()].map((bridge) => {
       bridge.driver.stop();
+      bridge.sessions?.lost();
       bridge.legs.lost();
       return bridge.socket?.leave(this.#deps.clock);
     });
@@ -187,11 +194,13 @@ export class NodeDoor implements LegDialler {
     // The bridge dials again when its connection is dead, which it may know before we do.
     if (old) {
       old.close();
+      bridge.sessions?.lost();
       bridge.driver.run((now) => bridge.link.handleDisconnected(now));
     }
     socket.onClose = () => {
       if (bridge.socket !== socket) return;
       bridge.socket = undefined;
+      bridge.sessions?.lost();
       bridge.driver.run((now) => bridge.link.handleDisconnected(now));
       this.#forgetIfOver(nodeId, bridge);
     };
@@ -205,20 +214,30 @@ export class NodeDoor implements LegDialler {
 
   #makeBridge(nodeId: NodeId): Bridge {
     const { clock, host } = this.#deps;
-    const link = new DoorLink<HostMessage, BridgeMessage>({ side: 'listener', status: this.#options.status });
+    const link = new DoorLink<HostMessage, BridgeMessage, SessionReply, SessionRequest>({ side: 'listener', status: this.#options.status });
     const bridge: Bridge = {
       link,
       driver: new Driver(clock, link, (output) => this.#carryOut(nodeId, bridge, output)),
       legs: new ServedLegs(host, (message) => bridge.driver.run((now) => void link.send(now, message)), {
         maxLegs: this.#options.maxLegs ?? MAX_LEGS,
       }),
+      sessions: 'attach' in host ? new ServedSessions(host, (message) => this.#sendAside(bridge, message)) : undefined,
       socket: undefined,
     };
     this.#bridges.set(nodeId, bridge);
     return bridge;
   }
 
-  #carryOut(nodeId: NodeId, bridge: Bridge, output: LinkOutput<HostMessage, BridgeMessage>): void {
+  #sendAside({ socket, driver, link }: Bridge, message: SessionReply): boolean {
+    if (socket?.full) return false;
+    let sent = false;
+    driver.run(() => {
+      sent = link.sendAside(message);
+    });
+    return sent;
+  }
+
+  #carryOut(nodeId: NodeId, bridge: Bridge, output: Output): void {
     const { log } = this.#deps;
     const node = formatNodeId(nodeId);
     switch (output.type) {
@@ -227,6 +246,9 @@ export class NodeDoor implements LegDialler {
         break;
       case 'deliver':
         bridge.legs.handle(output.message);
+        break;
+      case 'aside':
+        bridge.sessions?.handle(output.aside);
         break;
       case 'status':
         break; // nothing is placed at a bridge

@@ -1,7 +1,15 @@
 import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Leg, LegDialler, LegEvent, LegOpening, OpenedLeg } from '../leg/leg.ts';
-import { type BridgeMessage, bridgeMessage, type HostMessage, type LegCommand, MAX_REFUSAL_TEXT } from '../leg/messages.ts';
+import {
+  type BridgeMessage,
+  bridgeMessage,
+  checkSessionSize,
+  cutOrigin,
+  type HostMessage,
+  type LegCommand,
+  MAX_REFUSAL_TEXT,
+} from '../leg/messages.ts';
 
 export interface RemoteLegsOptions {
   readonly maxLegs: number;
@@ -11,9 +19,6 @@ export interface RemoteLegsOptions {
 
 /** Hands a message to the link; false when there is none. */
 export type SendToHost = (message: BridgeMessage) => boolean;
-
-/** SIP URIs of this length have been cut nowhere else; the host only shows them. */
-const MAX_ORIGIN_CHARACTERS = 2048;
 
 interface RemoteLeg {
   readonly leg: Leg;
@@ -46,13 +51,14 @@ export class RemoteLegs {
 
   /**
    * @param timeoutMs how long the host may take
-   * @throws GatewayError what the host says; ERR_NODE_UNREACHABLE, ERR_TIMEOUT, ERR_OVERLOADED, ERR_BAD_OFFER (too long)
+   * @throws GatewayError what the host says; ERR_NODE_UNREACHABLE, ERR_TIMEOUT, ERR_OVERLOADED, ERR_BAD_OFFER and ERR_BAD_REQUEST (too long)
    */
-  open(opening: LegOpening, leg: Leg, timeoutMs: number): Promise<OpenedLeg> {
+  async open(opening: LegOpening, leg: Leg, timeoutMs: number): Promise<OpenedLeg> {
+    checkSessionSize(opening.policy?.session);
     this.#lastId += 1;
     const id = this.#lastId;
     const message = openMessage(id, opening);
-    if (!message) return Promise.reject(new GatewayError('ERR_BAD_OFFER', 'the offer is too long for the node door'));
+    if (!message) return Promise.reject(new GatewayError('ERR_BAD_OFFER', 'the offer does not fit the node door'));
     if (this.#legs.size >= this.#maxLegs) return Promise.reject(new GatewayError('ERR_OVERLOADED', 'too many legs at one node'));
     return new Promise((resolve, reject) => {
       const timer = this.#clock.setTimer(timeoutMs, () => {
@@ -141,27 +147,14 @@ export class RemoteLegs {
   }
 }
 
-function openMessage(id: number, { origin, offer }: LegOpening): BridgeMessage | undefined {
-  const cut = (text: string | undefined) => text?.slice(0, MAX_ORIGIN_CHARACTERS);
-  const message = bridgeMessage.safeParse({
-    type: 'open',
-    leg: id,
-    origin: {
-      kind: origin.kind,
-      from: cut(origin.from),
-      to: cut(origin.to),
-      sipCallId: cut(origin.sipCallId),
-      direction: origin.direction,
-      callBack: origin.callBack,
-    },
-    offer,
-  });
+function openMessage(id: number, { origin, offer, policy }: LegOpening): BridgeMessage | undefined {
+  const message = bridgeMessage.safeParse({ type: 'open', leg: id, origin: cutOrigin(origin), offer, ...(policy && { policy }) });
   return message.success ? message.data : undefined;
 }
 
 function carryOut(leg: Leg, command: LegCommand): void {
   if (command.type === 'answer') leg.answer();
-  else if (command.type === 'reject') leg.reject(command.cause);
+  else if (command.type === 'reject') leg.reject(command.cause, command.status);
   else if (command.type === 'hangup') leg.hangup(command.cause);
   else if (command.type === 'refer') leg.refer?.(command.target);
   else if (command.type === 'dtmf') leg.sendDtmf?.(command.digits);

@@ -79,7 +79,7 @@ export class ServedLegs {
     entry?.opened?.tell({ type: 'ended', cause, ...(status === undefined ? {} : { status }) });
   }
 
-  async #open({ leg: id, origin, offer }: Extract<BridgeMessage, { type: 'open' }>): Promise<void> {
+  async #open({ leg: id, origin, offer, policy }: Extract<BridgeMessage, { type: 'open' }>): Promise<void> {
     if (this.#legs.size >= this.#maxLegs) {
       this.#refuse(id, new GatewayError('ERR_OVERLOADED', 'too many legs from one node'));
       return;
@@ -87,7 +87,7 @@ export class ServedLegs {
     const entry: ServedLeg = { opened: undefined };
     this.#legs.set(id, entry);
     try {
-      const opened = await this.#host.open({ origin: toOrigin(origin), offer }, this.#remote(id));
+      const opened = await this.#host.open({ origin: toOrigin(origin), offer, ...(policy && { policy }) }, this.#remote(id));
       if (this.#legs.get(id) !== entry) {
         opened.tell({ type: 'ended', cause: 'signalling_failed' }); // the bridge has given up meanwhile
         return;
@@ -121,7 +121,7 @@ export class ServedLegs {
     };
     return {
       answer: () => command({ type: 'answer' }),
-      reject: (cause) => command({ type: 'reject', cause }),
+      reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
       hangup: (cause) => command({ type: 'hangup', cause }),
       refer: (target) => command({ type: 'refer', target }),
       sendDtmf: (digits) => command({ type: 'dtmf', digits }),
@@ -131,7 +131,15 @@ export class ServedLegs {
 }
 
 /** Absent fields stay absent. */
-function toOrigin({ kind, from, to, sipCallId, direction, callBack }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
+function toOrigin({
+  kind,
+  from,
+  to,
+  sipCallId,
+  direction,
+  callBack,
+  headers,
+}: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
   return {
     kind,
     ...(from === undefined ? {} : { from }),
@@ -139,5 +147,6 @@ function toOrigin({ kind, from, to, sipCallId, direction, callBack }: Extract<Br
     ...(sipCallId === undefined ? {} : { sipCallId }),
     ...(direction === undefined ? {} : { direction }),
     ...(callBack === undefined ? {} : { callBack }),
+    ...(headers === undefined ? {} : { headers }),
   };
 }

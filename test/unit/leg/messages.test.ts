@@ -100,9 +100,9 @@ describe('an envelope', () => {
   });
 
   it('is not reached by an older or newer version', () => {
-    const hello = { version: 1, nodeId: 1, incarnation: 1, nonce: 'A'.repeat(43), keyIds: [0] };
+    const hello = { version: 2, nodeId: 1, incarnation: 1, nonce: 'A'.repeat(43), keyIds: [0] };
     expect(decode(doorHello, JSON.stringify(hello))).toEqual(hello);
-    expect(decode(doorHello, JSON.stringify({ ...hello, version: 2 }))).toBeUndefined();
+    expect(decode(doorHello, JSON.stringify({ ...hello, version: 3 }))).toBeUndefined();
     expect(decode(doorHello, JSON.stringify({ ...hello, keyIds: [1, 2, 3] }))).toBeUndefined();
   });
 });
