@@ -31,6 +31,7 @@ import { Relay } from './relay/relay.ts';
 import { openRelayPorts } from './relay/relay-ports.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
 import { TrunkBook } from './sip/trunk-book.ts';
+import { TrunkJournal } from './sip/trunk-journal.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import type { WorkerPool } from './workers/worker-pool.ts';
 
@@ -227,7 +228,9 @@ class RunningGateway implements Gateway {
     const records = new CdrLog({ clock, log, metrics }, { dataDir: this.#config.dataDir });
     await records.start();
     this.#stops.push(() => records.stop());
-    const trunks = new TrunkBook(clock, this.#config.trunks);
+    const journal = await TrunkJournal.open(log, { dataDir: this.#config.dataDir });
+    this.#stops.push(() => journal.stop());
+    const trunks = new TrunkBook(clock, this.#config.trunks, journal);
     const engine = new EmbeddedEngine(
       { clock, log, metrics, trunks },
       {
@@ -249,7 +252,7 @@ class RunningGateway implements Gateway {
         media: this.#pool ?? this.#localMedia(membership),
         onReport: (report) => records.write(recordOf(report)),
       },
-      { maxCalls, ...(this.#config.agent.callbackTrunk === undefined ? {} : { callbackTrunk: this.#config.agent.callbackTrunk }) },
+      { maxCalls, ...this.#config.agent },
     );
     const listeners = await engine.start();
     this.#stops.push(() => engine.stop());

@@ -52,12 +52,17 @@ export function makeCallId(): string {
 }
 
 /** `udp:192.0.2.1:5060` */
-export function formatSource({ source }: InboundCall): string {
+export function formatSource({ source }: Pick<InboundCall, 'source'>): string {
   return `${source.transport}:${formatEndpoint(source)}`;
 }
 
-/** The record of an INVITE that was turned away at the door, because all lines were taken. */
-export function refusedReport(invite: InboundCall, now: number, sipStatus: number, detail: string): CallReport {
+/** The record of an INVITE that was turned away at the door. */
+export function refusedReport(
+  invite: Pick<InboundCall, 'sipCallId' | 'from' | 'requestUri' | 'source'>,
+  now: number,
+  sipStatus: number,
+  detail: string,
+): CallReport {
   return {
     callId: makeCallId(),
     sipCallId: invite.sipCallId,

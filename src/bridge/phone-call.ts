@@ -29,6 +29,9 @@ const INFO_KEY_MS = 160;
 /** As many as wait at a time for RTP events. */
 const MOST_INFO_KEYS = 64;
 
+/** Early descriptions of all branches that are followed; a forking proxy asks a handful of phones. */
+const MOST_EARLY_CHANGES = 32;
+
 /** Stands where no port is open yet. */
 const DISCARD_PORT = 9;
 
@@ -43,6 +46,8 @@ export interface PhoneCallDeps {
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The phone's side wants us transferred to somebody. True takes it. */
   readonly onRefer?: (refer: IncomingRefer, call: PhoneCall) => boolean;
+  /** Whether the phone may be sent to call this URI in our place. Nobody, when absent. */
+  readonly mayRefer?: (target: string) => boolean;
   /** The call is over and this is its record. Called once. */
   readonly onClosed: (record: CallReport) => void;
   /** Nothing of the call is left, the dialog included. Called once, after onClosed or before. */
@@ -73,6 +78,7 @@ export class PhoneCall {
   #agreed: PhoneAnswer | undefined;
   /** Offered by us, and not answered yet. */
   #lateOffer: LateOffer | undefined;
+  #earlyChanges = 0;
   /** The phone has sent a key as RTP events or sound. */
   #keysInMedia = false;
   #media: CallMedia | undefined;
@@ -315,10 +321,23 @@ export class PhoneCall {
   }
 
   /** A call of ours rings, or has something to say before it is answered. */
-  #progressed({ status }: DialProgress): void {
+  #progressed({ status, sdp }: DialProgress): void {
     if (this.#state !== 'answered' || status < 180) return;
     if (this.#setup.ringingMs === undefined) this.#media?.tell({ type: 'ringing' });
     this.#setup.ringingMs ??= this.#elapsed();
+    if (sdp !== undefined) this.#hearEarly(sdp);
+  }
+
+  /**
+   * Ringback or an announcement: the session hears the branch that spoke last, and nothing is sent to it before somebody answers. Nothing is agreed
+   * on by it; the answer decides.
+   */
+  #hearEarly(sdp: string): void {
+    if (this.#earlyChanges >= MOST_EARLY_CHANGES || this.#setup.acknowledgedMs !== undefined) return;
+    const early = this.#lateOffer?.agree(sdp);
+    if (!early) return;
+    this.#earlyChanges += 1;
+    this.#media?.renegotiate(early.media);
   }
 
   /** The session has the phone's side call somebody in our place. */
@@ -326,6 +345,11 @@ export class PhoneCall {
     const fail = (status: number): void => this.#media?.tell({ type: 'transfer', state: 'failed', status });
     if (this.#state !== 'answered' || !this.#call?.refer) {
       fail(501);
+      return;
+    }
+    if (!this.#deps.mayRefer?.(target)) {
+      this.#log.warn('transfer refused: not among the destinations');
+      fail(403);
       return;
     }
     try {

@@ -3,7 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import type { DialRequest, EndCause, LegDialler } from '../leg/leg.ts';
-import type { InboundCall, IncomingRefer, SipEngine } from '../sip/engine.ts';
+import type { InboundCall, IncomingRefer, RefusedInvite, SipEngine } from '../sip/engine.ts';
 import { type Trunk, trunkRefusalStatus } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import type { CallLease } from '../sip/trunk-meter.ts';
@@ -24,7 +24,7 @@ const LEAST_UNPROVEN = 4;
 /** At a forced end, how long a BYE may stay unanswered before we leave. */
 const GOODBYE_MS = 1500;
 
-export interface SwitchboardDeps extends Omit<PhoneCallDeps, 'onClosed' | 'onGone' | 'callBack' | 'onRefer'> {
+export interface SwitchboardDeps extends Omit<PhoneCallDeps, 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer'> {
   readonly engine: SipEngine;
   /** Who may call, and whom we may call. Anybody, and nobody, without it. */
   readonly trunks?: TrunkBook;
@@ -38,6 +38,8 @@ export interface SwitchboardOptions {
   readonly maxCalls: number;
   /** By this trunk callers may be called back. */
   readonly callbackTrunk?: string;
+  /** Whom a phone may be sent to beside the destinations of its trunk. */
+  readonly transferTarget?: string;
 }
 
 /** All phone calls of this process: takes them from the SIP engine, counts them, ends them. */
@@ -61,6 +63,7 @@ export class Switchboard implements LegDialler {
     this.#ended = deps.metrics.counter('calls_ended_total', 'Phone calls that have ended, by cause.', ['cause']);
     deps.metrics.observe('calls', 'Phone calls at this moment, ringing ones included.', () => this.#calls.size);
     deps.engine.onInvite = (invite) => this.#accept(invite);
+    deps.engine.onRefused = (refused) => this.#noteRefused(refused);
   }
 
   get calls(): number {
@@ -141,12 +144,20 @@ export class Switchboard implements LegDialler {
     this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail));
   }
 
+  /** The engine has answered it already. */
+  #noteRefused(refused: RefusedInvite): void {
+    this.#ended.inc({ cause: 'rejected' });
+    this.#log.warn({ source: refused.source.address, status: refused.status, reason: refused.reason }, 'call refused');
+    this.#deps.onReport(refusedReport(refused, this.#clock.wallclock(), refused.status, refused.reason));
+  }
+
   #take(invite: InboundCall, admitted?: { readonly trunk: Trunk; readonly lease: CallLease }): void {
     const call: PhoneCall = new PhoneCall(
       {
         ...this.#deps,
         callBack: (from) => this.#callBack(from),
         onRefer: (refer) => this.#transfer(refer, call),
+        mayRefer: (target) => this.#mayRefer(target, call),
         onClosed: (record) => {
           admitted?.lease.release();
           capTimer?.cancel();
@@ -161,6 +172,16 @@ export class Switchboard implements LegDialler {
     this.#calls.add(call);
     this.#dialogs.add(call);
     call.open();
+  }
+
+  /** Whom its own session may have a phone call: the configured target, and what could be dialled by the phone's trunk. */
+  #mayRefer(target: string, call: PhoneCall): boolean {
+    if (target === this.#options.transferTarget) return true;
+    const { trunks } = this.#deps;
+    const trunk = trunks?.ofSource(call.sourceAddress);
+    // An attended transfer names the call to be replaced; whom it leads to stands before.
+    const plain = target.replace(/\?Replaces=[^&]*$/i, '');
+    return trunk !== undefined && trunks !== undefined && !('refusal' in trunks.judge(trunk.name, plain));
   }
 
   /** A trunk that may have us transferred says to whom; within its list, and counted like any call by it. */

@@ -11,6 +11,8 @@ export interface SipEngine {
    * without having responded.
    */
   onInvite: ((invite: InboundCall) => void) | undefined;
+  /** An INVITE that the engine has refused, or dropped, by itself: for its record. A bounded number a second. */
+  onRefused?: ((refused: RefusedInvite) => void) | undefined;
   /** Opens the listening sockets. @throws GatewayError ERR_PORT_IN_USE */
   start(): Promise<readonly SipListener[]>;
   /**
@@ -33,6 +35,18 @@ export interface SipListener extends Endpoint {
 /** Where a message really came from (not what it says of itself). */
 export interface SipSource extends Endpoint {
   readonly transport: SipListener['transport'];
+}
+
+/** An INVITE that the application never saw. */
+export interface RefusedInvite {
+  readonly sipCallId: string;
+  /** URI in From; empty when it could not be read. */
+  readonly from: string;
+  readonly requestUri: string;
+  readonly source: SipSource;
+  /** 0 when it was dropped without an answer. */
+  readonly status: number;
+  readonly reason: string;
 }
 
 /** A call that has arrived and is neither answered nor refused. */

@@ -5,13 +5,14 @@ import type { Logger } from '../../base/log.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import { connectTcp, listenTcp, type StreamListener } from '../../base/tcp.ts';
 import { bindUdp, type DatagramSocket } from '../../base/udp.ts';
-import type { DialOptions, InboundCall, OutboundCall, SipEngine, SipListener, SipSource } from '../engine.ts';
+import type { DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
 import { TrunkBook } from '../trunk-book.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
 import { InboundLogin } from './inbound-login.ts';
 import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
 import { OutboundCalls } from './outbound-calls.ts';
+import { RefusedInvites } from './refused-invites.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
 import { TcpTransport } from './tcp-transport.ts';
@@ -68,6 +69,8 @@ export class EmbeddedEngine implements SipEngine {
   readonly #options: EmbeddedEngineOptions;
   readonly #metrics: SipMetrics;
   readonly #guard: SourceGuard;
+  readonly #refused: RefusedInvites;
+  onRefused: ((refused: RefusedInvite) => void) | undefined;
   #onInvite: ((invite: InboundCall) => void) | undefined;
   #agent: UserAgent | undefined;
   #outbound: OutboundCalls | undefined;
@@ -79,6 +82,7 @@ export class EmbeddedEngine implements SipEngine {
     this.#deps = deps;
     this.#options = options;
     this.#metrics = new SipMetrics(deps.metrics);
+    this.#refused = new RefusedInvites({ clock: deps.clock, metrics: this.#metrics }, (refused) => this.onRefused?.(refused));
     this.#guard = new SourceGuard({ requestsPerSecond: options.requestsPerSecond });
     deps.metrics.observe('sip_transactions', 'SIP transactions held', () => this.#agent?.transactionCount ?? 0);
     deps.metrics.observe('sip_connections', 'SIP connections over TCP, both ways', () => this.#tcp?.connections ?? 0);
@@ -113,6 +117,7 @@ export class EmbeddedEngine implements SipEngine {
       sessionIntervalS: this.#options.sessionIntervalS ?? DEFAULT_SESSION_S,
       minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
       localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
+      refusedInvites: this.#refused,
       login: (request) => login.refuse(request),
       mayReplace: (address, call) => {
         const trunk = trunks.ofSource(address);
@@ -158,6 +163,7 @@ export class EmbeddedEngine implements SipEngine {
   #handleDatagram(datagram: Buffer, source: SipSource): void {
     if (!this.#guard.admit(source.address, this.#deps.clock.now())) {
       this.#metrics.dropped('rate_limited');
+      this.#refused.rateLimited(datagram, source);
       return;
     }
     if (datagram.length <= KEEP_ALIVE_BYTES) return;

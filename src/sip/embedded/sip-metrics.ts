@@ -23,6 +23,7 @@ export class SipMetrics {
   readonly #received: { inc(): void };
   readonly #sent: { inc(): void };
   readonly #dropped: (reason: DropReason) => void;
+  readonly #untold: { inc(): void };
   readonly #request: (method: string) => void;
   readonly #response: (status: number) => void;
 
@@ -32,6 +33,7 @@ export class SipMetrics {
     this.#sent = messages.labels('out');
     const dropped = metrics.counter('sip_dropped_total', 'SIP messages dropped without an answer', ['reason']);
     this.#dropped = (reason) => dropped.inc({ reason });
+    this.#untold = metrics.counter('sip_refusals_unrecorded_total', 'INVITEs refused by the engine that were too many for a record each');
     const requests = metrics.counter('sip_requests_total', 'SIP requests received, repeats included', ['method']);
     const byMethod = new Map(KNOWN_METHODS.map((method) => [method, requests.labels(method)]));
     const other = requests.labels('other');
@@ -55,6 +57,10 @@ export class SipMetrics {
 
   dropped(reason: DropReason): void {
     this.#dropped(reason);
+  }
+
+  refusalUntold(): void {
+    this.#untold.inc();
   }
 
   request(method: string): void {

@@ -14,6 +14,7 @@ import type { LoginRefusal } from './inbound-login.ts';
 import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
 import { bad, type SipRequest, type SipResponse } from './message.ts';
 import type { OutboundServices, OutboundWay } from './outbound-services.ts';
+import type { RefusedInvites } from './refused-invites.ts';
 import { readReplaces } from './replaces.ts';
 import { RequestSender } from './request-sender.ts';
 import type { SipMetrics } from './sip-metrics.ts';
@@ -37,6 +38,8 @@ export interface UserAgentOptions {
   /** RFC 4028: what we ask for, 0 for nothing, and the least we accept. */
   readonly sessionIntervalS: number;
   readonly minSessionS: number;
+  /** Hears of INVITEs that are refused here. */
+  readonly refusedInvites?: RefusedInvites;
   /** Why an INVITE from there may not come in: it has to authenticate first. Everything may when absent. */
   readonly login?: (request: IncomingRequest) => LoginRefusal | undefined;
   /** May an INVITE from this address take the place of a call? Only from the address of its peer when absent. */
@@ -141,6 +144,9 @@ export class UserAgent implements OutboundServices {
         this.#metrics.dropped('malformed_ack');
         return;
       }
+      if (message.method === 'INVITE' && !read.head.toHasTag) {
+        this.#options.refusedInvites?.malformed(read.head, message.uri, source, read.fault);
+      }
       this.#refuse(read.head, read.fault, `${read.head.callId} ${read.head.from}`);
       return;
     }
@@ -234,7 +240,7 @@ export class UserAgent implements OutboundServices {
     }
     const stranger = this.#options.login?.(request);
     if (stranger) {
-      this.#refuseRequest(request, stranger);
+      this.#refuseRequest(request, stranger, stranger.guessed);
       return;
     }
     const replaced = this.#replaced(request);
@@ -325,7 +331,10 @@ export class UserAgent implements OutboundServices {
     else this.#dialogs.delete(key);
   }
 
-  #refuseRequest(request: IncomingRequest, refused: Refused): void {
+  /** @param final whether it is the end of the call it begins; as its status says when absent */
+  #refuseRequest(request: IncomingRequest, refused: Refused, final?: boolean): void {
+    if (request.method === 'INVITE' && request.toTag === undefined)
+      this.#options.refusedInvites?.refused(request, refused, final || undefined);
     this.#refuse(request.head, refused, request.callId);
   }
 

@@ -205,6 +205,7 @@ export class CallBench {
           },
           { mediaTimeoutMs: options.mediaTimeoutMs ?? 30_000 },
         ),
+        mayRefer: (target) => !target.includes('882'),
         onClosed: (report) => void this.reports.push(report),
         onGone: () => {
           this.gone += 1;

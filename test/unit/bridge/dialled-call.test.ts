@@ -9,6 +9,7 @@ import { parseRtp } from '../../../src/rtp/packet.ts';
 import type { Call, CallEnd, CallInfo, DialFailure, DialOptions, HangupReason, OutboundCall, SipEngine } from '../../../src/sip/engine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
+import { writeRtp } from '../../support/rtp-wire.ts';
 import { CallBench, FakeHost, FakeInner, FakePorts, PHONE, settled } from './call-bench.ts';
 
 beforeAll(loadOpus);
@@ -224,6 +225,66 @@ describe('a transfer', () => {
     });
     bench.leg.refer?.('desk');
     expect(bench.host.told.slice(1).map((event) => 'status' in event && event.status)).toEqual([501, 400]);
+    bench.call.hangup('shutdown');
+  });
+
+  test('to somebody who is not among the destinations is asked of nobody', async () => {
+    const bench = await new CallBench().acknowledged();
+    let asked = 0;
+    Object.assign(bench.invite.call, { refer: () => asked++ });
+    bench.leg.refer?.('sip:+88212345@192.0.2.9');
+    expect(bench.host.told.slice(1)).toEqual([{ type: 'transfer', state: 'failed', status: 403 }]);
+    expect([asked, JSON.stringify(bench.lines).includes('88212345')]).toEqual([0, false]);
+    bench.call.hangup('shutdown');
+  });
+});
+
+describe('early media', () => {
+  const BRANCH = { address: '192.0.2.20', port: 6000 };
+  const OTHER = { address: '192.0.2.21', port: 7000 };
+  const heard = async (bench: Bench, from: typeof PHONE, first: number): Promise<number> => {
+    const before = bench.inner.sent.length;
+    for (let n = 0; n < 10; n += 1) {
+      const payload = new Uint8Array(160).fill(0x55);
+      const packet = { payloadType: 0, marker: n === 0, sequence: first + n, timestamp: 160 * (first + n), ssrc: from.port, payload };
+      bench.ports.rtp.onDatagram?.(writeRtp(packet), from);
+      bench.clock.advance(20);
+    }
+    return bench.inner.sent.length - before;
+  };
+  const progress = (bench: Bench, from: typeof PHONE, status = 183): void =>
+    bench.outbound.onProgress?.({ status, reason: '', sdp: phoneSdp(from, undefined) });
+
+  test('goes to the session, of the branch that spoke last, and nothing goes to any of them before the answer', async () => {
+    const bench = await new Bench().ringing();
+    expect(await heard(bench, BRANCH, 1)).toBe(0);
+    progress(bench, BRANCH);
+    expect(await heard(bench, BRANCH, 100)).toBeGreaterThanOrEqual(9);
+    progress(bench, OTHER, 180);
+    expect(await heard(bench, OTHER, 200)).toBeGreaterThanOrEqual(9);
+    expect(await heard(bench, BRANCH, 300)).toBe(0);
+    bench.inner.onRtp?.(bench.inner.sent[0] ?? Buffer.alloc(0), bench.clock.now());
+    expect([bench.ports.rtp.sent, bench.ports.rtcp.sent]).toEqual([[], []]);
+    bench.clock.advance(45_000); // no media timeout: it rings
+    expect([bench.reports, bench.host.told]).toEqual([[], [{ type: 'ringing' }]]);
+    bench.outbound.onAnswered?.(new FakeDialog(), phoneSdp(PHONE, undefined));
+    expect(await heard(bench, PHONE, 400)).toBeGreaterThanOrEqual(9);
+    expect(bench.host.told).toEqual([{ type: 'ringing' }, { type: 'answered' }]);
+    bench.call.hangup('shutdown');
+  });
+
+  test('that is garbage, or comes without end, changes nothing', async () => {
+    const bench = await new Bench().ringing();
+    for (const sdp of ['garbage', 'v=0\r\n', phoneSdp(BRANCH, undefined).replace(/RTP\/AVP.*/, 'RTP/AVP 3')]) {
+      bench.outbound.onProgress?.({ status: 183, reason: '', sdp });
+    }
+    for (let n = 0; n < 1000; n += 1) progress(bench, { address: '192.0.2.30', port: 10_000 + 2 * n });
+    progress(bench, BRANCH);
+    expect(await heard(bench, BRANCH, 1)).toBe(0);
+    bench.outbound.onAnswered?.(new FakeDialog(), phoneSdp(PHONE, undefined));
+    progress(bench, BRANCH);
+    expect(await heard(bench, PHONE, 400)).toBeGreaterThanOrEqual(9);
+    expect(bench.reports).toEqual([]);
     bench.call.hangup('shutdown');
   });
 });

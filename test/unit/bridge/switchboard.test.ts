@@ -6,6 +6,8 @@ import type { CallReport } from '../../../src/bridge/call-report.ts';
 import { LocalMediaHost } from '../../../src/bridge/local-media.ts';
 import { Switchboard } from '../../../src/bridge/switchboard.ts';
 import type { InboundCall, SipEngine } from '../../../src/sip/engine.ts';
+import type { Trunk } from '../../../src/sip/trunk.ts';
+import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { MetricsText } from '../../support/metrics-text.ts';
 import { FakeHost, FakeInner, FakeInvite, FakePorts, SUMMARY, settled } from './call-bench.ts';
@@ -14,6 +16,7 @@ beforeAll(loadOpus);
 
 class FakeEngine implements SipEngine {
   onInvite: ((invite: InboundCall) => void) | undefined;
+  onRefused: SipEngine['onRefused'];
   drains = 0;
 
   async start(): Promise<[]> {
@@ -37,11 +40,13 @@ class Bench {
   readonly hosts: FakeHost[] = [];
   readonly board: Switchboard;
 
-  constructor(maxCalls: number) {
+  constructor(maxCalls: number, options: { readonly trunks?: readonly Trunk[]; readonly transferTarget?: string } = {}) {
+    const { trunks, transferTarget } = options;
     const inners: FakeInner[] = [];
     this.board = new Switchboard(
       {
         engine: this.engine,
+        ...(trunks ? { trunks: new TrunkBook(this.clock, trunks) } : {}),
         clock: this.clock,
         log: createLog('silent'),
         metrics: this.metrics,
@@ -71,7 +76,7 @@ class Bench {
         ),
         onReport: (report) => void this.reports.push(report),
       },
-      { maxCalls },
+      { maxCalls, ...(transferTarget === undefined ? {} : { transferTarget }) },
     );
   }
 
@@ -136,6 +141,50 @@ describe('the switchboard', () => {
     expect(bench.board.calls).toBe(0);
     expect((await bench.dial()).answers).toHaveLength(1);
     expect(await bench.metric('calls_ended_total', { cause: 'remote_hangup' })).toBe(1);
+  });
+
+  test('writes a record of what the engine has refused by itself', async () => {
+    const bench = new Bench(2);
+    const source = { address: '192.0.2.10', port: 5060, transport: 'udp' as const };
+    bench.engine.onRefused?.({ sipCallId: 'x@y', from: '', requestUri: 'sip:a@b', source, status: 400, reason: 'Bad From' });
+    expect(bench.reports).toMatchObject([
+      { sipCallId: 'x@y', cause: 'rejected', sipStatus: 400, detail: 'Bad From', source: 'udp:192.0.2.10:5060' },
+    ]);
+    expect(await bench.metric('calls_ended_total', { cause: 'rejected' })).toBe(1);
+  });
+
+  test('lets a session send its phone to the configured target and to what the phone’s trunk may dial, and to nobody else', async () => {
+    const trunk: Trunk = {
+      name: 'pbx',
+      peer: { address: '192.0.2.10', port: 5060 },
+      transport: 'udp',
+      addresses: [],
+      caps: { concurrent: 10, perSecond: 100, perDay: 1000, durationS: 100 },
+      destinations: ['+1555*', 'sip:desk@192.0.2.50'],
+      redirects: 'refuse',
+      refer: 'refuse',
+    };
+    const referred: string[] = [];
+    const outcomes = async (bench: Bench): Promise<string[]> => {
+      const invite = await bench.dial();
+      Object.assign(invite.call, { refer: (target: string) => void referred.push(target) });
+      invite.call.ack();
+      const wanted = [
+        'sip:desk@192.0.2.50',
+        '+15550001',
+        'sip:+15550001@192.0.2.10',
+        'sip:desk@192.0.2.50?Replaces=a%3Bto-tag%3D1',
+        'sip:line@192.0.2.60',
+      ];
+      const unwanted = ['+88212345', 'sip:evil@203.0.113.66', 'sip:desk@192.0.2.50?X=1&Replaces=a', 'sip:desk@evil.example', ''];
+      for (const target of [...wanted, ...unwanted]) bench.hosts[0]?.leg?.refer?.(target);
+      return referred.splice(0);
+    };
+    expect(await outcomes(new Bench(2))).toEqual([]);
+    expect(await outcomes(new Bench(2, { transferTarget: 'sip:line@192.0.2.60' }))).toEqual(['sip:line@192.0.2.60']);
+    const all = await outcomes(new Bench(2, { trunks: [trunk], transferTarget: 'sip:line@192.0.2.60' }));
+    expect(all).toHaveLength(5);
+    expect(all.some((target) => /evil|882|X=1/.test(target))).toBe(false);
   });
 
   test('drains at once when there are no calls', async () => {
