@@ -1,7 +1,14 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const DIST = new URL('../dist/', import.meta.url);
+
+/** Flags of Node that `npm start` gives the gateway. */
+export const NODE_FLAGS = /exec node (.*) dist/.exec(startScript())[1].split(' ');
+
+function startScript() {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).scripts.start;
+}
 
 /** Path of a file of the built gateway: what is measured is what runs. @throws Error when nothing is built */
 export function builtPath(file) {

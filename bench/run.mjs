@@ -9,6 +9,7 @@ const BENCHES = {
   'set-up': async () => (await import('./set-up.mjs')).benchSetUp,
   delay: async () => (await import('./delay.mjs')).benchDelay,
   cost: async () => (await import('./cost.mjs')).benchCost,
+  traces: async () => (await import('./traces.mjs')).benchTraces,
   workers: async () => (await import('./workers.mjs')).benchWorkers,
   transceiver: async () => (await import('./transceiver.mjs')).benchTransceiver,
   relay: async () => (await import('./relay.mjs')).benchRelay,

@@ -1,32 +1,56 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { NODE_FLAGS } from './built.mjs';
 import { Child } from './child.mjs';
-import { table } from './figures.mjs';
+import { median, short, table } from './figures.mjs';
 import { cpuBetween, Gateway } from './gateway.mjs';
 import { withYardstick } from './yardstick.mjs';
 
 const HOLD_MS = 500;
 
-/** sipp's own caller against the SIP engine alone, and against the whole gateway. */
+/** Rates of calls for the engine, as in the comparisons of stacks; the whole gateway builds media for each call as well. */
+const ENGINE_RATES = [200, 400, 800];
+const GATEWAY_RATES = [25, 50, 100];
+
+/** sipp's own caller against the SIP engine alone, and against the whole gateway. Each row is the median of runs, each with a new process. */
 export async function benchSip({ quick }) {
   const title = 'sipp -sn uac, calls of 500 ms: CPU of the called side';
   if (spawnSync('sipp', ['-v']).error) return { title, text: 'skipped: sipp is not installed (npm run peers)' };
+  const seconds = quick ? 4 : 10;
+  const runs = quick ? 1 : 5;
   const rows = [];
-  for (const perSecond of [100, 200]) {
-    const calls = perSecond * (quick ? 5 : 15);
-    rows.push(await measure('SIP engine alone', startEngine, perSecond, calls));
-    rows.push(await measure('whole gateway', startGateway, perSecond, calls));
-  }
+  for (const rate of ENGINE_RATES) rows.push(await measureRuns('SIP engine alone', startEngine, rate, { seconds, runs }));
+  for (const rate of GATEWAY_RATES) rows.push(await measureRuns('whole gateway', startGateway, rate, { seconds, runs }));
   return {
     title,
     text: table(
-      ['what', 'calls/s', 'calls', 'failed', 'ms of CPU a call', '% of a core', 'retransmissions by sipp', 'fixed calculation ms'],
+      [
+        ...['what', 'calls/s', 'runs', 'calls', 'failed', 'ms of CPU a call', 'least – most'],
+        ...['% of a core', 'retransmissions by sipp', 'fixed calculation ms'],
+      ],
       rows,
     ),
   };
 }
 
+async function measureRuns(name, start, perSecond, { seconds, runs }) {
+  const all = [];
+  for (let run = 0; run < runs; run++) all.push(await measure(start, perSecond, perSecond * seconds));
+  const middle = (figure) => median(all.map((each) => each[figure]));
+  const sum = (figure) => all.reduce((total, each) => total + each[figure], 0);
+  const costs = all.map(({ cpuMs }) => cpuMs);
+  return [
+    ...[name, `${perSecond}`, `${runs}`, `${sum('calls')}`, `${sum('failed')}`, middle('cpuMs')],
+    ...[
+      `${short(Math.min(...costs))} – ${short(Math.max(...costs))}`,
+      middle('share') * 100,
+      `${sum('retransmissions')}`,
+      middle('yardMs'),
+    ],
+  ];
+}
+
 async function startEngine() {
-  const child = new Child('./sip-child.mjs');
+  const child = new Child('./sip-child.mjs', { execArgv: NODE_FLAGS });
   const [, port] = await child.printed(/^ready (\d+)$/m);
   return { port: Number(port), figures: () => child.ask({ gc: false }), stop: () => child.stop() };
 }
@@ -36,7 +60,7 @@ async function startGateway() {
   return { port: gateway.sip.port, figures: () => gateway.figures(), stop: () => gateway.stop() };
 }
 
-async function measure(name, start, perSecond, calls) {
+async function measure(start, perSecond, calls) {
   const server = await start();
   await sipp(server.port, perSecond / 4, perSecond); // compiles
   const before = await server.figures();
@@ -45,7 +69,7 @@ async function measure(name, start, perSecond, calls) {
   const elapsedMs = performance.now() - startedAt;
   const cpuMs = cpuBetween(before, await server.figures());
   await server.stop();
-  return [name, perSecond, `${calls}`, `${value.failed}`, cpuMs / calls, (cpuMs / elapsedMs) * 100, `${value.retransmissions}`, yardMs];
+  return { calls, ...value, cpuMs: cpuMs / calls, share: cpuMs / elapsedMs, yardMs };
 }
 
 /** @returns what sipp says of itself at its end */
