@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { DtlsSnapshot } from './dtls/dtls-connection.ts';
 import type { Fingerprint } from './dtls/fingerprint.ts';
+import type { DtlsVersion } from './dtls/handshake.ts';
 import type { Identity } from './dtls/identity.ts';
 import type { IceSnapshot } from './ice/ice-agent.ts';
 import type { IceClientOptions } from './ice/ice-client.ts';
@@ -27,6 +28,8 @@ export interface PeerOptions {
   readonly remoteFingerprints: readonly Fingerprint[];
   /** In order of preference. Default: AES128_CM_HMAC_SHA1_80, and as DTLS server also AEAD_AES_128_GCM. */
   readonly srtpProfiles?: readonly SrtpProfile[];
+  /** Default: 1.3 where the far side speaks it, and 1.2. */
+  readonly dtlsVersions?: readonly DtlsVersion[];
   /** From start() to connected, else the peer closes with `setup_timeout`. */
   readonly setupTimeoutMs?: number;
   /** a=sctp-port and a=max-message-size of the far side. */

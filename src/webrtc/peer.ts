@@ -188,13 +188,14 @@ export class Peer {
 
   #ensureDtls(): Driver<DtlsOutput> {
     if (this.#dtls) return this.#dtls;
-    const { dtlsRole: role, remoteFingerprints, srtpProfiles } = this.#options;
+    const { dtlsRole: role, dtlsVersions: versions, remoteFingerprints, srtpProfiles } = this.#options;
     const { rttMs } = this.#agent.snapshot();
     const connection = new DtlsConnection({
       role,
       identity: this.#deps.identity,
       remoteFingerprints,
       ...(srtpProfiles && { srtpProfiles }),
+      ...(versions && { versions }),
       ...(rttMs !== undefined && { pathRttMs: rttMs }),
     });
     this.#connection = connection;

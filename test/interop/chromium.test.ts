@@ -92,7 +92,7 @@ describePeer('chromium', 'Chromium through relay and transceiver', () => {
       expect(transport).toMatchObject({
         dtlsState: 'connected',
         dtlsRole: answered === 'active' ? 'server' : 'client',
-        tlsVersion: 'FEFD',
+        tlsVersion: 'FEFC',
         srtpCipher: 'SRTP_AES128_CM_HMAC_SHA1_80',
       });
       const inbound = stats.find(({ type }) => type === 'inbound-rtp');

@@ -41,7 +41,8 @@ describePeer('chromium', 'Chromium', () => {
         for (const text of texts) expect(ours.seen.peer.sendMessage(channel, text)).toBe(text.length <= 65_536);
         await browser.message((text) => text.length === 60_000);
         expect(browser.messages).toEqual(texts.slice(0, 4));
-        const { ice, data, dropped } = ours.seen.peer.snapshot();
+        const { ice, dtls, data, dropped } = ours.seen.peer.snapshot();
+        expect(dtls?.version).toBe('1.3');
         expect(data).toMatchObject({ state: 'connected', droppedPackets: 0, droppedMessages: 0 });
         expect(dropped).toMatchObject({ unknown_kind: 0, srtp: 0 });
         expect(ice.dropped).toMatchObject({ integrity: 0, username: 0, malformed: 0 });

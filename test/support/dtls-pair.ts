@@ -34,16 +34,23 @@ export const serverIdentity: Identity = createIdentity(1_700_000_000_000);
 export function splitRecords(datagram: Buffer): Buffer[] {
   const parts: Buffer[] = [];
   let at = 0;
-  for (const { fragment } of parseRecords(datagram).records) {
-    parts.push(datagram.subarray(at, at + 13 + fragment.length));
-    at += 13 + fragment.length;
+  for (const { fragment, unified } of parseRecords(datagram).records) {
+    const bytes = (unified?.length ?? 13) + fragment.length;
+    parts.push(datagram.subarray(at, at + bytes));
+    at += bytes;
   }
   return parts;
 }
 
 export type DtlsEvent = Exclude<DtlsOutput, { type: 'datagram' }>;
 
-/** A client and a server on a fake clock, started together. */
+/** A pair that speaks 1.3, and 1.2 where it must. */
+export function pair13(options: DtlsPairOptions = {}): DtlsPair {
+  const versions = ['1.3', '1.2'] as const;
+  return new DtlsPair({ ...options, client: { versions, ...options.client }, server: { versions, ...options.server } });
+}
+
+/** A client and a server on a fake clock, started together. They speak 1.2, unless they are told otherwise. */
 export class DtlsPair {
   readonly clock = new FakeClock();
   readonly client: DtlsConnection;
@@ -63,12 +70,14 @@ export class DtlsPair {
       role: 'client',
       identity: clientIdentity,
       remoteFingerprints: [(options.server?.identity ?? serverIdentity).fingerprint],
+      versions: ['1.2'],
       ...options.client,
     });
     this.server = new DtlsConnection({
       role: 'server',
       identity: serverIdentity,
       remoteFingerprints: [(options.client?.identity ?? clientIdentity).fingerprint],
+      versions: ['1.2'],
       ...options.server,
     });
     this.#drivers = {

@@ -9,6 +9,7 @@ const TAG = { authTagLength: TAG_BYTES } as const;
 
 /** AES-128-GCM records of DTLS 1.2 (RFC 5288 §3): the explicit nonce is the epoch and sequence number, which never repeat. */
 export class Aes128GcmProtection implements RecordProtection {
+  readonly isUnified = false;
   readonly overhead = RECORD_HEADER_BYTES + EXPLICIT_NONCE_BYTES + TAG_BYTES;
   readonly #key: Buffer;
   readonly #fixedIv: Buffer;
@@ -31,6 +32,10 @@ export class Aes128GcmProtection implements RecordProtection {
     cipher.final();
     cipher.getAuthTag().copy(record, tagAt);
     return record;
+  }
+
+  sequenceOf({ sequence }: WireRecord): number {
+    return sequence;
   }
 
   open({ contentType, epoch, sequence, fragment }: WireRecord): OpenedRecord | undefined {

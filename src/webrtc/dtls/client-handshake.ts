@@ -1,24 +1,15 @@
-import { SRTP_PROFILES, type SrtpProfile, srtpProfileOf } from '../srtp/profile.ts';
-import { uint16, vector16 } from './byte-writer.ts';
+import { type SrtpProfile, srtpProfileOf } from '../srtp/profile.ts';
+import type { ClientOffer } from './client-offer.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { FlightPart } from './flight.ts';
-import type { Handshake, HandshakeLink, HandshakeSettings } from './handshake.ts';
+import type { FragmentSource, HandshakeLink, HandshakeSettings } from './handshake.ts';
 import { type HandshakeFragment, type HandshakeMessage, HandshakeType, wholeMessage } from './handshake-message.ts';
-import {
-  CipherSuite,
-  type ClientHello,
-  ExtensionType,
-  parseServerHello,
-  RANDOM_BYTES,
-  readUseSrtp,
-  type ServerHello,
-  writeClientHello,
-  writeUseSrtp,
-} from './hello.ts';
+import { CipherSuite, ExtensionType, parseServerHello, readUseSrtp, type ServerHello } from './hello.ts';
 import { isSame, type KeySchedule, Tls12KeySchedule } from './key-schedule.ts';
-import { createKeyShare, GROUPS, isGroup } from './key-share.ts';
+import { createKeyShare, isGroup } from './key-share.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
 import {
+  parseCertificate,
   parseCertificateRequest,
   parseHelloVerifyRequest,
   parseServerKeyExchange,
@@ -29,7 +20,8 @@ import {
 } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
 import { DTLS_1_2 } from './record.ts';
-import { chooseScheme, SIGNATURE_SCHEMES, signWith, verifyWith } from './signature.ts';
+import { chooseScheme, signWith, verifyWith } from './signature.ts';
+import { DOWNGRADE_SENTINEL } from './tls13-messages.ts';
 
 /** A server flight whose signature is right: hello and key exchange are the peer's own. */
 interface ServerFlight {
@@ -56,10 +48,10 @@ interface Expected {
 }
 
 /** Client side of the DTLS 1.2 handshake (RFC 6347 §4.2, RFC 8422, RFC 7627, RFC 5764): mutual certificates, one round trip and a half. */
-export class ClientHandshake implements Handshake {
+export class ClientHandshake {
   readonly #settings: HandshakeSettings;
   readonly #link: HandshakeLink;
-  readonly #random: Buffer;
+  readonly #offer: ClientOffer;
   /** By message number: the first, and one for each cookie that the server asked for. */
   readonly #hellos: HandshakeMessage[] = [];
   readonly #messages = new MessageAssembler(0);
@@ -73,18 +65,19 @@ export class ClientHandshake implements Handshake {
   #isRepeated = false;
   #expected: Expected | undefined;
 
-  constructor(settings: HandshakeSettings, link: HandshakeLink) {
+  constructor(settings: HandshakeSettings, link: HandshakeLink, offer: ClientOffer) {
     this.#settings = settings;
     this.#link = link;
-    this.#certificates = new PeerCertificates(settings.remoteFingerprints);
-    this.#random = settings.randomBytes(RANDOM_BYTES);
+    this.#offer = offer;
+    this.#certificates = new PeerCertificates(settings.remoteFingerprints, parseCertificate);
   }
 
-  start(): void {
-    this.#sendHello(Buffer.alloc(0));
+  /** @param hello as it was sent */
+  start(hello: HandshakeMessage): void {
+    this.#hellos.push(hello);
   }
 
-  handleFragment(fragment: HandshakeFragment, epoch: number, datagram: number): void {
+  handleFragment(fragment: HandshakeFragment, { epoch, datagram }: Pick<FragmentSource, 'epoch' | 'datagram'>): void {
     if (epoch > 0) {
       this.#handleFinished(fragment, datagram);
       return;
@@ -117,33 +110,12 @@ export class ClientHandshake implements Handshake {
    */
   handleSilence(): boolean {
     const cookie = this.#cookie;
-    if (!cookie || this.#expected || this.#hellos.length >= MAX_HELLOS) return false;
+    if (!cookie || this.#expected || this.#hellos.length >= MAX_HELLOS || this.#offer.sent !== this.#hellos.length) return false;
     this.#cookie = undefined;
-    this.#sendHello(cookie);
-    return true;
-  }
-
-  #sendHello(cookie: Buffer): void {
-    const { srtpProfiles } = this.#settings;
-    const hello: ClientHello = {
-      version: DTLS_1_2,
-      random: this.#random,
-      sessionId: Buffer.alloc(0),
-      cookie,
-      cipherSuites: [CipherSuite.ecdheEcdsaAes128Gcm, CipherSuite.ecdheRsaAes128Gcm],
-      compressions: Buffer.of(0),
-      extensions: new Map([
-        [ExtensionType.extendedMasterSecret, Buffer.alloc(0)],
-        [ExtensionType.renegotiationInfo, Buffer.of(0)],
-        [ExtensionType.supportedGroups, vector16(uint16(...GROUPS))],
-        [ExtensionType.pointFormats, Buffer.of(1, 0)],
-        [ExtensionType.signatureAlgorithms, vector16(uint16(...SIGNATURE_SCHEMES))],
-        [ExtensionType.useSrtp, writeUseSrtp(srtpProfiles.map((profile) => SRTP_PROFILES[profile].id))],
-      ]),
-    };
-    const message = { type: HandshakeType.clientHello, sequence: this.#hellos.length, body: writeClientHello(hello) };
+    const message = this.#offer.next({ verifyCookie: cookie });
     this.#hellos.push(message);
     this.#link.send([{ type: 'handshake', epoch: 0, message }], true);
+    return true;
   }
 
   #handleVerifyRequest(fragment: HandshakeFragment): void {
@@ -192,9 +164,12 @@ export class ClientHandshake implements Handshake {
     const { key, fingerprint } = this.#certificates.read(certificateMessage);
     const keyType = hello.cipherSuite === CipherSuite.ecdheEcdsaAes128Gcm ? 'ec' : 'rsa';
     if (key?.asymmetricKeyType !== keyType) return this.#refuse('certificate');
-    const signed = Buffer.concat([this.#random, hello.random, exchange.parameters]);
+    const signed = Buffer.concat([this.#offer.random, hello.random, exchange.parameters]);
     if (!verifyWith(exchange.scheme, key, signed, exchange.signature)) return this.#refuse('signature');
     if (!fingerprint) return this.#refuse('fingerprint', true);
+    // It speaks 1.3, saw that we do, and yet chose 1.2: so it saw another hello than ours.
+    if (this.#offer.speaks('1.3') && hello.random.subarray(-DOWNGRADE_SENTINEL.length).equals(DOWNGRADE_SENTINEL))
+      return this.#refuse('parameters', true);
     return { hello, profile, exchange, fingerprint, messages, request };
   }
 
@@ -241,7 +216,7 @@ export class ClientHandshake implements Handshake {
     };
     say(HandshakeType.certificate, writeCertificate(identity.certificate));
     say(HandshakeType.clientKeyExchange, writeClientKeyExchange(share.publicKey));
-    const schedule = new Tls12KeySchedule(secret, transcript, this.#random, hello.random);
+    const schedule = new Tls12KeySchedule(secret, transcript, this.#offer.random, hello.random);
     const signature = signWith(scheme, identity.privateKey, Buffer.concat(transcript));
     say(HandshakeType.certificateVerify, writeCertificateVerify(scheme, signature));
     parts.push({ type: 'change-cipher-spec', epoch: 0 });
@@ -278,7 +253,7 @@ export class ClientHandshake implements Handshake {
     if (!message || message === 'refused') return;
     const { schedule, flight } = expected;
     if (!isSame(message.body, expected.verifyData)) this.#link.fail('finished');
-    else this.#link.connected({ schedule, srtpProfile: flight.profile, remoteFingerprint: flight.fingerprint });
+    else this.#link.connected({ version: '1.2', schedule, srtpProfile: flight.profile, remoteFingerprint: flight.fingerprint });
   }
 }
 

@@ -1,19 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { Machine } from '../../base/driver.ts';
 import type { SrtpKeys, SrtpProfile } from '../srtp/profile.ts';
+import { parseAck, writeAck } from './ack.ts';
 import { type Alert, CLOSE_ALERT, failureAlert, parseAlert } from './alert.ts';
-import { ClientHandshake } from './client-handshake.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import { type FlightPart, packFlight } from './flight.ts';
-import type { DtlsFailure, Handshake, HandshakeLink, HandshakeResult } from './handshake.ts';
+import { Flight } from './flight.ts';
+import type { DtlsFailure, DtlsVersion, FragmentSource, Handshake, HandshakeLink, HandshakeResult } from './handshake.ts';
 import { parseFragments } from './handshake-message.ts';
 import type { Identity } from './identity.ts';
 import { type DtlsRole, exportSrtpKeys } from './key-schedule.ts';
+import { GROUPS, type Group } from './key-share.ts';
+import { NegotiatingClient } from './negotiating-client.ts';
+import { NegotiatingServer } from './negotiating-server.ts';
 import { parseRecords } from './record.ts';
-import { RecordLayer } from './record-layer.ts';
+import { type AuthenticRecord, RecordLayer } from './record-layer.ts';
 import { ContentType, type WireRecord } from './record-protection.ts';
 import { Retransmission } from './retransmission.ts';
-import { ServerHandshake } from './server-handshake.ts';
 
 export interface DtlsOptions {
   readonly role: DtlsRole;
@@ -24,6 +26,12 @@ export interface DtlsOptions {
   readonly srtpProfiles?: readonly SrtpProfile[];
   /** Round trip time as ICE measured it: sets the first retransmission. */
   readonly pathRttMs?: number;
+  /** What is spoken; with 1.3 in the list, that where the peer speaks it too. Default both. */
+  readonly versions?: readonly DtlsVersion[];
+  /** That keys are agreed in, the preferred one first. Default P-256 and X25519. */
+  readonly groups?: readonly Group[];
+  /** Records sent with one key before it is changed (1.3). Default 2^23. */
+  readonly maxRecordsPerKey?: number;
   /** Longest datagram of the handshake in bytes; default 1200, least 256. */
   readonly mtu?: number;
   /** How long the handshake may take in all; default 20 s. */
@@ -35,7 +43,8 @@ export interface DtlsOptions {
 export type DtlsState = 'new' | 'connecting' | 'connected' | 'closed' | 'failed';
 
 export type DtlsOutput =
-  | { readonly type: 'datagram'; readonly bytes: Buffer }
+  /** `flight`: it is part of the handshake; the same number for all that was sent with it. */
+  | { readonly type: 'datagram'; readonly bytes: Buffer; readonly flight?: number }
   | { readonly type: 'connected'; readonly srtp: SrtpKeys; readonly remoteFingerprint: Fingerprint }
   | { readonly type: 'data'; readonly bytes: Buffer }
   | { readonly type: 'closed'; readonly reason: 'local' | 'peer' }
@@ -50,6 +59,8 @@ export type DtlsDropReason = 'malformed' | 'unknown' | 'plaintext' | 'alert' | '
 
 export interface DtlsSnapshot {
   readonly state: DtlsState;
+  /** Undefined before the handshake's end. */
+  readonly version: DtlsVersion | undefined;
   readonly dropped: Readonly<Record<DtlsDropReason, number>>;
   /** What was wrong with a peer that claimed to be the right one. It may have been forged, so it ends nothing before the time is up. */
   readonly suspicion: DtlsFailure | undefined;
@@ -71,15 +82,20 @@ const MAX_EARLY = 16;
 /** Outputs that nobody fetched. A driver fetches after every input. */
 const MAX_OUTPUTS = 256;
 const MAX_PLAIN_BYTES = 1 << 14;
+/** RFC 9147 §4.5.3 and RFC 8446 §5.5 allow 2^24.5 records of AES-GCM with one key. */
+const MAX_RECORDS_PER_KEY = 2 ** 23;
+/** A flight of which a part came: the rest is a datagram behind, or lost. RFC 9147 §7.1 suggests a quarter of the retransmission time. */
+const REST_SHARE = 0.25;
 
 /**
- * One DTLS 1.2 connection, either role, over a path that ICE has checked. Sans I/O: feed it datagrams and the time.
+ * One DTLS connection of version 1.3 or 1.2, either role, over a path that ICE has checked. Sans I/O: feed it datagrams and the time.
  * Everything in epoch 0 can be forged by anybody and so is never fatal: see docs/dtls-srtp.md for what that leaves.
  */
 export class DtlsConnection implements Machine<DtlsOutput> {
   readonly #role: DtlsRole;
   readonly #mtu: number;
   readonly #timeoutMs: number;
+  readonly #maxRecordsPerKey: number;
   readonly #records = new RecordLayer();
   readonly #retransmission: Retransmission;
   readonly #outputs: DtlsOutput[] = [];
@@ -97,10 +113,17 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   #state: DtlsState = 'new';
   #now = 0;
   #datagrams = 0;
-  #flight: readonly FlightPart[] = [];
+  #flight: Flight | undefined;
+  /** Counts sendings of flights. */
+  #sendings = 0;
   #flightSentAt = Number.NEGATIVE_INFINITY;
   #retransmissions = 0;
   #deadline: number | undefined;
+  #version: DtlsVersion | undefined;
+  /** When to say which part of the peer's flight is here. */
+  #restDueAt: number | undefined;
+  /** Until when a flight is repeated after the handshake. */
+  #repeatUntil = 0;
   /** The worst that was seen of the peer so far, and since when it is certain that somebody live is behind it. */
   #suspicion: DtlsFailure | undefined;
   #suspectUntil: number | undefined;
@@ -114,17 +137,20 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     this.#role = options.role;
     this.#mtu = Math.max(MIN_MTU, options.mtu ?? DEFAULT_MTU);
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#maxRecordsPerKey = options.maxRecordsPerKey ?? MAX_RECORDS_PER_KEY;
     this.#retransmission = new Retransmission(options.pathRttMs);
     const client: SrtpProfile[] = ['AES128_CM_HMAC_SHA1_80'];
     const defaults: readonly SrtpProfile[] = options.role === 'client' ? client : [...client, 'AEAD_AES_128_GCM'];
     const settings = {
+      versions: options.versions ?? (['1.3', '1.2'] as const),
+      groups: options.groups ?? GROUPS,
       identity: options.identity,
       remoteFingerprints: options.remoteFingerprints,
       srtpProfiles: options.srtpProfiles ?? defaults,
       randomBytes: options.randomBytes ?? randomBytes,
     };
     const link = this.#link();
-    this.#handshake = options.role === 'client' ? new ClientHandshake(settings, link) : new ServerHandshake(settings, link);
+    this.#handshake = options.role === 'client' ? new NegotiatingClient(settings, link) : new NegotiatingServer(settings, link);
   }
 
   get state(): DtlsState {
@@ -154,7 +180,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     const { records, isWhole } = parseRecords(datagram);
     if (!isWhole) this.#drop('malformed');
     for (const record of records) {
-      if (record.epoch === 0) this.#handlePlaintext(record);
+      if (record.epoch === 0 && !record.unified) this.#handlePlaintext(record);
       else this.#handleProtected(record);
     }
     this.#handshake?.endOfDatagram();
@@ -164,13 +190,15 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   /** Sends application data as one record. @returns false when it was not sent: not connected, or longer than 2^14 bytes */
   send(data: Uint8Array): boolean {
     if (this.#state !== 'connected' || data.length > MAX_PLAIN_BYTES) return false;
-    return this.#sendRecord(1, ContentType.applicationData, data);
+    const epoch = this.#records.writeEpoch;
+    if (this.#records.nextSequence(epoch) >= this.#maxRecordsPerKey) this.#handshake?.updateKeys();
+    return this.#sendRecord(epoch, ContentType.applicationData, data);
   }
 
   /** Says goodbye, once. The peer is not waited for. */
   close(): void {
     if (this.#isOver()) return;
-    if (this.#state === 'connected') this.#sendRecord(1, ContentType.alert, CLOSE_ALERT);
+    if (this.#state === 'connected') this.#sendRecord(this.#records.writeEpoch, ContentType.alert, CLOSE_ALERT);
     this.#end('closed', { type: 'closed', reason: 'local' });
   }
 
@@ -179,14 +207,20 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   }
 
   nextTimeout(): number | undefined {
+    if (this.#state === 'connected') return this.#retransmission.dueAt;
     if (this.#state !== 'connecting') return undefined;
-    const times = [this.#deadline, this.#suspectUntil, this.#retransmission.dueAt].filter((at) => at !== undefined);
+    const times = [this.#deadline, this.#suspectUntil, this.#restDueAt, this.#retransmission.dueAt].filter((at) => at !== undefined);
     return times.length > 0 ? Math.min(...times) : undefined;
   }
 
   handleTimeout(now: number): void {
     this.#now = now;
+    if (this.#state === 'connected') this.#repeatAfterwards(now);
     if (this.#state !== 'connecting') return;
+    if (now >= (this.#restDueAt ?? Number.POSITIVE_INFINITY)) {
+      this.#restDueAt = undefined;
+      this.#handshake?.acknowledge();
+    }
     if (now >= (this.#suspectUntil ?? Number.POSITIVE_INFINITY) || now >= (this.#deadline ?? Number.POSITIVE_INFINITY)) {
       this.#fail(this.#suspicion ?? 'timeout');
     } else if (now >= (this.#retransmission.dueAt ?? Number.POSITIVE_INFINITY)) {
@@ -197,21 +231,23 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   }
 
   snapshot(): DtlsSnapshot {
-    const [state, suspicion, retransmissions] = [this.#state, this.#suspicion, this.#retransmissions];
-    return { state, dropped: { ...this.#dropped }, suspicion, retransmissions };
+    const [state, version, suspicion, retransmissions] = [this.#state, this.#version, this.#suspicion, this.#retransmissions];
+    return { state, version, dropped: { ...this.#dropped }, suspicion, retransmissions };
   }
 
   #link(): HandshakeLink {
     return {
       send: (flight, isRepeated) => {
-        this.#flight = flight;
+        this.#flight = new Flight(flight);
+        this.#restDueAt = undefined;
+        this.#repeatUntil = this.#now + this.#timeoutMs;
         this.#sendFlight();
         if (isRepeated) this.#retransmission.begin(this.#now);
         else this.#retransmission.end();
       },
       sendOnce: (message) => {
-        for (const bytes of packFlight([{ type: 'handshake', epoch: 0, message }], this.#records, this.#mtu))
-          this.#output({ type: 'datagram', bytes });
+        const flight = new Flight([{ type: 'handshake', epoch: 0, message }]);
+        for (const bytes of flight.pack(this.#records, this.#mtu)) this.#output({ type: 'datagram', bytes });
       },
       resend: () => {
         if (this.#now - this.#flightSentAt < RESEND_GAP_MS) return;
@@ -219,18 +255,33 @@ export class DtlsConnection implements Machine<DtlsOutput> {
         this.#repeatFlight();
       },
       install: (epoch, local, remote) => this.#records.install(epoch, local, remote),
+      writeWith: (epoch, protection) => this.#records.writeWith(epoch, protection),
+      readWith: (epoch, protection) => this.#records.readWith(epoch, protection),
+      forget: (protection) => this.#records.forget(protection),
+      acknowledge: (numbers) => {
+        this.#sendRecord(this.#records.writeEpoch, ContentType.ack, writeAck(numbers));
+      },
+      awaitRest: () => {
+        if (this.#state === 'connecting') this.#restDueAt ??= this.#now + REST_SHARE * this.#retransmission.firstMs;
+      },
+      settle: () => {
+        this.#flight = undefined;
+        this.#retransmission.end();
+      },
       connected: (result) => this.#connect(result),
       drop: () => this.#drop('handshake'),
-      suspect: (reason, isLive) => {
-        this.#suspicion = reason;
-        if (isLive) this.#suspectUntil ??= this.#now + SUSPICION_MS;
-      },
+      suspect: (reason, isLive) => this.#suspect(reason, isLive),
       trust: () => {
         this.#suspicion = undefined;
         this.#suspectUntil = undefined;
       },
       fail: (reason) => this.#fail(reason),
     };
+  }
+
+  #suspect(reason: DtlsFailure, isLive: boolean): void {
+    this.#suspicion = reason;
+    if (isLive) this.#suspectUntil ??= this.#now + SUSPICION_MS;
   }
 
   #handlePlaintext(record: WireRecord): void {
@@ -243,7 +294,8 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       case ContentType.handshake: {
         const fragments = parseFragments(record.fragment);
         if (!fragments) this.#drop('malformed');
-        for (const fragment of fragments ?? []) this.#handshake?.handleFragment(fragment, 0, this.#datagrams);
+        const source = { epoch: 0, sequence: record.sequence, datagram: this.#datagrams };
+        for (const fragment of fragments ?? []) this.#handshake?.handleFragment(fragment, source);
         return;
       }
       case ContentType.changeCipherSpec:
@@ -259,11 +311,13 @@ export class DtlsConnection implements Machine<DtlsOutput> {
 
   #handleProtected(record: WireRecord): void {
     if (this.#isOver()) return;
-    if (record.epoch !== 1) {
+    const isKnown = record.unified ? this.#version !== '1.2' : record.epoch === 1 && this.#version !== '1.3';
+    const canRead = this.#records.canRead(record);
+    if (!isKnown || (!canRead && this.#state === 'connected')) {
       this.#drop('unknown');
       return;
     }
-    if (!this.#records.canRead(record.epoch)) {
+    if (!canRead) {
       // The newest are kept: what is true will be repeated.
       this.#earlyRecords.push(record);
       if (this.#earlyRecords.length <= MAX_EARLY) return;
@@ -276,19 +330,65 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       this.#drop(opened);
       return;
     }
-    const { contentType, plain } = opened;
-    if (contentType === ContentType.applicationData) this.#handleData(plain);
-    else if (contentType === ContentType.alert) this.#handleAlert(parseAlert(plain));
-    else if (contentType === ContentType.handshake) {
-      for (const fragment of parseFragments(plain) ?? []) this.#handshake?.handleFragment(fragment, record.epoch, this.#datagrams);
-    } else this.#drop('unknown');
+    this.#handleOpened(opened);
+  }
+
+  #handleOpened({ contentType, plain, epoch, sequence, protection }: AuthenticRecord): void {
+    switch (contentType) {
+      case ContentType.handshake: {
+        const source: FragmentSource = { epoch, sequence, protection, datagram: this.#datagrams };
+        for (const fragment of parseFragments(plain) ?? []) this.#handshake?.handleFragment(fragment, source);
+        return;
+      }
+      case ContentType.alert:
+        this.#handleAlert(parseAlert(plain), epoch);
+        return;
+      case ContentType.ack:
+        this.#handleAck(plain, epoch);
+        return;
+      case ContentType.applicationData:
+        // The keys of epoch 2 belong to whoever answered first; nothing but the handshake is protected by them.
+        if (epoch === 2) this.#drop('unknown');
+        else this.#handleData(plain);
+        return;
+      default:
+        this.#drop('unknown');
+    }
+  }
+
+  /** RFC 9147 §7. A client that is not connected has nothing that the true server would have to acknowledge so: its answer does that. */
+  #handleAck(plain: Buffer, epoch: number): void {
+    const numbers = epoch > 1 ? parseAck(plain) : undefined;
+    const flight = this.#flight;
+    if (!numbers || !flight || (this.#role === 'client' && this.#state !== 'connected')) {
+      this.#drop('handshake');
+      return;
+    }
+    if (!flight.acknowledge(numbers)) return;
+    if (flight.isAcknowledged) this.#handshake?.handleAcknowledged();
+    else if (this.#now - this.#flightSentAt >= RESEND_GAP_MS) {
+      this.#retransmission.postpone(this.#now);
+      this.#repeatFlight();
+    }
+  }
+
+  /** The end of a handshake of 1.3, or new keys, that nobody acknowledges: bounded, and no reason to end anything. */
+  #repeatAfterwards(now: number): void {
+    if (now < (this.#retransmission.dueAt ?? Number.POSITIVE_INFINITY)) return;
+    if (now >= this.#repeatUntil) {
+      this.#retransmission.end();
+      return;
+    }
+    this.#retransmission.backOff(now);
+    this.#repeatFlight();
   }
 
   #handleEarly(): void {
-    if (this.#earlyRecords.length === 0 || !this.#records.canRead(1)) return;
+    if (this.#earlyRecords.length === 0) return;
     const records = this.#earlyRecords;
     this.#earlyRecords = [];
     for (const record of records) this.#handleProtected(record);
+    if (this.#earlyRecords.length < records.length) this.#handleEarly(); // what was opened may have brought the keys of the others
   }
 
   #handleData(bytes: Buffer): void {
@@ -297,22 +397,32 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     else this.#drop('early');
   }
 
-  /** Protected, so it is the peer's. */
-  #handleAlert(alert: Alert | undefined): void {
-    if (alert?.isClose) {
-      this.#sendRecord(1, ContentType.alert, CLOSE_ALERT);
+  /** Protected, so it is the peer's; but in epoch 2, before the handshake's end, of whoever answered. */
+  #handleAlert(alert: Alert | undefined, epoch: number): void {
+    if (epoch === 2 && this.#state !== 'connected') {
+      this.#drop('alert');
+      if (!alert?.isFatal) return;
+      this.#plaintextAlert = alert.description;
+      this.#suspect('alert', true);
+    } else if (alert?.isClose) {
+      this.#sendRecord(this.#records.writeEpoch, ContentType.alert, CLOSE_ALERT);
       this.#end('closed', { type: 'closed', reason: 'peer' });
     } else if (alert?.isFatal) this.#fail('alert', `alert ${alert.description}`);
   }
 
-  #connect({ schedule, srtpProfile, remoteFingerprint }: HandshakeResult): void {
+  #connect({ version, schedule, srtpProfile, remoteFingerprint }: HandshakeResult): void {
     this.#state = 'connected';
-    this.#retransmission.end();
+    this.#version = version;
     this.#deadline = undefined;
-    // A client is done with its handshake; a server's answers for as long as the client may not have its Finished.
-    if (this.#role === 'client') {
-      this.#handshake = undefined;
-      this.#flight = [];
+    this.#restDueAt = undefined;
+    // In 1.3 a client's last flight is repeated until it is acknowledged. In 1.2 a client is done, and a server answers repetitions.
+    if (version === '1.2') {
+      this.#records.writeIn(1);
+      this.#retransmission.end();
+      if (this.#role === 'client') {
+        this.#handshake = undefined;
+        this.#flight = undefined;
+      }
     }
     this.#output({ type: 'connected', srtp: exportSrtpKeys(schedule, srtpProfile, this.#role), remoteFingerprint });
     const early = this.#earlyData;
@@ -323,7 +433,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   #fail(reason: DtlsFailure, detail = this.#hint()): void {
     if (this.#isOver()) return;
     const alert = failureAlert(reason);
-    if (alert) this.#sendRecord(this.#records.canRead(1) ? 1 : 0, ContentType.alert, alert);
+    if (alert) this.#sendRecord(this.#records.writeEpoch, ContentType.alert, alert);
     this.#end('failed', { type: 'failed', reason, ...(detail === undefined ? {} : { detail }) });
   }
 
@@ -335,7 +445,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   #end(state: 'closed' | 'failed', output: DtlsOutput): void {
     this.#state = state;
     this.#handshake = undefined;
-    this.#flight = [];
+    this.#flight = undefined;
     this.#earlyRecords = [];
     this.#earlyData = [];
     this.#retransmission.end();
@@ -347,14 +457,16 @@ export class DtlsConnection implements Machine<DtlsOutput> {
   }
 
   #repeatFlight(): void {
-    if (this.#flight.length === 0) return;
+    if (!this.#flight) return;
     this.#retransmissions += 1;
     this.#sendFlight();
   }
 
   #sendFlight(): void {
     this.#flightSentAt = this.#now;
-    for (const bytes of packFlight(this.#flight, this.#records, this.#mtu)) this.#output({ type: 'datagram', bytes });
+    this.#sendings += 1;
+    for (const bytes of this.#flight?.pack(this.#records, this.#mtu) ?? [])
+      this.#output({ type: 'datagram', bytes, flight: this.#sendings });
   }
 
   #sendRecord(epoch: number, contentType: number, plain: Uint8Array): boolean {

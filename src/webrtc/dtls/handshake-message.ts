@@ -1,12 +1,13 @@
 import { ByteReader } from './byte-reader.ts';
 import { uint8, uint16, uint24 } from './byte-writer.ts';
 
-/** HandshakeType (RFC 5246 §7.4, RFC 6347 §4.3.2). */
+/** HandshakeType (RFC 5246 §7.4, RFC 6347 §4.3.2, RFC 8446 §4). */
 export const HandshakeType = {
   helloRequest: 0,
   clientHello: 1,
   serverHello: 2,
   helloVerifyRequest: 3,
+  encryptedExtensions: 8,
   certificate: 11,
   serverKeyExchange: 12,
   certificateRequest: 13,
@@ -14,6 +15,9 @@ export const HandshakeType = {
   certificateVerify: 15,
   clientKeyExchange: 16,
   finished: 20,
+  keyUpdate: 24,
+  /** Stands for the first hello in a transcript with a HelloRetryRequest; never sent. */
+  messageHash: 254,
 } as const;
 
 export const HANDSHAKE_HEADER_BYTES = 12;
@@ -66,4 +70,9 @@ export function writeFragment(message: HandshakeMessage, offset: number, length:
 /** The message as transcripts hold it: as if it had been sent in one piece (RFC 6347 §4.2.6). */
 export function wholeMessage(message: HandshakeMessage): Buffer {
   return writeFragment(message, 0, message.body.length);
+}
+
+/** The message as transcripts of DTLS 1.3 hold it: with the header of TLS (RFC 9147 §5.2). */
+export function tlsMessage({ type, body }: Pick<HandshakeMessage, 'type' | 'body'>): Buffer {
+  return Buffer.concat([uint8(type), uint24(body.length), body]);
 }

@@ -1,8 +1,8 @@
 import { ByteReader, readUint16List } from './byte-reader.ts';
 import { uint8, uint16, vector8, vector16 } from './byte-writer.ts';
 
-/** CipherSuite numbers; both use AES-128-GCM and SHA-256. */
-export const CipherSuite = { ecdheEcdsaAes128Gcm: 0xc02b, ecdheRsaAes128Gcm: 0xc02f } as const;
+/** CipherSuite numbers; all use AES-128-GCM and SHA-256. */
+export const CipherSuite = { aes128GcmSha256: 0x1301, ecdheEcdsaAes128Gcm: 0xc02b, ecdheRsaAes128Gcm: 0xc02f } as const;
 /** TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746 §3.3). */
 export const EMPTY_RENEGOTIATION_INFO = 0x00ff;
 
@@ -13,6 +13,8 @@ export const ExtensionType = {
   useSrtp: 14,
   extendedMasterSecret: 23,
   supportedVersions: 43,
+  cookie: 44,
+  keyShare: 51,
   renegotiationInfo: 0xff01,
 } as const;
 
@@ -90,7 +92,7 @@ export function writeServerHello(hello: ServerHello): Buffer {
 }
 
 /** The extensions block, which may be missing altogether. Undefined when it does not parse or names one twice. */
-function parseExtensions(reader: ByteReader): Extensions | undefined {
+export function parseExtensions(reader: ByteReader): Extensions | undefined {
   const extensions = new Map<number, Buffer>();
   if (reader.remaining === 0) return extensions;
   const block = new ByteReader(reader.vector16());
@@ -103,7 +105,7 @@ function parseExtensions(reader: ByteReader): Extensions | undefined {
   return block.isWhole ? extensions : undefined;
 }
 
-function writeExtensions(extensions: Extensions): Buffer {
+export function writeExtensions(extensions: Extensions): Buffer {
   return vector16(...[...extensions].map(([type, data]) => Buffer.concat([uint16(type), vector16(data)])));
 }
 
@@ -123,6 +125,11 @@ export function readVersions(hello: ClientHello): number[] | undefined {
   const reader = new ByteReader(data);
   const list = readUint16List(reader.vector8());
   return reader.isWhole ? list : undefined;
+}
+
+/** Does this client speak that version? */
+export function offers(hello: ClientHello, version: number): boolean {
+  return readVersions(hello)?.includes(version) ?? false;
 }
 
 export interface UseSrtp {

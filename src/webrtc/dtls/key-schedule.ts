@@ -15,6 +15,9 @@ export interface KeySchedule {
   exportKeyingMaterial(label: string, length: number): Buffer;
 }
 
+/** All that SRTP needs of a handshake. */
+export type Exporter = Pick<KeySchedule, 'exportKeyingMaterial'>;
+
 const VERIFY_DATA_BYTES = 12;
 const KEY_BYTES = 16;
 const FIXED_IV_BYTES = 4;
@@ -76,7 +79,7 @@ export function isSame(one: Buffer, other: Buffer): boolean {
 }
 
 /** SRTP's master keys (RFC 5764 §4.2): client key ‖ server key ‖ client salt ‖ server salt. */
-export function exportSrtpKeys(schedule: KeySchedule, profile: SrtpProfile, role: DtlsRole): SrtpKeys {
+export function exportSrtpKeys(schedule: Exporter, profile: SrtpProfile, role: DtlsRole): SrtpKeys {
   const { keyBytes, saltBytes } = SRTP_PROFILES[profile];
   const material = schedule.exportKeyingMaterial('EXTRACTOR-dtls_srtp', 2 * (keyBytes + saltBytes));
   const key = (place: number) => material.subarray(place * keyBytes, (place + 1) * keyBytes);

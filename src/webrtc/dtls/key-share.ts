@@ -11,17 +11,21 @@ export function isGroup(number: number): number is Group {
   return number === Group.p256 || number === Group.x25519;
 }
 
-/** One ephemeral key: made for one handshake, used once. */
+/**
+ * One ephemeral key, made for one handshake. It is used once, but for a client of DTLS 1.3: whether a ServerHello is the true one shows only
+ * after the agreement, so there each of a few has to be tried.
+ */
 export interface KeyShare {
   readonly group: Group;
   /** As it goes on the wire: an uncompressed point, or 32 bytes. */
   readonly publicKey: Buffer;
-  /** The shared secret, or undefined when the peer's key is not valid or the share was used before. Never throws. */
+  /** The shared secret, or undefined when the peer's key is not valid or the share was used up. Never throws. */
   agree(peerPublicKey: Buffer): Buffer | undefined;
 }
 
-export function createKeyShare(group: Group): KeyShare {
-  return group === Group.p256 ? new P256Share() : new X25519Share();
+/** @param uses how many agreements it is good for */
+export function createKeyShare(group: Group, uses = 1): KeyShare {
+  return group === Group.p256 ? new P256Share(uses) : new X25519Share(uses);
 }
 
 const P256_POINT_BYTES = 65;
@@ -31,15 +35,18 @@ class P256Share implements KeyShare {
   readonly group = Group.p256;
   readonly publicKey: Buffer;
   #ecdh: ReturnType<typeof createECDH> | undefined = createECDH('prime256v1');
+  #uses: number;
 
-  constructor() {
+  constructor(uses: number) {
+    this.#uses = uses;
     this.publicKey = this.#ecdh?.generateKeys() ?? Buffer.alloc(0);
   }
 
   agree(peerPublicKey: Buffer): Buffer | undefined {
     const ecdh = this.#ecdh;
     if (!ecdh || peerPublicKey.length !== P256_POINT_BYTES || peerPublicKey[0] !== UNCOMPRESSED) return undefined;
-    this.#ecdh = undefined;
+    this.#uses -= 1;
+    if (this.#uses <= 0) this.#ecdh = undefined;
     try {
       return ecdh.computeSecret(peerPublicKey);
     } catch {
@@ -66,8 +73,10 @@ class X25519Share implements KeyShare {
   readonly group = Group.x25519;
   readonly publicKey: Buffer;
   #privateKey: KeyObject | undefined;
+  #uses: number;
 
-  constructor() {
+  constructor(uses: number) {
+    this.#uses = uses;
     const { privateKey } = generateKeyPairSync('x25519');
     this.publicKey = diffieHellman({ privateKey, publicKey: X25519_BASE_POINT });
     this.#privateKey = privateKey;
@@ -76,7 +85,8 @@ class X25519Share implements KeyShare {
   agree(peerPublicKey: Buffer): Buffer | undefined {
     const privateKey = this.#privateKey;
     if (!privateKey || peerPublicKey.length !== X25519_BYTES) return undefined;
-    this.#privateKey = undefined;
+    this.#uses -= 1;
+    if (this.#uses <= 0) this.#privateKey = undefined;
     try {
       return diffieHellman({ privateKey, publicKey: x25519PublicKey(peerPublicKey) });
     } catch {

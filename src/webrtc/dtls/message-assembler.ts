@@ -78,6 +78,11 @@ export class MessageAssembler {
     return this.#complete.filter((each) => each.sequence === sequence && each.type === type).reverse();
   }
 
+  /** The newest version of a message, of whatever type. */
+  latest(sequence: number): ReceivedMessage | undefined {
+    return this.#complete.findLast((each) => each.sequence === sequence);
+  }
+
   #begin({ type, sequence, length }: HandshakeFragment): PartialMessage {
     const partial = { type, sequence, body: Buffer.alloc(length), present: new Uint8Array(length), missing: length };
     this.#partials.push(partial);

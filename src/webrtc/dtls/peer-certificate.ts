@@ -1,7 +1,6 @@
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import { type Fingerprint, matchFingerprint } from './fingerprint.ts';
 import type { HandshakeMessage } from './handshake-message.ts';
-import { parseCertificate } from './messages.ts';
 
 /** RFC 7525 §4.3; the upper bound keeps one verification below a millisecond. */
 const RSA_BITS = { min: 2048, max: 8192 } as const;
@@ -48,16 +47,19 @@ export interface PeerCertificate {
 /** Reads each Certificate message once: parsing a certificate costs as much as checking a signature. */
 export class PeerCertificates {
   readonly #expected: readonly Fingerprint[];
+  readonly #parse: (body: Buffer) => Buffer | undefined;
   readonly #seen = new WeakMap<HandshakeMessage, PeerCertificate>();
 
-  constructor(expected: readonly Fingerprint[]) {
+  /** @param parse finds the peer's own certificate in a Certificate message, of whatever version */
+  constructor(expected: readonly Fingerprint[], parse: (body: Buffer) => Buffer | undefined) {
     this.#expected = expected;
+    this.#parse = parse;
   }
 
   read(message: HandshakeMessage): PeerCertificate {
     const known = this.#seen.get(message);
     if (known) return known;
-    const certificate = parseCertificate(message.body);
+    const certificate = this.#parse(message.body);
     const shown = { key: certificate && peerKey(certificate), fingerprint: certificate && matchFingerprint(certificate, this.#expected) };
     this.#seen.set(message, shown);
     return shown;

@@ -1,7 +1,8 @@
 import { ByteReader } from './byte-reader.ts';
-import type { WireRecord } from './record-protection.ts';
+import { ContentType, type WireRecord } from './record-protection.ts';
 
 export const DTLS_1_2 = 0xfefd;
+export const DTLS_1_3 = 0xfefc;
 /** On the first flight of many stacks, which do not know yet what the peer speaks. */
 const DTLS_1_0 = 0xfeff;
 
@@ -17,11 +18,37 @@ export interface ParsedDatagram {
   readonly isWhole: boolean;
 }
 
+/** RFC 9147 §4: the first byte is 001CSLEE. */
+const UNIFIED_MASK = 0xe0;
+const UNIFIED = 0x20;
+const HAS_CONNECTION_ID = 0x10;
+const HAS_LONG_SEQUENCE = 0x08;
+const HAS_LENGTH = 0x04;
+
+/** A connection id is never asked for here, so a record with one is not for us. */
+function readUnified(datagram: Buffer, reader: ByteReader): WireRecord | undefined {
+  const start = datagram.length - reader.remaining;
+  const flags = reader.uint8();
+  if (flags & HAS_CONNECTION_ID) return undefined;
+  const sequence = flags & HAS_LONG_SEQUENCE ? reader.uint16() : reader.uint8();
+  const length = flags & HAS_LENGTH ? reader.uint16() : reader.remaining;
+  const unified = datagram.subarray(start, datagram.length - reader.remaining);
+  const fragment = reader.bytes(length);
+  return reader.isSound ? { contentType: ContentType.applicationData, epoch: flags & 3, sequence, fragment, unified } : undefined;
+}
+
 /** The records of a datagram, up to the first that cannot be read (RFC 6347 §4.1). Views, not copies. */
 export function parseRecords(datagram: Buffer): ParsedDatagram {
   const records: WireRecord[] = [];
   const reader = new ByteReader(datagram);
   while (reader.remaining > 0 && records.length < MAX_RECORDS) {
+    const first = datagram[datagram.length - reader.remaining] ?? 0;
+    if ((first & UNIFIED_MASK) === UNIFIED) {
+      const record = readUnified(datagram, reader);
+      if (!record) return { records, isWhole: false };
+      records.push(record);
+      continue;
+    }
     const contentType = reader.uint8();
     const version = reader.uint16();
     const epoch = reader.uint16();

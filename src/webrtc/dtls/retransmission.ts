@@ -18,6 +18,11 @@ export class Retransmission {
     this.#delayMs = this.#firstMs;
   }
 
+  /** The first wait of every flight, milliseconds. */
+  get firstMs(): number {
+    return this.#firstMs;
+  }
+
   get dueAt(): number | undefined {
     return this.#at;
   }

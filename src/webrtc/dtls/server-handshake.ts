@@ -1,12 +1,13 @@
 import type { Fingerprint } from './fingerprint.ts';
 import type { FlightPart } from './flight.ts';
-import type { Handshake, HandshakeLink, HandshakeSettings } from './handshake.ts';
+import type { FragmentSource, HandshakeLink, HandshakeSettings } from './handshake.ts';
 import { type HandshakeFragment, HandshakeType, wholeMessage } from './handshake-message.ts';
-import { type ClientHello, parseClientHello, RANDOM_BYTES, writeServerHello } from './hello.ts';
+import { type ClientHello, offers, RANDOM_BYTES, writeServerHello } from './hello.ts';
 import { isSame, type KeySchedule, Tls12KeySchedule } from './key-schedule.ts';
 import { createKeyShare, type KeyShare } from './key-share.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
 import {
+  parseCertificate,
   parseCertificateVerify,
   parseClientKeyExchange,
   writeCertificate,
@@ -16,9 +17,10 @@ import {
   writeSigned,
 } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
-import { DTLS_1_2 } from './record.ts';
+import { DTLS_1_2, DTLS_1_3 } from './record.ts';
 import { chooseServerParameters, type ServerParameters } from './server-parameters.ts';
 import { signWith, verifyWith } from './signature.ts';
+import { DOWNGRADE_SENTINEL } from './tls13-messages.ts';
 
 /** Our answer to one ClientHello, and what came in reply to it. */
 interface Attempt {
@@ -49,10 +51,9 @@ const COOKIE_BYTES = 16;
  * Only when a second, different one comes up is the sender asked to show that it can read our answers (HelloVerifyRequest);
  * the one that can replaces the first.
  */
-export class ServerHandshake implements Handshake {
+export class ServerHandshake {
   readonly #settings: HandshakeSettings;
   readonly #link: HandshakeLink;
-  readonly #hellos = new MessageAssembler(0);
   /** The same for whoever asks: only the peer gets to read it. */
   readonly #cookie: Buffer;
   #attempt: Attempt | undefined;
@@ -66,24 +67,23 @@ export class ServerHandshake implements Handshake {
   constructor(settings: HandshakeSettings, link: HandshakeLink) {
     this.#settings = settings;
     this.#link = link;
-    this.#certificates = new PeerCertificates(settings.remoteFingerprints);
+    this.#certificates = new PeerCertificates(settings.remoteFingerprints, parseCertificate);
     this.#cookie = settings.randomBytes(COOKIE_BYTES);
   }
 
-  start(): void {
-    // The client speaks first.
+  /** A hello was answered, and not yet in vain. */
+  get hasAnswered(): boolean {
+    return this.#attempt !== undefined;
   }
 
-  handleFragment(fragment: HandshakeFragment, epoch: number, datagram: number): void {
+  /** What is missing comes protected. */
+  get isDecided(): boolean {
+    return this.#expected !== undefined || this.#finishedAt !== undefined;
+  }
+
+  handleFragment(fragment: HandshakeFragment, { epoch, datagram }: FragmentSource): void {
     if (epoch > 0) this.#handleFinished(fragment, datagram);
-    else if (this.#expected || this.#finishedAt !== undefined)
-      return; // what is missing comes protected
-    else if (fragment.type === HandshakeType.clientHello) this.#handleHelloFragment(fragment, datagram);
-    else this.#handleFlightFragment(fragment, datagram);
-  }
-
-  handleSilence(): boolean {
-    return false;
+    else if (!this.isDecided) this.#handleFlightFragment(fragment, datagram);
   }
 
   endOfDatagram(): void {
@@ -93,22 +93,19 @@ export class ServerHandshake implements Handshake {
     this.#judged = this.#newest;
   }
 
-  #handleHelloFragment(fragment: HandshakeFragment, datagram: number): void {
-    const answered = this.#attempt?.hello;
-    if (answered && isPieceOf(answered, fragment)) {
-      if (fragment.offset + fragment.bytes.length === fragment.length) this.#link.resend();
-      return;
-    }
-    const message = this.#hellos.add(fragment, datagram);
-    if (message === 'refused') this.#link.drop();
-    if (!message || message === 'refused') return;
-    this.#hellos.discard(message);
-    const hello = parseClientHello(message.body);
+  /** Is this a piece of the hello that was answered? Then the client did not get the answer. */
+  isRepetition(fragment: HandshakeFragment): boolean {
+    return this.#attempt !== undefined && isPieceOf(this.#attempt.hello, fragment);
+  }
+
+  /** @param isFirst no other hello was answered; only such a one needs no cookie */
+  handleHello(message: ReceivedMessage, hello: ClientHello | undefined, isFirst: boolean): void {
+    if (this.isDecided) return;
     const parameters = hello && chooseServerParameters(hello, this.#settings);
     if (!parameters) {
       this.#link.drop();
       this.#link.suspect('parameters', false);
-    } else if (!this.#attempt || isSame(hello.cookie, this.#cookie)) this.#begin(message, hello, parameters);
+    } else if (isFirst || isSame(hello.cookie, this.#cookie)) this.#begin(message, hello, parameters);
     else this.#askForCookie();
   }
 
@@ -123,6 +120,8 @@ export class ServerHandshake implements Handshake {
   #begin(helloMessage: ReceivedMessage, hello: ClientHello, parameters: ServerParameters): void {
     const { identity, randomBytes } = this.#settings;
     const serverRandom = randomBytes(RANDOM_BYTES);
+    if (this.#settings.versions.includes('1.3') && offers(hello, DTLS_1_3))
+      DOWNGRADE_SENTINEL.copy(serverRandom, RANDOM_BYTES - DOWNGRADE_SENTINEL.length);
     const share = createKeyShare(parameters.group);
     const keyParameters = writeKeyParameters(share.group, share.publicKey);
     const signed = Buffer.concat([hello.random, serverRandom, keyParameters]);
@@ -245,11 +244,12 @@ export class ServerHandshake implements Handshake {
       ],
       false,
     );
-    this.#link.connected({ schedule, srtpProfile: attempt.parameters.profile, remoteFingerprint: fingerprint });
+    this.#link.connected({ version: '1.2', schedule, srtpProfile: attempt.parameters.profile, remoteFingerprint: fingerprint });
   }
 }
 
-function isPieceOf(message: ReceivedMessage, { sequence, length, offset, bytes }: HandshakeFragment): boolean {
+/** Says the fragment the same as the message does in that place? */
+export function isPieceOf(message: ReceivedMessage, { sequence, length, offset, bytes }: HandshakeFragment): boolean {
   if (message.sequence !== sequence || message.body.length !== length) return false;
   return message.body.subarray(offset, offset + bytes.length).equals(bytes);
 }

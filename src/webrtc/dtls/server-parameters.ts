@@ -11,7 +11,7 @@ import {
   readVersions,
   writeUseSrtp,
 } from './hello.ts';
-import { GROUPS, type Group } from './key-share.ts';
+import type { Group } from './key-share.ts';
 import { DTLS_1_2 } from './record.ts';
 import { chooseScheme } from './signature.ts';
 
@@ -35,7 +35,7 @@ export function chooseServerParameters(hello: ClientHello, settings: HandshakeSe
   if (renegotiation && !renegotiation.equals(Buffer.of(0))) return undefined;
 
   const groups = readNumberList(extensions, ExtensionType.supportedGroups);
-  const group = GROUPS.find((each) => groups?.includes(each));
+  const group = settings.groups.find((each) => groups?.includes(each));
   const scheme = chooseScheme(settings.identity.privateKey, readNumberList(extensions, ExtensionType.signatureAlgorithms) ?? []);
   const offered = readUseSrtp(extensions)?.profiles;
   const profile = settings.srtpProfiles.find((each) => offered?.includes(SRTP_PROFILES[each].id));

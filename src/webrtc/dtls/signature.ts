@@ -2,19 +2,21 @@ import { constants, type KeyObject, sign, verify } from 'node:crypto';
 
 interface Scheme {
   readonly keyType: 'ec' | 'rsa';
+  /** Of the key, where DTLS 1.3 insists on it (RFC 8446 §4.2.3). */
+  readonly curve?: string;
   readonly hash: 'sha256' | 'sha384' | 'sha512';
   readonly isPss?: true;
 }
 
 /** SignatureScheme numbers (RFC 8446 §4.2.3, the same as the hash and signature pairs of RFC 5246), in our order of preference. */
 const SCHEMES: ReadonlyMap<number, Scheme> = new Map([
-  [0x0403, { keyType: 'ec', hash: 'sha256' }],
+  [0x0403, { keyType: 'ec', curve: 'prime256v1', hash: 'sha256' }],
   [0x0804, { keyType: 'rsa', hash: 'sha256', isPss: true }],
   [0x0401, { keyType: 'rsa', hash: 'sha256' }],
-  [0x0503, { keyType: 'ec', hash: 'sha384' }],
+  [0x0503, { keyType: 'ec', curve: 'secp384r1', hash: 'sha384' }],
   [0x0805, { keyType: 'rsa', hash: 'sha384', isPss: true }],
   [0x0501, { keyType: 'rsa', hash: 'sha384' }],
-  [0x0603, { keyType: 'ec', hash: 'sha512' }],
+  [0x0603, { keyType: 'ec', curve: 'secp521r1', hash: 'sha512' }],
   [0x0806, { keyType: 'rsa', hash: 'sha512', isPss: true }],
   [0x0601, { keyType: 'rsa', hash: 'sha512' }],
 ]);
@@ -28,6 +30,18 @@ export function chooseScheme(key: KeyObject, accepted: readonly number[]): numbe
     if (scheme.keyType === key.asymmetricKeyType && accepted.includes(number)) return number;
   }
   return undefined;
+}
+
+/** May DTLS 1.3 sign with this scheme and key? It binds hashes to curves and wants PSS of RSA keys (RFC 8446 §4.2.3). */
+export function isTls13Scheme(scheme: number, key: KeyObject): boolean {
+  const known = SCHEMES.get(scheme);
+  if (!known || known.keyType !== key.asymmetricKeyType) return false;
+  return known.keyType === 'rsa' ? known.isPss === true : known.curve === key.asymmetricKeyDetails?.namedCurve;
+}
+
+/** As `chooseScheme`, for DTLS 1.3. */
+export function chooseTls13Scheme(key: KeyObject, accepted: readonly number[]): number | undefined {
+  return SIGNATURE_SCHEMES.find((scheme) => accepted.includes(scheme) && isTls13Scheme(scheme, key));
 }
 
 /** @param scheme one that `chooseScheme` gave for this key */

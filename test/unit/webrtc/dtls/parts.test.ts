@@ -157,6 +157,8 @@ describe('hellos', () => {
   const settings = {
     identity: serverIdentity,
     remoteFingerprints: [],
+    versions: ['1.2'] as const,
+    groups: GROUPS,
     srtpProfiles: ['AES128_CM_HMAC_SHA1_80', 'AEAD_AES_128_GCM'] as const,
     randomBytes: (length: number) => Buffer.alloc(length),
   };
