@@ -15,6 +15,7 @@ const TRUNKS = [
   '    realm: sip.example.com # answer this realm only; any one of the peer when left out',
   '    addresses: [192.0.2.0/28] # where its calls come from, besides the peer',
   '    auth: { username: "2002", password: secret2 } # what its calls must show (401); nothing when left out. `realm:` is ringdown',
+  '    # `algorithms:` [SHA-256, MD5]; [MD5] for phones that give up on what they do not know',
   '    keep-alive: 30 # seconds between OPTIONS to it; 0, none, when left out. While it does not answer, nothing is dialled by it',
   '    caps: # each direction by itself; these are the defaults',
   '      concurrent: 10 # calls at once: a small line of a business',

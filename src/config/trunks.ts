@@ -59,7 +59,17 @@ const password = textOrNumber(256).refine((value) => value !== MASKED, 'this is 
 
 /** What its calls must show. The realm is a name that both ends hash; phones show it to people. */
 const auth = z.strictObject(
-  { username: textOrNumber(128), password, realm: text(256).default('ringdown') },
+  {
+    username: textOrNumber(128),
+    password,
+    realm: text(256).default('ringdown'),
+    // Old phones give up on a challenge that they do not know, wherever it stands.
+    algorithms: z
+      .array(z.enum(['SHA-256', 'MD5'], { error: 'SHA-256 or MD5' }), { error: 'a list of SHA-256 and MD5' })
+      .min(1, 'at least one of SHA-256 and MD5')
+      .max(2)
+      .default(['SHA-256', 'MD5']),
+  },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with username and password' : undefined) },
 );
 
@@ -117,7 +127,12 @@ export interface TrunkConfig {
   readonly password?: string;
   readonly realm?: string;
   readonly addresses: readonly string[];
-  readonly auth?: { readonly username: string; readonly password: string; readonly realm: string };
+  readonly auth?: {
+    readonly username: string;
+    readonly password: string;
+    readonly realm: string;
+    readonly algorithms: readonly ('SHA-256' | 'MD5')[];
+  };
   readonly keepAliveS?: number;
   readonly caps: { readonly concurrent: number; readonly perSecond: number; readonly perDay: number; readonly durationS: number };
   readonly destinations: readonly string[];

@@ -17,6 +17,8 @@ export interface TrunkLogin {
   readonly username: string;
   readonly password: string;
   readonly realm: string;
+  /** What is offered and taken, the preferred first; both, when absent. */
+  readonly algorithms?: readonly ('SHA-256' | 'MD5')[];
 }
 
 /** A neighbour that calls go to and come from: a carrier or a PBX, as configured. */

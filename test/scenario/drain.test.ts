@@ -46,7 +46,10 @@ describe('a gateway with ten calls', () => {
       for (const { status } of await Promise.all(calls.map((call) => call.bye()))) expect(status).toBe(200);
       expect(await within(gateway.ended, 3000, 'the end of the gateway')).toEqual({ code: 0, signal: null });
       console.log(`drain: ended ${(performance.now() - hungUpAt).toFixed(0)} ms after the last call`);
-      expect(gateway.cdrs().map((each) => each['cause'])).toEqual(Array(10).fill('remote_hangup'));
+      expect(gateway.cdrs().map((each) => [each['cause'], each['sip_status']])).toEqual([
+        ['rejected', 503],
+        ...Array(10).fill(['remote_hangup', 200]),
+      ]);
     } finally {
       late.stop();
       await gateway.stop();

@@ -19,6 +19,8 @@ export interface BaresipOptions {
   /** In order of preference. */
   readonly codecs?: readonly ('PCMU' | 'PCMA' | 'G722')[];
   readonly answer?: 'auto' | 'manual';
+  /** What it shows to whom asks for a password. */
+  readonly login?: { readonly username: string; readonly password: string };
 }
 
 /** Where Debian and others put its modules. */
@@ -194,7 +196,7 @@ export function splitNetstrings(bytes: Buffer): { readonly messages: string[]; r
 
 function writeConfig(folder: string, sipPort: number, controlPort: number, options: BaresipOptions): void {
   const { user = 'baresip', microphone = new Int16Array(), silenceMs = 60_000, codecs = ['PCMU', 'PCMA'], answer = 'manual' } = options;
-  const { rateHz = 8000 } = options;
+  const { rateHz = 8000, login } = options;
   const file = join(folder, 'microphone.wav');
   writeWav(file, concat(microphone, silence(silenceMs, rateHz)), rateHz);
   const settings = [
@@ -220,6 +222,7 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
     `<sip:${user}@${LOOPBACK}:${sipPort};transport=udp>`,
     'regint=0',
     `answermode=${answer}`,
+    ...(login ? [`auth_user=${login.username}`, `auth_pass=${login.password}`] : []),
     `audio_codecs=${codecs.map((codec) => `${codec}/${codec === 'G722' ? 16_000 : 8000}/1`).join(',')}`,
   ];
   writeFileSync(join(folder, 'accounts'), `${account.join(';')}\n`);

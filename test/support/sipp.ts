@@ -11,6 +11,7 @@ import { tone } from './tones.ts';
 /** Scenarios of our own, in test/support/sipp. */
 export type SippScenario =
   | 'options'
+  | 'uac-auth'
   | 'uac-call'
   | 'uac-audio'
   | 'uac-cancel'

@@ -9,6 +9,8 @@ export interface DigestServerOptions {
   readonly realm: string;
   /** The password of a user, undefined for nobody. */
   readonly passwordOf: (username: string) => string | undefined;
+  /** What is offered and taken, in the order in which clients shall look; SHA-256 and MD5 when absent. */
+  readonly algorithms?: readonly DigestAlgorithm[];
   /** HMAC key of the nonces; random when absent. */
   readonly secret?: Buffer;
   readonly nonceLifetimeMs?: number;
@@ -26,18 +28,20 @@ const NONCE_LIFETIME_MS = 300_000;
 /** Users that authenticate within a nonce's life, each some 100 bytes. */
 const MAX_TRACKED = 10_000;
 
-/** What is asked for, in the order in which clients shall look (RFC 8760 §2.3). */
+/** RFC 8760 §2.3. */
 const ASKED: readonly DigestAlgorithm[] = ['SHA-256', 'MD5'];
 
 /** Protection `auth` always: without a count anybody could send the same credentials again. */
 export class DigestServer {
   readonly #options: DigestServerOptions;
   readonly #nonces: Nonces;
+  readonly #asked: readonly DigestAlgorithm[];
   /** Hashed for users there are not, so that the time tells nothing. */
   readonly #nobody = randomBytes(12).toString('hex');
 
   constructor(options: DigestServerOptions) {
     this.#options = options;
+    this.#asked = options.algorithms ?? ASKED;
     this.#nonces = new Nonces({
       secret: options.secret ?? randomBytes(32),
       lifetimeMs: options.nonceLifetimeMs ?? NONCE_LIFETIME_MS,
@@ -53,7 +57,7 @@ export class DigestServer {
   challenges(wallclock: number, peer: string, stale: boolean): string[] {
     const nonce = this.#nonces.issue(wallclock, peer);
     const realm = encodeText(this.#options.realm).replaceAll(/["\\]/g, '');
-    return ASKED.map(
+    return this.#asked.map(
       (algorithm) => `Digest realm="${realm}", nonce="${nonce}", algorithm=${algorithm}, qop="auth"${stale ? ', stale=true' : ''}`,
     );
   }
@@ -81,7 +85,7 @@ export class DigestServer {
     const nc = given?.get('nc') ?? '';
     const response = given?.get('response')?.toLowerCase() ?? '';
     if (given?.get('realm') !== realm || username === undefined || !nonce || !cnonce) return REFUSED;
-    if (!algorithm || !ASKED.includes(algorithm) || given.get('qop')?.toLowerCase() !== 'auth') return REFUSED;
+    if (!algorithm || !this.#asked.includes(algorithm) || given.get('qop')?.toLowerCase() !== 'auth') return REFUSED;
     if (!/^[0-9a-f]{8}$/i.test(nc) || given.get('uri') !== uri) return REFUSED;
     const count = Number.parseInt(nc, 16);
     const age = this.#nonces.check(wallclock, peer, nonce, count);

@@ -25,8 +25,9 @@ export class InboundLogin {
     this.#servers = new Map(
       book.trunks.flatMap(({ name, auth }) => {
         if (!auth) return [];
-        const { realm, username, password } = auth;
-        return [[name, new DigestServer({ realm, passwordOf: (user) => (user === username ? password : undefined) })] as const];
+        const { realm, username, password, algorithms } = auth;
+        const passwordOf = (user: string): string | undefined => (user === username ? password : undefined);
+        return [[name, new DigestServer({ realm, passwordOf, ...(algorithms ? { algorithms } : {}) })] as const];
       }),
     );
   }

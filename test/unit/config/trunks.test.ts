@@ -71,7 +71,7 @@ describe('trunks', () => {
         transport: 'udp',
         addresses: [],
         caps: { concurrent: 10, perSecond: 1, perDay: 1000, durationS: 14_400 },
-        auth: { username: '2002', password: 'other-canary', realm: 'ringdown' },
+        auth: { username: '2002', password: 'other-canary', realm: 'ringdown', algorithms: ['SHA-256', 'MD5'] },
         keepAliveS: 30,
         destinations: [],
         redirects: 'refuse',

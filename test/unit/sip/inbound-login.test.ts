@@ -96,6 +96,15 @@ describe('a trunk that must show a password', () => {
     expect(test.invites).toEqual([]);
   });
 
+  it('is asked by MD5 alone where its phones know nothing else', async () => {
+    const test = await EngineUnderTest.start({}, (clock) => ({
+      trunks: new TrunkBook(clock, [{ ...TRUNK, peer: PEER, auth: { ...AUTH, algorithms: ['MD5'] } }]),
+    }));
+    const asked = challenges(test.exchange(request({ uri: URI }))[0]);
+    expect(asked.map((each) => /algorithm=([\w-]+)/.exec(each)?.[1])).toEqual(['MD5']);
+    expect(withPassword(test, challenged(test))[0]?.what).toBe('100');
+  });
+
   it('is the only one asked: OPTIONS and callers of no trunk are not', async () => {
     const test = await started();
     expect(test.exchange(request({ method: 'OPTIONS', uri: URI }))[0]?.what).toBe('200');
