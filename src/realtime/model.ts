@@ -174,6 +174,8 @@ export interface ResponseRequest {
 export interface CallContext {
   /** Can the caller be called back when this call is over? */
   readonly mayCallBack: boolean;
+  /** Does the agent say the first word, without being asked? Default true. */
+  readonly speaksFirst?: boolean;
   /** Figures of this call so far. */
   statistics(): CallFigures;
 }

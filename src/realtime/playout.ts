@@ -46,6 +46,8 @@ export class Playout {
   readonly #ledger = new PlayoutLedger();
   readonly #responses = new Map<string, PlayingResponse>();
   readonly #played: string[] = [];
+  readonly #begun: string[] = [];
+  #soundingId: string | undefined;
   readonly #tail = new Int16Array(MODEL_FRAME_SAMPLES);
   #tailWaits = false;
   #state: 'playing' | 'fading' | 'held' = 'playing';
@@ -113,6 +115,11 @@ export class Playout {
     return this.#played.shift();
   }
 
+  /** The next response whose first audio has left; undefined when there is none. Each is told once. */
+  takeBegun(): string | undefined {
+    return this.#begun.shift();
+  }
+
   /** Fills a frame; false when it is silence. Call once per 20 ms: what is pulled counts as sent. */
   pull(out: Int16Array, now: number): boolean {
     this.#sounding = false;
@@ -172,6 +179,8 @@ export class Playout {
       return true;
     }
     if (!this.#isNextReady()) return false;
+    const { responseId } = this.#queue;
+    if (responseId !== this.#soundingId) this.#noteBegun(responseId);
     out.fill(0, this.#queue.read(out, out.length, now));
     this.#sounding = true;
     if (this.#fadeIn) this.#applyFadeIn(out);
@@ -191,6 +200,11 @@ export class Playout {
       return this.#livePrimed;
     }
     return ahead >= MODEL_FRAME_SAMPLES || response === undefined || response.sealed;
+  }
+
+  #noteBegun(responseId: string | undefined): void {
+    this.#soundingId = responseId;
+    if (responseId !== undefined) this.#begun.push(responseId);
   }
 
   #applyFadeIn(out: Int16Array): void {

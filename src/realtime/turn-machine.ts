@@ -49,7 +49,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
  * Durations of speech and silence are counted in the caller's audio, deadlines in time, so late packets change nothing.
  */
 export class TurnMachine implements Machine<TurnOutput> {
-  readonly #options: TurnOptions;
+  #options: TurnOptions;
   readonly #remainingMs: RemainingMs;
   readonly #pauses = new PauseStatistics();
   readonly #gate = new VoiceGate();
@@ -83,8 +83,14 @@ export class TurnMachine implements Machine<TurnOutput> {
     return this.#state;
   }
 
-  /** May audio leave? Nobody speaks over a caller, and what is held stays held. */
+  /** From now on; a turn that is being spoken goes on under the new rules. */
+  setOptions(options: TurnOptions): void {
+    this.#options = options;
+  }
+
+  /** May audio leave? Nobody speaks over a caller who may interrupt, and what is held stays held. */
   get mayPlay(): boolean {
+    if (this.#options.bargeIn === 'never') return this.#state !== 'held';
     return this.#state !== 'user' && this.#state !== 'gap' && this.#state !== 'held';
   }
 
@@ -109,6 +115,12 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   /** Something happened that is not heard: on the playout, at the model, on the keys. */
   handle(event: TurnEvent, now: number): void {
+    if (event === 'audio_started' && this.#options.bargeIn === 'never') {
+      // Nobody takes the floor from whom it does not matter to: only our own echo is to be known as such.
+      this.#speechEndedAt = now;
+      this.handle('nothing_to_say', now);
+      return;
+    }
     const row = TURN_TABLE[this.#state][event];
     if (!row) return;
     for (const action of row.do) this.#act(action, event, now);
@@ -120,7 +132,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   handleFrame(frame: HeardFrame, now: number): void {
     this.#heardMs = frame.heardMs;
     if (this.#state === 'off' || this.#state === 'lost') return;
-    const near = this.#gate.isNear(frame, this.#isGuarded(now));
+    const near = frame.levelDb >= this.#options.quietestDb && this.#gate.isNear(frame, this.#isGuarded(now));
     // A made-up frame is never evidence of a voice, but silence is silence.
     if (!(frame.concealed && near)) this.#gate.count(near, frame.levelDb, frame.heardMs, now);
     switch (this.#state) {
@@ -145,6 +157,10 @@ export class TurnMachine implements Machine<TurnOutput> {
   #awaitOnset(frame: HeardFrame, now: number): void {
     const cold = this.#state === 'agent' && this.#speeches === 1 && now - this.#speechStartedAt < this.#options.coldMs;
     if (this.#gate.evidenceMs < (cold ? this.#options.coldEvidenceMs : this.#options.onsetEvidenceMs)) return;
+    if (this.#state === 'agent' && this.#options.bargeIn === 'at_once') {
+      this.#onset('onset_at_once', frame, now);
+      return;
+    }
     const soon = this.#state === 'waiting' && now - this.#committedAt <= this.#options.continuationMs;
     const short = frame.heardMs - this.#turnStartMs < this.#options.longestTurnMs;
     this.#onset(soon && short ? 'continuation' : 'onset', frame, now);
@@ -227,6 +243,9 @@ export class TurnMachine implements Machine<TurnOutput> {
         this.#turnEndMs = this.#heardMs;
         this.#outputs.push({ type: 'turn_discarded', startMs: this.#turnStartMs, endMs: this.#turnEndMs });
         break;
+      case 'take_turn':
+        this.#turnEndMs = this.#heardMs;
+        break;
       case 'cancel':
         this.#outputs.push({ type: 'cancel' });
         break;
@@ -256,8 +275,9 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   #beginTurn(event: TurnEvent): void {
     // An interruption began with the hold, and its voice is known since then.
-    const startMs = event === 'onset' ? this.#gate.burstStartMs : this.#burstStartMs;
-    if (event === 'onset') this.#gate.endTurn(false);
+    const heardNow = event === 'onset' || event === 'onset_at_once';
+    const startMs = heardNow ? this.#gate.burstStartMs : this.#burstStartMs;
+    if (heardNow) this.#gate.endTurn(false);
     this.#turnStartMs = Math.max(this.#turnEndMs, startMs - this.#options.prefixMs, 0);
     this.#continued = false;
     this.#outputs.push({ type: 'speech_started', startMs: this.#turnStartMs });

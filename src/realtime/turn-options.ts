@@ -17,7 +17,11 @@ export interface TurnOptions {
   readonly suffixMs: number;
   /** Silence that makes a gap of a turn; shorter ones are plosives. */
   readonly gapMs: number;
-  /** An onset this soon after a commit takes the commit back. */
+  /** What a voice does to the agent's speech: silences it until it is judged, ends it, or nothing. */
+  readonly bargeIn: 'hold' | 'at_once' | 'never';
+  /** Frames quieter than this (dBov) are nobody's voice. */
+  readonly quietestDb: number;
+  /** An onset this soon after a commit takes the commit back; negative: never. */
   readonly continuationMs: number;
   /** A turn is committed after this long, whatever is heard. */
   readonly longestTurnMs: number;
@@ -52,6 +56,8 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   prefixMs: 300,
   suffixMs: 100,
   gapMs: 160,
+  bargeIn: 'hold',
+  quietestDb: Number.NEGATIVE_INFINITY,
   continuationMs: 700,
   longestTurnMs: 60_000,
   interruptSpanMs: 800,

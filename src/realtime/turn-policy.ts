@@ -1,4 +1,4 @@
-import type { EndOfTurn } from './turn-options.ts';
+import { DEFAULT_TURN_OPTIONS, type EndOfTurn, type TurnOptions } from './turn-options.ts';
 
 /** How a session takes turns, in the words of the conversation. */
 export interface TurnPolicy {
@@ -17,4 +17,28 @@ export interface TurnPolicy {
   readonly interrupt: boolean;
   /** After so much silence since the agent's last word it is asked to speak. */
   readonly idleTimeoutMs?: number | undefined;
+}
+
+/** Nobody can take back what was committed. */
+const NEVER_MS = -1;
+
+/**
+ * The options of the turn machine for this policy.
+ * @param streams the far end plays what it gets: a voice ends the response at once, because nothing here could be held
+ */
+export function turnOptionsOf(policy: TurnPolicy | undefined, streams: boolean, base: Partial<TurnOptions> = {}): TurnOptions {
+  const options = { ...DEFAULT_TURN_OPTIONS, ...base };
+  const bargeIn = streams ? 'at_once' : options.bargeIn;
+  // Streamed audio may come faster than time goes by: what is soon is not known.
+  const continuationMs = streams ? NEVER_MS : options.continuationMs;
+  if (!policy) return { ...options, bargeIn, continuationMs };
+  return {
+    ...options,
+    endOfTurn: policy.endOfTurn,
+    prefixMs: policy.prefixMs ?? options.prefixMs,
+    quietestDb: policy.quietestDb ?? options.quietestDb,
+    onsetEvidenceMs: policy.onsetEvidenceMs ?? options.onsetEvidenceMs,
+    bargeIn: policy.interrupt ? bargeIn : 'never',
+    continuationMs: policy.takesBack && policy.interrupt ? continuationMs : NEVER_MS,
+  };
 }

@@ -13,6 +13,8 @@ export type TurnEvent =
   | 'model_lost'
   /** Enough evidence of a near-end voice. */
   | 'onset'
+  /** The same over the agent's speech, where that is not held first. */
+  | 'onset_at_once'
   /** An onset so soon after a commit that the commit was too early. */
   | 'continuation'
   /** 160 ms of silence in a turn. */
@@ -20,6 +22,10 @@ export type TurnEvent =
   /** The silence outlasted what this caller's pauses predict. */
   | 'wait_over'
   | 'turn_too_long'
+  /** What was heard is committed or thrown away by somebody else. */
+  | 'input_taken'
+  /** Somebody asked the model to respond. */
+  | 'asked'
   | 'audio_started'
   /** The model owes audio and none has come for a while. */
   | 'audio_stalled'
@@ -41,6 +47,7 @@ export type TurnAction =
   | 'learn_pause'
   | 'commit'
   | 'discard_turn'
+  | 'take_turn'
   | 'cancel'
   | 'open_speech'
   | 'close_speech'
@@ -62,6 +69,7 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   },
   idle: {
     onset: { to: 'user', do: ['begin_turn'] },
+    asked: { to: 'waiting', do: [] },
     audio_started: { to: 'agent', do: ['open_speech'] },
     key: { to: 'idle', do: ['cancel'] },
     turns_off: { to: 'off', do: [] },
@@ -70,6 +78,7 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   user: {
     paused: { to: 'gap', do: [] },
     turn_too_long: { to: 'waiting', do: ['commit'] },
+    input_taken: { to: 'idle', do: ['take_turn'] },
     key: { to: 'idle', do: ['discard_turn'] },
     turns_off: { to: 'off', do: ['discard_turn'] },
     model_lost: { to: 'lost', do: ['discard_turn'] },
@@ -77,6 +86,7 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   gap: {
     onset: { to: 'user', do: ['learn_pause'] },
     wait_over: { to: 'waiting', do: ['commit'] },
+    input_taken: { to: 'idle', do: ['take_turn'] },
     key: { to: 'idle', do: ['discard_turn'] },
     turns_off: { to: 'off', do: ['discard_turn'] },
     model_lost: { to: 'lost', do: ['discard_turn'] },
@@ -92,6 +102,7 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   },
   agent: {
     onset: { to: 'held', do: ['hold'] },
+    onset_at_once: { to: 'user', do: ['interrupt', 'close_speech', 'begin_turn'] },
     audio_stalled: { to: 'waiting', do: ['close_speech'] },
     audio_ended: { to: 'idle', do: ['close_speech'] },
     key: { to: 'idle', do: ['interrupt', 'close_speech'] },

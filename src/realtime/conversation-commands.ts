@@ -1,0 +1,103 @@
+import type { Conversation } from './conversation.ts';
+import type { Item, ResponseRequest } from './model.ts';
+import type { ModelLink } from './model-link.ts';
+import type { CommandFault } from './session-event.ts';
+
+export interface CommandHooks {
+  /** Is somebody there to talk, and are responses made at all? */
+  readonly mayRespond: () => boolean;
+  /** A response of the conversation was asked for. */
+  readonly onAsked: () => void;
+  /** A response of the conversation was cancelled. */
+  readonly onCancelled: () => void;
+}
+
+/** What programs may ask of a conversation: items and responses. Each tells why it was not done; nothing has changed then. */
+export class ConversationCommands {
+  readonly #conversation: Conversation;
+  readonly #link: ModelLink;
+  readonly #hooks: CommandHooks;
+
+  constructor(conversation: Conversation, link: ModelLink, hooks: CommandHooks) {
+    this.#conversation = conversation;
+    this.#link = link;
+    this.#hooks = hooks;
+  }
+
+  /** @param previousItemId `root`: at the beginning; undefined: at the end */
+  addItem(item: Item, previousItemId?: string): CommandFault | undefined {
+    if (!this.#link.connection.addItem) return { code: 'unsupported', message: 'The model of this session takes no items.' };
+    const refused = this.#conversation.add(item, previousItemId);
+    if (refused === 'duplicate') return { code: 'item_already_exists', message: `An item with id '${item.id}' exists already.` };
+    if (refused === 'no_such_item') return noSuchItem(previousItemId ?? '');
+    this.#link.connection.addItem(item, previousItemId);
+    return undefined;
+  }
+
+  removeItem(itemId: string): CommandFault | undefined {
+    if (!this.#conversation.remove(itemId)) return noSuchItem(itemId);
+    this.#link.connection.removeItem?.(itemId);
+    return undefined;
+  }
+
+  item(itemId: string): Item | undefined {
+    return this.#conversation.items.get(itemId);
+  }
+
+  /** The far end has played so much of the item. */
+  truncateItem(itemId: string, contentIndex: number, audioEndMs: number): CommandFault | undefined {
+    const item = this.#conversation.items.get(itemId);
+    if (!item) return noSuchItem(itemId);
+    if (item.type !== 'message' || item.role !== 'assistant') {
+      return { code: 'invalid_value', message: 'Only model output audio messages can be truncated.' };
+    }
+    const hasAudio = this.#conversation.audioMs(itemId) > 0;
+    if (!hasAudio || contentIndex !== this.#conversation.audioPart(itemId)) {
+      return { code: 'invalid_value', message: `Content part ${contentIndex} of item '${itemId}' is no audio.` };
+    }
+    // Clients count in whole milliseconds and may round up.
+    const audioMs = Math.ceil(this.#conversation.audioMs(itemId));
+    if (audioEndMs > audioMs) {
+      return { code: 'invalid_value', message: `Audio content of ${audioMs}ms is already shorter than ${audioEndMs}ms` };
+    }
+    this.#conversation.truncate(itemId, contentIndex, audioEndMs);
+    this.#link.connection.truncate(itemId, audioEndMs);
+    return undefined;
+  }
+
+  respond(request: ResponseRequest): CommandFault | undefined {
+    if (!this.#hooks.mayRespond()) return { code: 'invalid_state', message: 'This session makes no responses.' };
+    if (request.conversation === 'auto' && this.#link.isBusy) {
+      const active = this.#link.openId;
+      const which = active === undefined ? '' : `: ${active}`;
+      return {
+        code: 'conversation_already_has_active_response',
+        message: `Conversation already has an active response in progress${which}. Wait until the response is finished before creating a new one.`,
+      };
+    }
+    for (const each of request.input ?? []) {
+      if (each.type === 'item_reference' && !this.#conversation.items.get(each.id)) return noSuchItem(each.id);
+    }
+    if (!this.#link.connection.respond) return { code: 'unsupported', message: 'The model of this session answers turns only.' };
+    if (this.#link.isFull) return { code: 'rate_limit_exceeded', message: 'Too many responses wait to be made.' };
+    if (request.conversation === 'auto') this.#hooks.onAsked();
+    this.#link.respond(request);
+    return undefined;
+  }
+
+  /** @param responseId undefined: the one of the conversation that runs */
+  cancelResponse(responseId?: string): CommandFault | undefined {
+    const id = responseId ?? this.#link.openId;
+    if (id === undefined ? !this.#link.isBusy : !this.#link.isOpen(id)) {
+      return { code: 'response_cancel_not_active', message: 'Cancellation failed: no active response found.' };
+    }
+    this.#link.cancel(id);
+    if (id !== undefined) this.#conversation.stop(id, 'client_cancelled');
+    this.#hooks.onCancelled();
+    return undefined;
+  }
+}
+
+function noSuchItem(itemId: string): CommandFault {
+  return { code: 'item_not_found', message: `Item with id '${itemId.slice(0, 64)}' not found.` };
+}

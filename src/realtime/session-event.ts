@@ -1,0 +1,105 @@
+import type { EndCause, TransferState } from '../leg/leg.ts';
+import type { InputTranscriptEvent, Item, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
+
+/** Why a response was stopped by us: somebody spoke, or a program asked. */
+export type StopReason = 'turn_detected' | 'client_cancelled';
+
+/** Where in a response something is. */
+export interface OutputPlace {
+  readonly responseId: string;
+  readonly itemId: string;
+  readonly outputIndex: number;
+}
+
+export interface PartPlace extends OutputPlace {
+  readonly contentIndex: number;
+}
+
+/** Whose turn it is, and what became of the caller's audio. Milliseconds count the caller's audio from the beginning. */
+export type TurnNews =
+  | { readonly type: 'speech_started'; readonly itemId: string; readonly startMs: number }
+  | { readonly type: 'speech_stopped'; readonly itemId: string; readonly endMs: number }
+  /** The audio became an item; `item_added` and `item_done` follow. */
+  | { readonly type: 'turn_committed'; readonly itemId: string; readonly previousItemId: string | null }
+  | { readonly type: 'input_cleared' }
+  /** Nobody said anything for long; the silence is committed as a turn. */
+  | { readonly type: 'idle_timeout'; readonly itemId: string; readonly startMs: number; readonly endMs: number };
+
+export type ItemNews =
+  | { readonly type: 'item_added'; readonly item: Item; readonly previousItemId: string | null }
+  | { readonly type: 'item_done'; readonly item: Item; readonly previousItemId: string | null }
+  | { readonly type: 'item_deleted'; readonly itemId: string }
+  /** Of this item's audio only so much was said. */
+  | { readonly type: 'item_truncated'; readonly itemId: string; readonly contentIndex: number; readonly audioEndMs: number };
+
+export type ResponseNews =
+  /** `request`: absent for the answer to a turn, and for what the model says by itself. */
+  | { readonly type: 'response_started'; readonly responseId: string; readonly request?: ResponseRequest | undefined }
+  /** `inConversation` false: out of band, the item is no part of the conversation. */
+  | (OutputPlace & {
+      readonly type: 'output_started';
+      readonly item: Item;
+      readonly inConversation: boolean;
+      readonly previousItemId: string | null;
+    })
+  | (PartPlace & { readonly type: 'part_started'; readonly part: 'audio' | 'text' })
+  | (PartPlace & { readonly type: 'text'; readonly delta: string })
+  | (PartPlace & { readonly type: 'transcript'; readonly delta: string })
+  /** Only where audio is streamed. */
+  | (PartPlace & { readonly type: 'audio'; readonly pcm: Int16Array })
+  | (OutputPlace & { readonly type: 'arguments'; readonly callId: string; readonly delta: string })
+  /** `text`: all of it; for audio its transcript, undefined when the model told none. */
+  | (PartPlace & { readonly type: 'part_done'; readonly part: 'audio' | 'text'; readonly text: string | undefined })
+  | (OutputPlace & {
+      readonly type: 'output_done';
+      readonly item: Item;
+      readonly inConversation: boolean;
+      readonly previousItemId: string | null;
+    })
+  | {
+      readonly type: 'response_done';
+      readonly responseId: string;
+      readonly request?: ResponseRequest | undefined;
+      readonly status: 'completed' | 'cancelled' | 'failed' | 'incomplete';
+      readonly reason?: string | undefined;
+      readonly error?: { readonly code: string; readonly message: string } | undefined;
+      readonly usage?: ResponseUsage | undefined;
+      readonly output: readonly Item[];
+    };
+
+/** What of a response is on the wire. Only where audio is paced. */
+export type PlaybackNews = { readonly type: 'playback_started' | 'playback_stopped' | 'playback_cleared'; readonly responseId: string };
+
+/** Everything a session tells of itself to whoever listens, in the words of the conversation. */
+export type SessionEvent =
+  | TurnNews
+  | ItemNews
+  | ResponseNews
+  | PlaybackNews
+  | InputTranscriptEvent
+  | { readonly type: 'dtmf'; readonly digit: string }
+  | { readonly type: 'dtmf_sent'; readonly digits: string }
+  | { readonly type: 'transfer'; readonly state: TransferState; readonly status?: number | undefined }
+  | { readonly type: 'hold'; readonly held: boolean }
+  | { readonly type: 'rate_limits'; readonly limits: readonly RateLimit[] }
+  /** Something went wrong without ending the conversation. `requestId`: the response that will not come; `itemId`: the item that was not taken. */
+  | {
+      readonly type: 'fault';
+      readonly code: string;
+      readonly message: string;
+      readonly param?: string | undefined;
+      readonly requestId?: string | undefined;
+      readonly itemId?: string | undefined;
+    }
+  | { readonly type: 'ended'; readonly cause: EndCause };
+
+/** Who listens to a session. Without a listener no event is made. */
+export interface Audience {
+  listener: ((event: SessionEvent) => void) | undefined;
+}
+
+/** Why a command was not carried out; nothing has changed. */
+export interface CommandFault {
+  readonly code: string;
+  readonly message: string;
+}
