@@ -36,13 +36,21 @@ export interface WebRtcDescription extends TransportDescription {
 
 export interface WebRtcAudio {
   readonly mid: string | undefined;
-  /** `telephoneEvent` is the one with the clock of Opus where there is a choice (RFC 4733 §2.1). */
-  readonly payloadTypes: { readonly opus: number; readonly pcmu?: number; readonly pcma?: number; readonly telephoneEvent?: number };
+  /** At least one of the codecs. `telephoneEvent` is the one with the clock of the codec that is chosen, where there is a choice (RFC 4733 §2.1). */
+  readonly payloadTypes: { readonly opus?: number; readonly pcmu?: number; readonly pcma?: number; readonly telephoneEvent?: number };
   readonly telephoneEventRateHz?: number;
   /** What the peer can play of Opus (RFC 7587 §6.1): bits above half of it are wasted. */
   readonly maxPlaybackRateHz?: number;
   /** As the peer says it: `sendonly` means that it only sends. */
   readonly direction: Direction;
+}
+
+/** How the audio of a session is coded, both ways. */
+export interface WebRtcCodec {
+  readonly name: 'opus' | 'PCMU' | 'PCMA';
+  readonly payloadType: number;
+  /** Of its RTP timestamps. */
+  readonly clockRateHz: 48_000 | 8000;
 }
 
 export interface WebRtcApplication {
@@ -64,7 +72,7 @@ export interface WebRtcFault {
     | 'malformed'
     /** Neither audio nor a data channel that could be taken. */
     | 'no_media'
-    /** Audio, but no Opus. */
+    /** Audio, but neither Opus nor G.711. */
     | 'no_common_codec'
     /** ICE credentials, fingerprint or setup are missing or of no use. */
     | 'no_transport';
@@ -106,7 +114,7 @@ function parse(text: string, setups: readonly Setup[], defaultSetup: Setup | und
   });
   if (audioIndex < 0) {
     if (description.media.some((media) => isLive(media) && media.type === 'audio'))
-      return refuse('no_common_codec', 'no audio with Opus and rtcp-mux over DTLS');
+      return refuse('no_common_codec', 'no audio with Opus or G.711 and rtcp-mux over DTLS');
     if (applicationIndex < 0) return refuse('no_media', 'neither audio nor a data channel');
   }
   const accepted = [description.media[audioIndex], description.media[applicationIndex]];
@@ -171,22 +179,30 @@ function payloadTypesOf(media: MediaDescription): WebRtcAudio['payloadTypes'] | 
   const codecs = codecsOf(media);
   const find = (name: string, rateHz: number) => codecs.find((codec) => codec.name === name && codec.clockRateHz === rateHz)?.payloadType;
   const opus = find('OPUS', 48_000);
-  if (opus === undefined) return undefined;
   const pcmu = find('PCMU', 8000);
   const pcma = find('PCMA', 8000);
-  const telephoneEvent = find('TELEPHONE-EVENT', 48_000) ?? find('TELEPHONE-EVENT', 8000);
+  if (opus === undefined && pcmu === undefined && pcma === undefined) return undefined;
+  const event = (rateHz: number) => find('TELEPHONE-EVENT', rateHz);
+  const telephoneEvent = opus === undefined ? (event(8000) ?? event(48_000)) : (event(48_000) ?? event(8000));
   return {
-    opus,
+    ...(opus === undefined ? {} : { opus }),
     ...(pcmu === undefined ? {} : { pcmu }),
     ...(pcma === undefined ? {} : { pcma }),
     ...(telephoneEvent === undefined ? {} : { telephoneEvent }),
   };
 }
 
+/** Opus where it is offered, else G.711. */
+export function chooseCodec({ payloadTypes: { opus, pcmu, pcma } }: Pick<WebRtcAudio, 'payloadTypes'>): WebRtcCodec {
+  if (opus !== undefined) return { name: 'opus', payloadType: opus, clockRateHz: 48_000 };
+  if (pcmu !== undefined) return { name: 'PCMU', payloadType: pcmu, clockRateHz: 8000 };
+  return { name: 'PCMA', payloadType: pcma as number, clockRateHz: 8000 };
+}
+
 function audioOf({ mid, media }: WebRtcSection, description: SessionDescription): WebRtcAudio {
   const payloadTypes = payloadTypesOf(media) as WebRtcAudio['payloadTypes'];
   const event = codecsOf(media).find((codec) => codec.payloadType === payloadTypes.telephoneEvent);
-  const maxPlaybackRateHz = maxPlaybackRateOf(media, payloadTypes.opus);
+  const maxPlaybackRateHz = payloadTypes.opus === undefined ? undefined : maxPlaybackRateOf(media, payloadTypes.opus);
   return {
     mid,
     payloadTypes,
@@ -298,18 +314,21 @@ function answerSection({ kind, media }: WebRtcSection, offer: WebRtcDescription,
   return kind === 'idle' ? [{ name: 'inactive' }, { name: 'rtcp-mux' }, ...firstMap(media)] : answerApplication();
 }
 
-function audioFormats({ payloadTypes: { opus, telephoneEvent } }: WebRtcAudio): readonly string[] {
-  return telephoneEvent === undefined ? [`${opus}`] : [`${opus}`, `${telephoneEvent}`];
+function audioFormats(audio: WebRtcAudio): readonly string[] {
+  const { telephoneEvent } = audio.payloadTypes;
+  const { payloadType } = chooseCodec(audio);
+  return telephoneEvent === undefined ? [`${payloadType}`] : [`${payloadType}`, `${telephoneEvent}`];
 }
 
 function answerAudio(audio: WebRtcAudio, { ssrc, cname, inbandFec }: WebRtcAnswerOptions): readonly Attribute[] {
-  const { opus, telephoneEvent } = audio.payloadTypes;
+  const { telephoneEvent } = audio.payloadTypes;
+  const { name, payloadType } = chooseCodec(audio);
   const direction = answerDirection(audio.direction);
   const sends = direction === 'sendrecv' || direction === 'sendonly';
   return [
     { name: direction },
     { name: 'rtcp-mux' },
-    ...opusAttributes(opus, inbandFec ?? true),
+    ...(name === 'opus' ? opusAttributes(payloadType, inbandFec ?? true) : [{ name: 'rtpmap', value: `${payloadType} ${name}/8000` }]),
     ...(telephoneEvent === undefined ? [] : [{ name: 'rtpmap', value: `${telephoneEvent} telephone-event/${audio.telephoneEventRateHz}` }]),
     ...(sends ? sourceAttributes(ssrc, cname) : []),
   ];

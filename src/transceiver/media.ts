@@ -1,18 +1,21 @@
-import { createOpusDecoder, createOpusEncoder, type OpusEncoder, type OpusProfile } from '../audio/opus.ts';
+import type { OpusProfile } from '../audio/opus.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { FRAME_MS, type Ticker } from '../base/ticker.ts';
-import { MODEL_FRAME_SAMPLES, MODEL_RATE_HZ } from '../realtime/model.ts';
+import { MODEL_FRAME_SAMPLES } from '../realtime/model.ts';
 import type { Session } from '../realtime/session.ts';
 import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
-import type { WebRtcAudio } from '../sdp/webrtc.ts';
+import { chooseCodec, type WebRtcAudio, type WebRtcCodec } from '../sdp/webrtc.ts';
 import { Uplink, type UplinkSnapshot } from './uplink.ts';
-
-/** RFC 7587 §4.1: 20 ms on the 48 kHz RTP clock of Opus. */
-const FRAME_TICKS = 960;
+import { createVoiceCodec, type VoiceEncoder } from './voice-codec.ts';
 
 /** How often it is looked whether an RTCP report is due; reports are seconds apart. */
 const RTCP_LOOK_MS = 500;
+
+/** FEC that is off is missed by the first loss; below this it costs next to nothing. */
+const LEAST_LOSS_PERCENT = 2;
+/** A loss is believed at once, its end bit by bit: networks that lose lose again. */
+const FORGOTTEN_LOSS = 0.5;
 
 /** What media needs of a WebRTC peer. */
 export interface MediaPeer {
@@ -45,13 +48,18 @@ export interface MediaSnapshot {
   readonly rtcp: RtcpSnapshot;
 }
 
-/** The audio of one peer: Opus up to the session as it arrives, Opus down from it on a steady beat. */
+/** The audio of one peer: up to the session as it arrives, down from it on a steady beat. */
 export class Media {
   readonly #deps: MediaDeps;
   readonly #uplink: Uplink;
-  readonly #encoder: OpusEncoder;
+  readonly #encoder: VoiceEncoder;
   readonly #sender: RtpSender;
   readonly #rtcp: RtcpReporter;
+  readonly #ssrc: number;
+  readonly #frameTicks: number;
+  readonly #profile: OpusProfile;
+  /** What the person's side loses of ours, in percent. */
+  #lossPercent = 0;
   readonly #frame = new Int16Array(MODEL_FRAME_SAMPLES);
   #stopTicking: (() => void) | undefined;
   /** When the last tick should have been. */
@@ -61,18 +69,15 @@ export class Media {
   #closed = false;
 
   static async create(deps: MediaDeps, options: MediaOptions): Promise<Media> {
-    const decoder = await createOpusDecoder({ sampleRateHz: MODEL_RATE_HZ });
-    const { profile, narrowband } = options;
-    const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile, narrowband }).catch((thrown: unknown) => {
-      decoder.free();
-      throw thrown;
-    });
+    const codec = chooseCodec(options.audio);
+    const { decoder, encoder } = await createVoiceCodec(codec, options);
     const flags = { concealed: false };
     const { payloadTypes, telephoneEventRateHz } = options.audio;
     const uplink = new Uplink(
       decoder,
       {
-        payloadType: payloadTypes.opus,
+        payloadType: codec.payloadType,
+        clockRateHz: codec.clockRateHz,
         ...(payloadTypes.telephoneEvent === undefined ? {} : { telephoneEventPayloadType: payloadTypes.telephoneEvent }),
         ...(telephoneEventRateHz === undefined ? {} : { telephoneEventRateHz }),
         frameSamples: MODEL_FRAME_SAMPLES,
@@ -85,15 +90,24 @@ export class Media {
         onDigit: ({ digit, durationMs }) => deps.session.handleLegEvent({ type: 'dtmf', digit, durationMs }),
       },
     );
-    return new Media(deps, options, uplink, encoder);
+    return new Media(deps, { ...options, codec }, uplink, encoder);
   }
 
-  private constructor(deps: MediaDeps, { audio, ssrc }: MediaOptions, uplink: Uplink, encoder: OpusEncoder) {
+  private constructor(
+    deps: MediaDeps,
+    { codec, ssrc, profile }: MediaOptions & { codec: WebRtcCodec },
+    uplink: Uplink,
+    encoder: VoiceEncoder,
+  ) {
+    const { payloadType, clockRateHz } = codec;
     this.#deps = deps;
     this.#uplink = uplink;
     this.#encoder = encoder;
-    this.#sender = new RtpSender({ ssrc, payloadType: audio.payloadTypes.opus });
-    this.#rtcp = new RtcpReporter({ ssrc, clockRateHz: 48_000 });
+    this.#ssrc = ssrc;
+    this.#profile = profile;
+    this.#frameTicks = (clockRateHz * FRAME_MS) / 1000;
+    this.#sender = new RtpSender({ ssrc, payloadType });
+    this.#rtcp = new RtcpReporter({ ssrc, clockRateHz });
     this.#lookForReports();
   }
 
@@ -111,7 +125,13 @@ export class Media {
   }
 
   handleRtcp(datagram: Buffer, now: number): void {
-    this.#rtcp.handleRtcp(datagram, now);
+    const packets = this.#rtcp.handleRtcp(datagram, now);
+    if (this.#closed || this.#profile !== 'edge') return;
+    for (const packet of packets ?? []) {
+      if (packet.type !== 'sender_report' && packet.type !== 'receiver_report') continue;
+      const report = packet.reports.find(({ ssrc }) => ssrc === this.#ssrc);
+      if (report) this.#noteLoss((report.fractionLost * 100) / 256);
+    }
   }
 
   /** Stops the beat and frees the codecs. Idempotent. */
@@ -129,18 +149,23 @@ export class Media {
     return { uplink: this.#uplink.snapshot(), rtcp: this.#rtcp.snapshot() };
   }
 
+  #noteLoss(percent: number): void {
+    this.#lossPercent = Math.max(percent, this.#lossPercent * FORGOTTEN_LOSS);
+    this.#encoder.setPacketLossPercent?.(Math.max(LEAST_LOSS_PERCENT, this.#lossPercent));
+  }
+
   #tick(dueAt: number): void {
     const now = this.#deps.clock.now();
     // Ticks are left out after a stall: the far end is told of time that went by, or it would play the rest late for ever.
     const missed = this.#lastDueAt === undefined ? 0 : Math.round((dueAt - this.#lastDueAt) / FRAME_MS) - 1;
     this.#lastDueAt = dueAt;
-    if (missed > 0) this.#sender.skip(missed * FRAME_TICKS, 'silence');
+    if (missed > 0) this.#sender.skip(missed * this.#frameTicks, 'silence');
     this.#uplink.tick(now);
     this.#deps.session.pullDownlink(this.#frame, now);
     // The session may have ended while it was asked.
     if (this.#closed) return;
     const payload = this.#encoder.encode(this.#frame);
-    const packet = this.#sender.next(payload, FRAME_TICKS);
+    const packet = this.#sender.next(payload, this.#frameTicks);
     if (this.#deps.peer.sendRtp(packet)) this.#rtcp.handleSent(this.#sender.lastTimestamp, payload.length, now);
   }
 

@@ -68,13 +68,16 @@ export class PaceKeeper {
     this.#wrongAt = now;
   }
 
-  /** The next 20 ms are there. What is told to drop or add counts as done. */
-  next(pcm: Int16Array, now: number): Pace {
+  /**
+   * The next 20 ms are there. What is told to drop or add counts as done.
+   * @param guessed let pass because nothing came: always a little behind the clock, which says nothing about the sender's
+   */
+  next(pcm: Int16Array, now: number, guessed = false): Pace {
     const quiet = this.#isQuiet(pcm);
     this.#startedAt ??= this.#begin(now);
     this.#frames += 1;
     const lead = this.#frames * FRAME_MS - (now - this.#startedAt);
-    this.#mostMs = Math.max(this.#mostMs, lead);
+    if (!guessed) this.#mostMs = Math.max(this.#mostMs, lead);
     if (this.#wrong > 0) this.#catchUp(lead, now);
     if (now >= this.#windowEndsAt) this.#endWindow(now);
     if (this.#owed === 0 || !(quiet || now - this.#owedSince >= PATIENCE_MS)) return 'pass';
@@ -97,6 +100,9 @@ export class PaceKeeper {
   }
 
   #endWindow(now: number): void {
+    this.#windowEndsAt = now + WINDOW_MS;
+    // Nothing came in all of it.
+    if (this.#mostMs === Number.NEGATIVE_INFINITY) return;
     // As if all that is owed had been put right.
     const most = this.#mostMs - this.#owed * FRAME_MS;
     this.#windows += 1;
@@ -107,7 +113,6 @@ export class PaceKeeper {
       this.#owe(this.#owed + Math.sign(ahead), now);
     }
     this.#mostMs = Number.NEGATIVE_INFINITY;
-    this.#windowEndsAt = now + WINDOW_MS;
   }
 
   #owe(frames: number, now: number): void {

@@ -33,11 +33,14 @@ export class PacedFrames {
     this.#pace.correct(frames, now);
   }
 
-  /** The buffer is used again at once, and may be changed. */
-  push(frame: Int16Array, concealed: boolean, now: number): void {
+  /**
+   * The buffer is used again at once, and may be changed.
+   * @param guessed let pass because nothing came
+   */
+  push(frame: Int16Array, concealed: boolean, now: number, guessed = false): void {
     if (this.#isTaken) mergeFrames(this.#taken, frame);
     this.#isTaken = false;
-    const pace = this.#pace.next(frame, now);
+    const pace = this.#pace.next(frame, now, guessed);
     if (pace === 'drop') {
       this.#taken.set(frame);
       this.#isTaken = true;

@@ -111,6 +111,17 @@ describe('a browser’s offer', () => {
     expect(read(text).fingerprints).toEqual([fingerprint]);
   });
 
+  it('may have G.711 alone, with the keys of its clock', () => {
+    const keys = ['a=rtpmap:126 telephone-event/8000'];
+    const only = (formats: string) =>
+      audio.filter((line) => !line.includes('opus')).map((line) => line.replace(/^(m=audio .* UDP\/TLS\/RTP\/SAVPF).*/, `$1 ${formats}`));
+    const text = offer('0', [...only('8 0 126'), ...keys]);
+    expect(read(text).audio?.payloadTypes).toEqual({ pcmu: 0, pcma: 8, telephoneEvent: 126 });
+    expect(answer(text)).toEqual(expect.arrayContaining(['a=rtpmap:0 PCMU/8000', 'a=rtpmap:126 telephone-event/8000']));
+    expect(answer(text).find((line) => line.startsWith('m=audio'))).toMatch(/SAVPF 0 126$/);
+    expect(answer(offer('0', only('8'))).find((line) => line.startsWith('m=audio'))).toMatch(/SAVPF 8$/);
+  });
+
   it('may have its data channel first, or nothing else', () => {
     const first = read(offer('1 0', data, audio));
     expect(first.sections.map(({ kind }) => kind)).toEqual(['application', 'audio']);
@@ -203,7 +214,7 @@ describe('a browser’s offer', () => {
   });
 
   it.each([
-    ['no codec of ours', 'no_common_codec', audio.filter((line) => !line.includes('opus'))],
+    ['no codec of ours', 'no_common_codec', audio.map((line) => line.replace(/^(m=audio .* UDP\/TLS\/RTP\/SAVPF).*/, '$1 9'))],
     ['no multiplexing', 'no_common_codec', audio.filter((line) => line !== 'a=rtcp-mux')],
     ['no encryption', 'no_common_codec', audio.map((line) => line.replace('UDP/TLS/RTP/SAVPF', 'RTP/AVP'))],
     ['only video', 'no_media', video],
