@@ -1,24 +1,25 @@
 import type { Clock } from '../base/clock.ts';
-import type { Ticker } from '../base/ticker.ts';
+import { FRAME_MS, type Tick, type Ticker } from '../base/ticker.ts';
 
-/** Half a frame: a phone's smallest jitter buffer still hides it. */
-const LATE_MS = 10;
+/** A phone's smallest jitter buffer holds one frame: what is later than that is heard as a gap. */
+const LATE_MS = FRAME_MS;
 
-/** With a tenth of all frames late the process has no time left, whatever takes it: what is late by chance are a few in a thousand. */
-const TOO_MANY = 0.1;
+/** With a quarter of all frames late there is no time left. Neighbours on the machine make a few in a hundred late, and a rush of callers some. */
+const TOO_MANY = 0.25;
 
 /** Not before there are as few as this again, so that the gate does not swing. */
-const FEW = 0.02;
+const FEW = 0.05;
 
 /** Judged by the last one to two of these: long enough to forgive a stall, short enough to stop a rush of callers. */
-const STRETCH_MS = 1000;
+const STRETCH_MS = 2000;
 
-/** Of 20 legs in a second. Fewer do not make a machine late; what does then is not cured by refusing callers. */
-const LEAST_FRAMES = 1000;
+/** A process carries a hundred legs and more. Half of that does not make it late; what does then is not cured by refusing callers. */
+const LEAST_LEGS = 50;
 
 /** How late audio leaves for the legs of this process, and whether more of them could be served. Keeps no timer: beats bring the time. */
 export class SendLateness {
   readonly #clock: Clock;
+  #legs = 0;
   #frames = 0;
   #late = 0;
   #framesBefore = 0;
@@ -33,29 +34,43 @@ export class SendLateness {
   /** New sessions would cost the ones there are their sound. */
   get overloaded(): boolean {
     this.#advance(this.#clock.now());
-    return this.#overloaded;
+    return this.#overloaded && this.#legs >= LEAST_LEGS;
   }
 
   /** The same beat; how long after it each leg had sent its frame is noted. */
   watch(ticker: Ticker): Ticker {
     return {
-      add: (tick) =>
-        ticker.add((dueAt) => {
-          tick(dueAt);
-          const now = this.#clock.now();
-          this.#note(now - dueAt, now);
-        }),
+      add: (tick) => this.#add(ticker, tick),
       takeWorstLatenessMs: () => ticker.takeWorstLatenessMs(),
       stop: () => ticker.stop(),
     };
   }
 
-  #note(latenessMs: number, now: number): void {
-    if (now >= this.#stretchEndsAt) this.#advance(now);
-    this.#frames += 1;
-    if (latenessMs <= LATE_MS) return;
-    this.#late += 1;
-    this.#judge();
+  #add(ticker: Ticker, tick: Tick): () => void {
+    let lastDueAt: number | undefined;
+    const leave = ticker.add((dueAt) => {
+      tick(dueAt);
+      // Beats that were left out after a stall are frames that nobody got.
+      const missed = lastDueAt === undefined ? 0 : Math.round((dueAt - lastDueAt) / FRAME_MS) - 1;
+      lastDueAt = dueAt;
+      this.#note(dueAt, missed);
+    });
+    this.#legs += 1;
+    let gone = false;
+    return () => {
+      if (!gone) this.#legs -= 1;
+      gone = true;
+      leave();
+    };
+  }
+
+  #note(dueAt: number, missed: number): void {
+    const now = this.#clock.now();
+    this.#advance(now);
+    const late = missed + (now - dueAt > LATE_MS ? 1 : 0);
+    this.#frames += 1 + missed;
+    this.#late += late;
+    if (late > 0) this.#judge();
   }
 
   #advance(now: number): void {
@@ -73,7 +88,8 @@ export class SendLateness {
   #judge(): void {
     const frames = this.#frames + this.#framesBefore;
     const late = this.#late + this.#lateBefore;
-    if (late > frames * TOO_MANY && frames >= LEAST_FRAMES) this.#overloaded = true;
-    else if (late <= frames * FEW || frames < LEAST_FRAMES) this.#overloaded = false;
+    if (late <= frames * FEW) this.#overloaded = false;
+    // At least as much as a stretch has, or a stall in its first moments would be all of it.
+    else if (late > TOO_MANY * Math.max(frames, (this.#legs * STRETCH_MS) / FRAME_MS)) this.#overloaded = true;
   }
 }
