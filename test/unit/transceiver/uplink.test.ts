@@ -217,6 +217,20 @@ describe('the way of a person to the session', () => {
     expect(bench.take()).toHaveLength(2000 - 19);
   });
 
+  test('does not take what it lets pass in a pause for a sender that falls behind', () => {
+    const bench = new Bench().say(300);
+    bench.now += 15;
+    for (let n = 0; n < 400; n++) {
+      bench.now += 20;
+      bench.uplink.tick(bench.now);
+    }
+    bench.now -= 15;
+    bench.sender.skip(400 * 960);
+    bench.say(500);
+    expect(bench.uplink.snapshot()).toMatchObject({ addedFrames: 0, droppedFrames: 0 });
+    expect(bench.take()).toHaveLength(1200);
+  });
+
   test('takes nothing back after a pause of a phone whose clock stood still meanwhile', () => {
     const bench = new Bench().say(150);
     for (let n = 0; n < 200; n++) {
