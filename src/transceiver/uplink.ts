@@ -1,16 +1,15 @@
 import { Concealer } from '../audio/concealer.ts';
 import { Framer } from '../audio/framer.ts';
-import type { OpusDecoder } from '../audio/opus.ts';
 import { FRAME_MS } from '../base/ticker.ts';
 import { parseRtp, type RtpPacket } from '../rtp/packet.ts';
 import { ReorderBuffer } from '../rtp/reorder-buffer.ts';
 import { StreamAccount, type StreamAccountSnapshot } from '../rtp/stream-account.ts';
 import { type Digit, TelephoneEventReceiver } from '../rtp/telephone-event.ts';
 import { PacedFrames } from './paced-frames.ts';
+import type { VoiceDecoder } from './voice-codec.ts';
 
 /** RFC 7587 §4.1: the RTP clock of Opus is 48 kHz whatever rate the codec runs at. */
 const OPUS_CLOCK_HZ = 48_000;
-const FRAME_TICKS = (OPUS_CLOCK_HZ * FRAME_MS) / 1000;
 
 /** Longer holes are silence: concealment beyond 200 ms only drones. */
 const MAX_CONCEALED_FRAMES = 10;
@@ -36,8 +35,10 @@ const MOST_AT_ONCE = 50;
 const STALL_MS = 60;
 
 export interface UplinkOptions {
-  /** Payload type of Opus. */
+  /** Of the audio. */
   readonly payloadType: number;
+  /** Of its timestamps; that of Opus when absent. */
+  readonly clockRateHz?: number;
   /** Of telephone-event, where the peer may send keys as RTP. */
   readonly telephoneEventPayloadType?: number;
   readonly telephoneEventRateHz?: number;
@@ -67,14 +68,15 @@ export interface UplinkSnapshot {
 }
 
 /**
- * One peer's Opus on its way to the session: reorder, mark lost, decode, cut into frames. It does no playout clocking:
+ * One peer's audio on its way to the session: reorder, mark lost, decode, cut into frames. It does no playout clocking:
  * a machine listens, so packets in order pass at once (design: the wait is spent once, where the lossy network ends).
  */
 export class Uplink {
-  readonly #decoder: OpusDecoder;
+  readonly #decoder: VoiceDecoder;
   readonly #options: UplinkOptions;
   readonly #handlers: UplinkHandlers;
-  readonly #reorder = new ReorderBuffer({ clockRateHz: OPUS_CLOCK_HZ });
+  readonly #reorder: ReorderBuffer;
+  readonly #frameTicks: number;
   readonly #events: TelephoneEventReceiver;
   readonly #account = new StreamAccount();
   readonly #framer: Framer;
@@ -100,11 +102,14 @@ export class Uplink {
   #undecodable = 0;
   #unknownPayload = 0;
 
-  constructor(decoder: OpusDecoder, options: UplinkOptions, handlers: UplinkHandlers) {
+  constructor(decoder: VoiceDecoder, options: UplinkOptions, handlers: UplinkHandlers) {
     this.#decoder = decoder;
     this.#options = options;
     this.#handlers = handlers;
-    this.#events = new TelephoneEventReceiver({ clockRateHz: options.telephoneEventRateHz ?? OPUS_CLOCK_HZ });
+    const { clockRateHz = OPUS_CLOCK_HZ } = options;
+    this.#frameTicks = (clockRateHz * FRAME_MS) / 1000;
+    this.#reorder = new ReorderBuffer({ clockRateHz });
+    this.#events = new TelephoneEventReceiver({ clockRateHz: options.telephoneEventRateHz ?? clockRateHz });
     this.#silence = new Int16Array(options.frameSamples);
     this.#made = new Int16Array(options.frameSamples);
     this.#concealer = new Concealer(decoder.sampleRateHz);
@@ -209,25 +214,34 @@ export class Uplink {
     const ours = this.#lostPackets > 0;
     this.#lostPackets = 0;
     this.#guessedFrames = 0;
-    // A decoder that lost packets of this leg makes them up itself before it goes on; the packet after them may still hold the last one (FEC).
-    if (ours) this.#fillGap(gap, (n) => (n === gap - 1 ? this.#decoder.recover(packet.payload) : this.#decoder.conceal()));
+    // A decoder with a memory that lost packets of this leg makes them up itself before it goes on; the packet after them may still hold the
+    // last one (FEC).
+    const remembers = ours && this.#decoder.conceal !== undefined;
+    if (remembers) this.#fillGap(gap, (n) => this.#fromDecoder(n === gap - 1, packet));
     const pcm = this.#decoder.decode(packet.payload);
     if (!pcm) {
       this.#undecodable += 1;
       this.#account.discard('undecodable');
       return;
     }
-    if (!ours && gap > 0) this.#bridge(gap, pcm);
+    if (!ours && gap > 0) this.#account.conceal(gap);
+    if (!remembers && gap > 0) this.#bridge(gap, pcm);
     this.#account.pass();
-    this.#expectedTimestamp = (packet.timestamp + (pcm.length * FRAME_TICKS) / this.#silence.length) >>> 0;
+    this.#expectedTimestamp = (packet.timestamp + (pcm.length * this.#frameTicks) / this.#silence.length) >>> 0;
     this.#concealer.pass(pcm);
     this.#framer.push(pcm);
+  }
+
+  /** A frame that the decoder makes up, or finds in the packet after it. */
+  #fromDecoder(nearest: boolean, next: RtpPacket): Int16Array {
+    const found = nearest ? this.#decoder.recover?.(next.payload) : this.#decoder.conceal?.();
+    return found ?? this.#silence.fill(0);
   }
 
   /** A jump of the timestamp is lost audio, so many frames of it; a marker or a key says that the sender was silent. */
   #gapBefore(packet: RtpPacket): number {
     if (this.#expectedTimestamp === undefined) return 0;
-    const jump = Math.round(((packet.timestamp - this.#expectedTimestamp) | 0) / FRAME_TICKS);
+    const jump = Math.round(((packet.timestamp - this.#expectedTimestamp) | 0) / this.#frameTicks);
     if (jump < 0 && this.#guessedFrames > 0) this.#paced.correct(Math.min(-jump, this.#guessedFrames), this.#now);
     // The ticks let time pass already, but for what lies below their threshold.
     const frames = Math.min(jump, SILENCE_AFTER_FRAMES);
@@ -239,10 +253,9 @@ export class Uplink {
 
   /**
    * A loss that the bridge has found: the packets have no gap, so the decoder is to know of none, or it would no longer be where the
-   * encoder is. The audio has a piece cut out.
+   * encoder is. The audio has a piece cut out, as that of a decoder without a memory has after any loss.
    */
   #bridge(frames: number, next: Int16Array): void {
-    this.#account.conceal(frames);
     if (frames >= AIMED_FRAMES && frames <= MAX_CONCEALED_FRAMES) this.#concealer.aim(next, frames);
     this.#fillGap(frames, () => {
       this.#concealer.conceal(this.#made);
@@ -284,7 +297,7 @@ export class Uplink {
   /** 20 ms that nothing came for. */
   #letPass(frame: Int16Array, guessed: boolean): void {
     this.#silenceFrames += 1;
-    if (this.#expectedTimestamp !== undefined) this.#expectedTimestamp = (this.#expectedTimestamp + FRAME_TICKS) >>> 0;
+    if (this.#expectedTimestamp !== undefined) this.#expectedTimestamp = (this.#expectedTimestamp + this.#frameTicks) >>> 0;
     this.#paced.push(frame, true, this.#now, guessed);
   }
 }
