@@ -4,6 +4,7 @@ import { createIdentity } from '../../src/webrtc/dtls/identity.ts';
 import { AttackedGateway } from '../support/attacked-gateway.ts';
 import { Attacker, paced } from '../support/attacker.ts';
 import type { LogLine } from '../support/gateway-process.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import { elapse, eventually } from '../support/wait.ts';
 import type { WebCaller, WebCallerOptions } from '../support/web-caller.ts';
 
@@ -38,11 +39,13 @@ function percentile(values: readonly number[], share: number): number {
 
 describe('the DTLS handshake', () => {
   let gateway: AttackedGateway;
+  let slack: MachineSlack;
   const callers: WebCaller[] = [];
   let thieves: Promise<{ made: WebCaller; refused: Promise<{ time: number; reason: string }> }>[] = [];
 
   beforeAll(async () => {
     gateway = await AttackedGateway.start();
+    slack = new MachineSlack(gateway.process.pid);
     // What the first one compiles and allocates is no matter of attacks.
     await (await caller()).connected();
     thieves = [steal('actpass'), steal('active')];
@@ -53,6 +56,7 @@ describe('the DTLS handshake', () => {
   });
 
   afterAll(async () => {
+    slack.stop();
     await gateway.stop();
   });
 
@@ -104,7 +108,7 @@ describe('the DTLS handshake', () => {
         `p95 ${percentile(times, 0.95).toFixed(1)} ms (calm: p50 ${percentile(calm, 0.5).toFixed(1)} ms), ${sprayer.replies.count} replies`,
     );
     expect(times).toHaveLength(20);
-    expect(percentile(times, 0.95)).toBeLessThan(percentile(calm, 0.95) + 100);
+    expect(percentile(times, 0.95)).toBeLessThan(percentile(calm, 0.95) + 100 + slack.worstMs);
     expect(sprayer.replies.count).toBe(0);
     sprayer.close();
   });
@@ -117,7 +121,7 @@ describe('the DTLS handshake', () => {
     });
     console.log(`figures: ${times.length} of 20 connect under forged handshakes, set-up p95 ${percentile(times, 0.95).toFixed(1)} ms`);
     expect(times).toHaveLength(20);
-    expect(percentile(times, 0.95)).toBeLessThan(1000);
+    expect(percentile(times, 0.95)).toBeLessThan(1000 + slack.worstMs);
     expect(callers.flatMap(({ closed }) => closed)).toEqual([]);
   });
 
@@ -129,7 +133,7 @@ describe('the DTLS handshake', () => {
       const closed = await gateway.process.log.find(isIts, 3000, 'the end of the media connection');
       const tookMs = performance.now() - made.startedAt;
       console.log(`figures: refused after ${tookMs.toFixed(0)} ms: ${String(closed['reason'])}`);
-      expect(tookMs).toBeLessThan(2000);
+      expect(tookMs).toBeLessThan(2000 + slack.worstMs);
       expect(closed['reason']).toMatch(/^dtls_failed: fingerprint/);
       await made.commands.find((command) => command === 'hangup: media_failed' || command.startsWith('reject'), 1000, 'the end of the leg');
       expect(made.arrivals.count).toBe(0);
@@ -147,8 +151,8 @@ describe('the DTLS handshake', () => {
     await elapse(250);
     for (const { arrivals, closed } of both) {
       const at = performance.now();
-      await arrivals.next(() => true, 200, 'audio to go on');
-      expect(performance.now() - at).toBeLessThan(200);
+      await arrivals.next(() => true, 200 + slack.worstMs, 'audio to go on');
+      expect(performance.now() - at).toBeLessThan(200 + slack.worstMs);
       expect(closed).toEqual([]);
     }
     expect(gateway.unharmed).toBe(true);
@@ -160,7 +164,7 @@ describe('the DTLS handshake', () => {
       const { time, reason } = await refused;
       console.log(`figures: stolen certificate refused after ${time.toFixed(0)} ms: ${reason}`);
       expect(reason).toBe('dtls_failed: signature');
-      expect(time).toBeLessThan(11_000);
+      expect(time).toBeLessThan(11_000 + slack.worstMs);
       expect(made.arrivals.count).toBe(0);
       made.close();
     }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Attacker } from '../support/attacker.ts';
 import type { Endpoint } from '../support/endpoint.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import type { DialOptions, PhoneCall } from '../support/phone-call.ts';
 import { SipPhone } from '../support/sip-phone.ts';
 import { elapse } from '../support/wait.ts';
@@ -14,14 +15,17 @@ const VICTIM = '127.0.0.77';
 
 describe('media aimed at third parties', () => {
   let gateway: GatewayProcess;
+  let slack: MachineSlack;
   let phone: SipPhone;
 
   beforeAll(async () => {
     gateway = await GatewayProcess.start({ flags: ['--media-timeout', '7'] });
+    slack = new MachineSlack(gateway.pid);
     phone = await SipPhone.open();
   });
 
   afterAll(async () => {
+    slack.stop();
     phone.close();
     await gateway.stop();
   });
@@ -65,11 +69,11 @@ describe('media aimed at third parties', () => {
       const call = await dialFor(silent.local);
       const answeredAt = performance.now();
       const bye = await call.hungUp(12_000);
-      expect(performance.now() - answeredAt).toBeGreaterThan(6500);
+      expect(performance.now() - answeredAt).toBeGreaterThan(6500 - slack.worstMs);
       expect(bye.header('reason')).toBeDefined();
       const last = silent.replies.last?.at ?? 0;
-      expect(last - answeredAt).toBeGreaterThan(3000);
-      expect(last - answeredAt).toBeLessThan(5500);
+      expect(last - answeredAt).toBeGreaterThan(3000 - slack.worstMs);
+      expect(last - answeredAt).toBeLessThan(5500 + slack.worstMs);
     };
     /** A phone that has proved its own address moves the media from victim to victim, and back. */
     const fromOneToTheNext = async (): Promise<void> => {
@@ -124,7 +128,7 @@ describe('media aimed at third parties', () => {
     expect(first.replies.count).toBeGreaterThan(50);
     expect(first.replies.count + second.replies.count).toBeLessThanOrEqual(MOST_UNASKED);
     // After the ACK and before the BYE a packet or two may have left.
-    expect(unacknowledged.replies.count).toBeLessThanOrEqual(2);
+    expect(unacknowledged.replies.count).toBeLessThanOrEqual(2 + slack.worstMs / 20);
     expect(reports.replies.count).toBe(0);
     expect(held.replies.count).toBeLessThanOrEqual(MOST_UNASKED);
     for (const victim of victims) victim.close();

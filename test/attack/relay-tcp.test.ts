@@ -8,6 +8,7 @@ import { writeStun } from '../../src/webrtc/stun/write-stun.ts';
 import { AttackedGateway } from '../support/attacked-gateway.ts';
 import { ATTACKER_ADDRESS } from '../support/attacker.ts';
 import { LOOPBACK } from '../support/endpoint.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import { findTone, tone } from '../support/tones.ts';
 import { elapse, eventually } from '../support/wait.ts';
 import { WEB_RATE_HZ, type WebCaller } from '../support/web-caller.ts';
@@ -54,11 +55,13 @@ function check(username: string, password = 'a-password-of-22-chars'): Buffer {
 
 describe('the TCP side of the relay', () => {
   let gateway: AttackedGateway;
+  let slack: MachineSlack;
   let strangers: Stranger[] = [];
   const callers: WebCaller[] = [];
 
   beforeAll(async () => {
     gateway = await AttackedGateway.start();
+    slack = new MachineSlack(gateway.process.pid);
   });
 
   afterEach(() => {
@@ -68,6 +71,7 @@ describe('the TCP side of the relay', () => {
   });
 
   afterAll(async () => {
+    slack.stop();
     await gateway.stop();
   });
 
@@ -135,7 +139,7 @@ describe('the TCP side of the relay', () => {
     }
     const lived = strangers.slice(0, 300).map(({ livedMs }) => livedMs);
     console.log(`figures: 300 slow connections, ${Math.max(...held)} at a time, the longest lived ${Math.round(Math.max(...lived))} ms`);
-    expect(Math.max(...lived)).toBeLessThan(MS_TO_FIRST_CHECK + 1000);
+    expect(Math.max(...lived)).toBeLessThan(MS_TO_FIRST_CHECK + 1000 + slack.worstMs);
   });
 
   test('two thousand connections of one address are 32 at a time', async () => {
@@ -202,8 +206,8 @@ describe('the TCP side of the relay', () => {
       `figures: under a flood over TCP the victim waits ${gapMs.toFixed(0)} ms at most, the gateway takes ${cpu.toFixed(0)} % of a core, ` +
         `${((after.rssBytes - before.rssBytes) / 1e6).toFixed(1)} MB more, ${await figure('tcp_dropped_total', { reason: 'fast' })} frames dropped`,
     );
-    expect(await hears()).toBe(true);
-    expect(gapMs).toBeLessThan(250);
+    await eventually(hears, 3000, 'the echo to go on');
+    expect(gapMs).toBeLessThan(250 + slack.worstMs);
     expect(after.rssBytes - before.rssBytes).toBeLessThan(60e6);
     expect(gateway.unharmed).toBe(true);
   });

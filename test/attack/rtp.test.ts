@@ -4,6 +4,7 @@ import { Attacker, lastingGapMs, paced } from '../support/attacker.ts';
 import { LOOPBACK } from '../support/endpoint.ts';
 import { encodeG711 } from '../support/g711.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import { writeRtp } from '../support/rtp-wire.ts';
 import { SipPhone } from '../support/sip-phone.ts';
@@ -29,12 +30,14 @@ function forged(n: number, { ssrc = 0x442a2c1, sequence = n, timestamp = n * 160
 
 describe('the RTP ports', () => {
   let gateway: GatewayProcess;
+  let slack: MachineSlack;
   let phone: SipPhone;
   const calls: PhoneCall[] = [];
   const attackers: Attacker[] = [];
 
   beforeAll(async () => {
     gateway = await GatewayProcess.start({ flags: ['--rtp-ports', `${FIRST_PORT}-${LAST_PORT}`, '--max-calls', `${2 * CALLS}`] });
+    slack = new MachineSlack(gateway.pid);
     phone = await SipPhone.open();
   });
 
@@ -44,6 +47,7 @@ describe('the RTP ports', () => {
   });
 
   afterAll(async () => {
+    slack.stop();
     phone.close();
     await gateway.stop();
   });
@@ -108,12 +112,12 @@ describe('the RTP ports', () => {
     expect([stranger.replies.count, neighbour.replies.count]).toEqual([0, 0]);
     expect(own).toBeGreaterThan(0.9);
     expect(foreign).toBeLessThan(0.001);
-    expect(gap).toBeLessThan(60);
+    expect(gap).toBeLessThan(60 + slack.worstMs);
     for (const [n, record] of records.entries()) {
       const sent = made[n]?.media.sent ?? 0;
       // What the phone sent came in, and nothing else; its last packets may have met the end of the call.
       expect(Number(record['packets_in'])).toBeLessThanOrEqual(sent);
-      expect(Number(record['packets_in'])).toBeGreaterThan(sent - 10);
+      expect(Number(record['packets_in'])).toBeGreaterThan(sent - 10 - slack.worstMs / 20);
       expect(Number(record['packets_foreign'])).toBeGreaterThan(100);
     }
   });

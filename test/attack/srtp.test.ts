@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AttackedGateway } from '../support/attacked-gateway.ts';
 import { Attacker, lastingGapMs, paced } from '../support/attacker.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import { findTone, rms, tone } from '../support/tones.ts';
 import { elapse, eventually } from '../support/wait.ts';
 import { WEB_RATE_HZ, type WebCaller, type WebCallerOptions } from '../support/web-caller.ts';
@@ -22,12 +23,14 @@ function isEcho(piece: Int16Array): boolean {
 
 describe('SRTP', () => {
   let gateway: AttackedGateway;
+  let slack: MachineSlack;
   const callers: WebCaller[] = [];
   /** Callers that hear their own tone back; made together, because the way there takes some seconds. */
   let echoes: Readonly<Record<'actpass' | 'active' | 'wrapping', WebCaller>>;
 
   beforeAll(async () => {
     gateway = await AttackedGateway.start();
+    slack = new MachineSlack(gateway.process.pid);
     // The numbers of the last one are about to wrap when it is its turn.
     const [actpass, active, wrapping] = await Promise.all([
       echoing({ setup: 'actpass' }),
@@ -38,6 +41,7 @@ describe('SRTP', () => {
   });
 
   afterAll(async () => {
+    slack.stop();
     for (const each of callers) each.close();
     await gateway.stop();
   });
@@ -70,6 +74,8 @@ describe('SRTP', () => {
     expect(captured.length).toBeGreaterThanOrEqual(100);
     const stranger = await Attacker.open();
     const from = victim.arrivals.count;
+    const startedAt = performance.now();
+    const waitedBefore = slack.totalMs;
     const garbage = (n: number): Buffer => {
       const datagram = randomBytes(40 + (n % 200));
       datagram.set([0x80, n % 3 === 0 ? 200 : 111]);
@@ -90,6 +96,7 @@ describe('SRTP', () => {
     });
     for (const datagram of captured.slice(0, 100)) victim.sendRaw(datagram);
     await elapse(300);
+    const starved = (slack.totalMs - waitedBefore) / (performance.now() - startedAt);
     const heard = await victim.heard(from + 10);
     const gap = lastingGapMs([victim.arrivals.all.slice(from).map(({ at }) => at)]);
     const share = echoShare(heard);
@@ -100,11 +107,11 @@ describe('SRTP', () => {
         `longest gap ${gap.toFixed(0)} ms, ${frames['uplink']} frames at the model of ${rtpSent} packets sent (${frames['concealed']} concealed), ${stranger.replies.count} replies`,
     );
     // A caller that is late itself, on a busy machine, hears that as well.
-    expect(share).toBeGreaterThan(0.85);
+    expect(share).toBeGreaterThan(Math.max(0.5, 0.85 - starved));
     expect(frames['concealed']).toBe(0);
-    expect(gap).toBeLessThan(60);
+    expect(gap).toBeLessThan(60 + slack.worstMs);
     expect(frames['uplink']).toBeLessThanOrEqual(rtpSent + (frames['concealed'] ?? 0));
-    expect(frames['uplink']).toBeGreaterThan(rtpSent - 10);
+    expect(frames['uplink']).toBeGreaterThan(rtpSent - 10 - slack.worstMs / 20);
     expect(stranger.replies.count).toBe(0);
     expect(victim.closed).toEqual([]);
     expect(gateway.unharmed).toBe(true);
@@ -134,7 +141,7 @@ describe('SRTP', () => {
     // Two packets make a piece; it is heard when the second one is there.
     const healedMs = piece === undefined ? Number.NaN : (arrivals[piece * 2 + 1]?.at ?? Number.NaN) - endsAt;
     console.log(`figures: after a hole of 3.2 s over the wrap the caller hears itself again ${healedMs.toFixed(0)} ms later`);
-    expect(healedMs).toBeLessThan(200);
+    expect(healedMs).toBeLessThan(200 + slack.worstMs);
     expect(victim.peer.snapshot().state).toBe('connected');
   });
 });

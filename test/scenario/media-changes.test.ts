@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Lateness } from '../support/lateness.ts';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type ProbedCall, ProbeGateway } from '../support/probe-gateway.ts';
 import type { Mangle, RtpPhone } from '../support/rtp-phone.ts';
 import { speech } from '../support/speech.ts';
+import { measureSteadily, needsSteady, type Steadiness, watchSteadiness } from '../support/steady-machine.ts';
 import { describeWithTestData } from '../support/test-data.ts';
 import { concat, silence } from '../support/tones.ts';
 import { Hearing, loadQuality, type QualityTool, toSamples } from '../support/voice-quality.ts';
@@ -11,7 +11,6 @@ import { elapse } from '../support/wait.ts';
 /* One call whose stream changes in every way there is, and pauses of phones that send nothing while they are silent. */
 
 let gateway: ProbeGateway;
-let late: Lateness;
 let tool: QualityTool;
 
 /** Something that happens to a call, so long after it began to speak. */
@@ -75,8 +74,14 @@ interface Outcome {
   readonly laterMs: number | undefined;
 }
 
+/**
+ * What is found in the audio of a call that is over, once somebody asks: to look for it keeps this process, and so all calls in it, for longer than
+ * a packet may wait.
+ */
+type Findings<T> = () => T;
+
 /** All changes in one call, on a clock that runs fast by 1000 ppm. */
-async function changeAll(): Promise<Map<string, Outcome>> {
+async function changeAll(): Promise<Findings<Map<string, Outcome>>> {
   const probed = await gateway.call({ rtp: { skewPpm: 1000 } });
   await elapse(1000);
   const said = speech(SPEECH_MS);
@@ -90,19 +95,24 @@ async function changeAll(): Promise<Map<string, Outcome>> {
   }
   const when = await saying;
   await elapse(500);
-  const hearing = new Hearing(tool, said, when, probed.model.frames);
+  const frames = [...probed.model.frames];
   await gateway.end(probed);
-  const before = hearing.delayAfter(startedAt + 1000);
-  if (!before) throw new Error('nothing was heard before the first change');
-  return new Map(
-    made.map(({ change, at }) => {
-      const from = at + (change.goneMs ?? 0);
-      const backMs = hearing.backAfter(from);
-      const after = backMs === undefined ? undefined : hearing.delayAfter(from + backMs + 500);
-      return [change.what, { backMs, laterMs: after && Math.max(after.lagMs - before.lagMs, after.wallMs - before.wallMs) }];
-    }),
-  );
+  return () => {
+    const hearing = new Hearing(tool, said, when, frames);
+    const before = hearing.delayAfter(startedAt + 1000);
+    return new Map(
+      made.map(({ change, at }) => {
+        const from = at + (change.goneMs ?? 0);
+        const backMs = hearing.backAfter(from);
+        const after = backMs === undefined ? undefined : hearing.delayAfter(from + backMs + 500);
+        return [change.what, { backMs, laterMs: before && after && Math.max(after.lagMs - before.lagMs, after.wallMs - before.wallMs) }];
+      }),
+    );
+  };
 }
+
+/** The delay is told in samples of an eighth of a millisecond, at both ends. */
+const RESOLUTION_MS = 0.5;
 
 const TALK_MS = 2000;
 const PAUSE_MS = 5000;
@@ -160,7 +170,7 @@ interface PauseOutcome {
   readonly surplusMs: number;
 }
 
-async function pauseOnce({ silent }: (typeof PAUSES)[number]): Promise<PauseOutcome> {
+async function pauseOnce({ silent }: (typeof PAUSES)[number]): Promise<Findings<PauseOutcome>> {
   const probed = await gateway.call({ offer: { codecs: ['PCMU', 'CN', 'telephone-event'] } });
   const { media } = probed.call;
   await elapse(1000);
@@ -176,45 +186,54 @@ async function pauseOnce({ silent }: (typeof PAUSES)[number]): Promise<PauseOutc
   const when = await media.say(said);
   await elapse(300);
   const frames = [...probed.model.frames];
-  const hearing = new Hearing(tool, said, when, frames);
-  const first = hearing.find(500, 500);
-  const second = hearing.find(TALK_MS + PAUSE_MS + 500, 500);
   await gateway.end(probed);
   const resumedAt = when.sentAt((TALK_MS + PAUSE_MS) * 8);
   const since = frames.map(({ at }) => at).filter((at) => at >= resumedAt);
   const heard = frames.filter(({ at }) => at >= when.startedAt);
   const tookMs = (heard.at(-1)?.at ?? 0) - (heard[0]?.at ?? 0);
-  return {
-    shiftMs: first && second ? second.lagMs - first.lagMs : Number.NaN,
-    mostAtOnce: Math.max(...since.map((at, n) => since.slice(n).filter((each) => each < at + 100).length)),
-    surplusMs: (heard.length - 1) * 20 - tookMs,
+  return () => {
+    const hearing = new Hearing(tool, said, when, frames);
+    const first = hearing.find(500, 500);
+    const second = hearing.find(TALK_MS + PAUSE_MS + 500, 500);
+    return {
+      shiftMs: first && second ? second.lagMs - first.lagMs : Number.NaN,
+      mostAtOnce: Math.max(...since.map((at, n) => since.slice(n).filter((each) => each < at + 100).length)),
+      surplusMs: (heard.length - 1) * 20 - tookMs,
+    };
   };
 }
 
 describeWithTestData('what a phone hears of the model', () => {
   beforeAll(async () => {
     gateway = await ProbeGateway.start();
-    late = new Lateness();
     tool = await loadQuality();
   });
 
   afterAll(async () => {
-    late.stop();
     await gateway.stop();
   });
 
-  test('leaves on a steady beat, numbered without a break, and is what was said', async () => {
-    const probed = await gateway.call();
-    const { media } = probed.call;
-    await elapse(500);
-    const first = media.arrivals.count;
+  test('leaves on a steady beat, numbered without a break, and is what was said', async (context) => {
     const said = tool.artificialSpeech(5);
     // Each sample three times is 24 kHz; what that adds above 4 kHz no phone hears.
-    probed.model.say(Int16Array.from({ length: said.length * 3 }, (_, n) => Math.round((said[Math.floor(n / 3)] as number) * 32_767)));
-    await elapse(5500);
-    const arrivals = media.arrivals.all.slice(first);
-    const { samples } = media.recording(first);
-    await gateway.end(probed);
+    const speaking = Int16Array.from({ length: said.length * 3 }, (_, n) => Math.round((said[Math.floor(n / 3)] as number) * 32_767));
+    const hear = async () => {
+      const probed = await gateway.call();
+      const { media } = probed.call;
+      const watched = watchSteadiness();
+      await elapse(500);
+      const first = media.arrivals.count;
+      probed.model.say(speaking);
+      await elapse(5500);
+      const steadiness = await watched();
+      const arrivals = media.arrivals.all.slice(first);
+      const { samples } = media.recording(first);
+      await gateway.end(probed);
+      return { steadiness, arrivals, samples };
+    };
+    const { steadiness, arrivals, samples } = await measureSteadily(hear);
+    needsSteady(context, steadiness);
+    const { slackMs, stoodMs } = steadiness;
     const gaps = arrivals.slice(1).map(({ at }, n) => at - (arrivals[n]?.at ?? 0));
     const steps = arrivals
       .slice(1)
@@ -226,10 +245,11 @@ describeWithTestData('what a phone hears of the model', () => {
     const { stoiNB, deadActivePct } = tool.score(toSamples(said), samples);
     const p99 = beats[Math.floor(beats.length * 0.99)] ?? Number.NaN;
     console.log(`beat: off by p99 ${p99.toFixed(1)} ms, longest gap ${Math.max(...gaps).toFixed(1)} ms, STOI ${stoiNB}`);
-    const slackMs = await late.soFar();
     expect(Math.max(...gaps)).toBeLessThanOrEqual(60 + slackMs);
-    expect(stoiNB).toBeGreaterThan(0.98);
-    expect(deadActivePct).toBe(0);
+    // What a process that stands still is late with is left out, so as to stay live: a stall of 60 ms is three frames.
+    const missing = Math.floor(stoodMs / 20);
+    expect(stoiNB).toBeGreaterThan(0.98 - Math.min(0.2, missing * 0.01));
+    expect(deadActivePct).toBeLessThanOrEqual(missing);
     if (slackMs < 50) {
       expect(arrivals.length).toBeGreaterThanOrEqual(270);
       for (const step of steps) expect(step).toEqual([1, 1]);
@@ -240,21 +260,30 @@ describeWithTestData('what a phone hears of the model', () => {
 describeWithTestData('a phone whose stream changes', () => {
   let changes: Map<string, Outcome>;
   let pauses: PauseOutcome[];
+  let steadiness: Steadiness;
+  let slackMs: number;
 
-  beforeAll(async () => {
-    gateway = await ProbeGateway.start();
-    late = new Lateness();
-    tool = await loadQuality();
+  async function callAll() {
+    const watched = watchSteadiness();
     const changing = changeAll();
     await elapse(500);
     // One after the other until each has dialled; then all of them speak at the same time.
-    const pausing: Promise<PauseOutcome>[] = [];
+    const pausing: Promise<Findings<PauseOutcome>>[] = [];
     for (const pause of PAUSES) {
       pausing.push(pauseOnce(pause));
       await elapse(300);
     }
-    pauses = await Promise.all(pausing);
-    changes = await changing;
+    const paused = await Promise.all(pausing);
+    const changed = await changing;
+    const steadiness = await watched();
+    return { steadiness, changes: changed(), pauses: paused.map((findings) => findings()) };
+  }
+
+  beforeAll(async () => {
+    gateway = await ProbeGateway.start();
+    tool = await loadQuality();
+    ({ steadiness, changes, pauses } = await measureSteadily(callAll));
+    ({ slackMs } = steadiness);
     for (const [what, { backMs, laterMs }] of changes) {
       console.log(`${what}: heard again after ${backMs?.toFixed(0)} ms, then ${laterMs?.toFixed(0)} ms later than at first`);
     }
@@ -264,22 +293,22 @@ describeWithTestData('a phone whose stream changes', () => {
     });
   }, 120_000);
 
+  beforeEach((context) => needsSteady(context, steadiness));
+
   afterAll(async () => {
-    late.stop();
     await gateway.stop();
   });
 
-  test.each(CHANGES)('to $what is heard again within $backMs ms, and no later than before', async ({ what, backMs }) => {
+  test.each(CHANGES)('to $what is heard again within $backMs ms, and no later than before', ({ what, backMs }) => {
     const outcome = changes.get(what);
-    const slackMs = await late.soFar();
     expect(outcome?.backMs).toBeLessThanOrEqual(backMs + slackMs);
     expect(outcome?.laterMs).toBeLessThanOrEqual(60 + slackMs);
   });
 
-  test.each(PAUSES.map(({ how }, n) => ({ how, n })))('and $how is heard in time again, without a burst', async ({ n }) => {
+  test.each(PAUSES.map(({ how }, n) => ({ how, n })))('and $how is heard in time again, without a burst', ({ n }) => {
     const outcome = pauses[n];
-    const slackMs = await late.soFar();
-    expect(Math.abs(outcome?.shiftMs ?? Number.NaN)).toBeLessThanOrEqual(20);
+    // A phone that is late with its first word is heard that much later, in frames.
+    expect(Math.abs(outcome?.shiftMs ?? Number.NaN)).toBeLessThanOrEqual(20 + RESOLUTION_MS + slackMs);
     expect(Math.abs(outcome?.surplusMs ?? Number.NaN)).toBeLessThanOrEqual(40 + slackMs);
     // Five that are due, one on either side, and one of silence that was held back; a machine that stood still catches up.
     expect(outcome?.mostAtOnce).toBeLessThanOrEqual(8 + slackMs / 10);

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { CallReport } from '../../src/bridge/call-report.ts';
-import { Lateness } from '../support/lateness.ts';
 import { type ProbedCall, ProbeGateway, type UplinkView } from '../support/probe-gateway.ts';
 import type { RtpPhoneOptions } from '../support/rtp-phone.ts';
+import { measureSteadily, needsSteady, type Steadiness, watchSteadiness } from '../support/steady-machine.ts';
 import { describeWithTestData } from '../support/test-data.ts';
 import {
   type BadNetwork,
@@ -68,7 +68,15 @@ const STOI_PER_MS = 0.0002;
 /** The delay is told in samples of an eighth of a millisecond, at both ends. */
 const RESOLUTION_MS = 0.5;
 
-let late: Lateness;
+/** How late this process, and so phones and gateway, was at worst while the calls lasted; and in all, of the whole time. */
+let steadiness: Steadiness;
+let slackMs = 0;
+let stoodShare = 0;
+/** What stalls may cost: one long one, and many short ones. */
+function stoiSlack(): number {
+  return slackMs * STOI_PER_MS + stoodShare;
+}
+
 let tool: QualityTool;
 const takes = new Map<string, Take[]>();
 /** The other end of the gateway: how its session saw each call. */
@@ -92,7 +100,8 @@ function accountOf({ report }: Take) {
   return report.media.uplink.account;
 }
 
-async function callAll(): Promise<void> {
+async function callAll(): Promise<{ readonly steadiness: Steadiness }> {
+  takes.clear();
   const badNetwork = await loadBadNetwork();
   const said = toSamples(tool.artificialSpeech(SPEECH_S));
   const calls: { readonly name: string; readonly probed: ProbedCall; readonly network: BadNetwork | undefined }[] = [];
@@ -104,6 +113,7 @@ async function callAll(): Promise<void> {
   }
   // What the set-up of so many calls has held up is over, and each clock has found its pace.
   await elapse(2500);
+  const watched = watchSteadiness();
   const whens = await Promise.all(
     calls.map(async ({ probed, network }) => {
       probed.call.media.mangle = network?.mangle;
@@ -115,12 +125,15 @@ async function callAll(): Promise<void> {
   await elapse(500);
   uplinks = gateway.uplinks();
   const reports = await Promise.all(calls.map(({ probed }) => gateway.end(probed)));
+  // Before the recordings are judged, which takes this process for seconds.
+  const steadiness = await watched();
   calls.forEach(({ name, probed, network }, n) => {
     const [when, report] = [whens[n], reports[n]];
     if (!when || !report) throw new Error(`the call "${name}" was lost`);
     const judgement = new Hearing(tool, said, when, probed.model.frames).judge();
     takes.set(name, [...(takes.get(name) ?? []), { judgement, network: network?.done, report }]);
   });
+  return { steadiness };
 }
 
 function printTable(): void {
@@ -140,36 +153,37 @@ function printTable(): void {
 describeWithTestData('what the model hears of a phone', () => {
   beforeAll(async () => {
     gateway = await ProbeGateway.start();
-    late = new Lateness();
     tool = await loadQuality();
-    await callAll();
+    const { steadiness: found } = await measureSteadily(callAll);
+    steadiness = found;
+    slackMs = found.slackMs;
+    stoodShare = found.stoodMs / (1000 * SPEECH_S);
     printTable();
-  }, 120_000);
+  }, 180_000);
+
+  beforeEach((context) => needsSteady(context, steadiness));
 
   afterAll(async () => {
-    late.stop();
     await gateway.stop();
   });
 
   test('over a clean network is what was said', () => {
     const [take] = of('clean');
-    expect(take?.judgement.stoiNB).toBeGreaterThan(0.995);
-    expect(take?.judgement.lostActivePct).toBe(0);
+    expect(take?.judgement.stoiNB).toBeGreaterThan(0.995 - stoiSlack());
+    expect(take?.judgement.lostActivePct).toBeLessThanOrEqual(100 * stoodShare);
   });
 
   test.each(LOSSES)('with $percent % loss stays understandable: STOI ≥ $stoi', async ({ percent, stoi, deadPercent, gapMs }) => {
     const name = `loss ${percent}`;
-    const slackMs = await late.soFar();
     for (const take of of(name)) expect(accountOf(take).concealed - accountOf(take).discarded.late).toBe(take.network?.lost);
-    expect(mean(name, ({ judgement }) => judgement.stoiNB)).toBeGreaterThanOrEqual(stoi - slackMs * STOI_PER_MS);
+    expect(mean(name, ({ judgement }) => judgement.stoiNB)).toBeGreaterThanOrEqual(stoi - stoiSlack());
     expect(mean(name, ({ judgement }) => judgement.deadActivePct)).toBeLessThanOrEqual(deadPercent + slackMs / 100);
     expect(Math.max(...of(name).map(({ judgement }) => judgement.longestGapMs))).toBeLessThanOrEqual(gapMs + slackMs);
   });
 
   test.each(BURSTS)('with $percent % loss in bursts of $length stays understandable: STOI ≥ $stoi', async ({ percent, stoi }) => {
     const name = `bursts ${percent}`;
-    const slackMs = await late.soFar();
-    expect(mean(name, ({ judgement }) => judgement.stoiNB)).toBeGreaterThanOrEqual(stoi - slackMs * STOI_PER_MS);
+    expect(mean(name, ({ judgement }) => judgement.stoiNB)).toBeGreaterThanOrEqual(stoi - stoiSlack());
     for (const { judgement } of of(name)) {
       const movedMs = Math.abs(judgement.delayMs.p95 - judgement.delayMs.p5);
       expect(movedMs, 'the timeline is kept').toBeLessThanOrEqual(20 + RESOLUTION_MS + slackMs);
@@ -180,10 +194,9 @@ describeWithTestData('what the model hears of a phone', () => {
     const [take] = of(`jitter ${ms}`);
     if (!take) return;
     const { framesIn, discarded } = accountOf(take);
-    const slackMs = await late.soFar();
     expect(discarded.late / framesIn).toBeLessThanOrEqual(0.01 + slackMs / 10_000);
     expect(take.judgement.wallMs.p95 - (of('clean')[0]?.judgement.wallMs.median ?? 0)).toBeLessThanOrEqual(0.99 * ms + 40 + slackMs);
-    expect(take.judgement.stoiNB).toBeGreaterThan(0.98);
+    expect(take.judgement.stoiNB).toBeGreaterThan(0.98 - stoiSlack());
   });
 
   test('with reordered packets loses none of them', async () => {
@@ -192,7 +205,6 @@ describeWithTestData('what the model hears of a phone', () => {
     const { discarded, concealed } = accountOf(take);
     expect(take.network?.reordered).toBeGreaterThan(10);
     // 25 ms late, waited for 30: a busy machine may make it later.
-    const slackMs = await late.soFar();
     const allowed = slackMs < 5 ? 0 : Math.ceil(slackMs / 20);
     expect(discarded.late).toBeLessThanOrEqual(allowed);
     expect(concealed).toBeLessThanOrEqual(allowed);
@@ -206,14 +218,14 @@ describeWithTestData('what the model hears of a phone', () => {
     expect(take.network?.dup).toBeGreaterThan(10);
     expect(discarded.duplicate).toBe(take.network?.dup);
     expect(concealed).toBe(0);
-    expect(take.judgement.stoiNB).toBeGreaterThan(0.995);
+    expect(take.judgement.stoiNB).toBeGreaterThan(0.995 - stoiSlack());
   });
 
   test.each(SKEWS_PPM)('from a clock that is off by %i ppm is what was said', (ppm) => {
     const [take] = of(`skew ${ppm}`);
-    expect(take?.judgement.stoiNB).toBeGreaterThan(0.99);
-    expect(take?.judgement.lostActivePct).toBeLessThan(1);
-    expect(take?.judgement.deadActivePct).toBe(0);
+    expect(take?.judgement.stoiNB).toBeGreaterThan(0.99 - stoiSlack());
+    expect(take?.judgement.lostActivePct).toBeLessThan(1 + 100 * stoodShare);
+    expect(take?.judgement.deadActivePct).toBeLessThanOrEqual(100 * stoodShare);
   });
 
   test('is accounted for to the last packet', () => {
