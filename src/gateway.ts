@@ -1,4 +1,7 @@
 import { isIPv6 } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { liveOpusCodecs } from './audio/opus.ts';
 import { warmUpOpus } from './audio/opus-warm-up.ts';
 import { formatEndpoint, type TransportAddress } from './base/addresses.ts';
@@ -14,12 +17,14 @@ import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
 import { CdrLog } from './control/cdr-log.ts';
-import { HealthServer } from './control/health-server.ts';
+import { Certificates } from './control/certificates.ts';
+import { type ApiOptions, HttpDoor } from './control/http-door.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createLocalMedia, createTransceiver } from './gateway-media.ts';
 import { recordOf } from './gateway-records.ts';
 import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
+import type { SessionHost } from './leg/session-host.ts';
 import { deriveDoorKeys, deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { DoorLegHost } from './ownership/door-leg-host.ts';
 import { MemoryDirectory } from './ownership/memory-directory.ts';
@@ -103,7 +108,7 @@ class RunningGateway implements Gateway {
 
   async start(): Promise<void> {
     this.#membership = joinCluster(this.#config);
-    await this.#startHealth();
+    await this.#startHttp();
     if (this.#config.workers > 0) this.#membership = await this.#startWorkers(this.#membership);
     else if (this.#has('sip') || this.#has('transceiver')) {
       await Promise.all([warmUpOpus(), this.#has('transceiver') ? Transceiver.warmUp() : undefined]);
@@ -141,13 +146,40 @@ class RunningGateway implements Gateway {
     return this.#config.roles.includes(role);
   }
 
-  async #startHealth(): Promise<void> {
+  async #startHttp(): Promise<void> {
     const { bind, http } = this.#config;
     const deps = { clock: this.#clock, log: this.#log, metrics: this.#metrics, readiness: () => this.#readiness() };
-    const health = new HealthServer(deps, { bind, port: http.port });
-    const at = await health.start();
-    this.#stops.push(() => health.stop());
-    this.doors.push({ name: 'http', detail: `http://${formatEndpoint(at)} (/healthz /readyz /metrics)` });
+    const api = this.#has('control') ? this.#api() : undefined;
+    const door = new HttpDoor(deps, { bind, port: http.port, ...(api ? { api } : {}) });
+    this.#stops.push(() => door.stop());
+    const at = await door.start();
+    const serves = api ? '/v1/realtime, /healthz /readyz /metrics' : '/healthz /readyz /metrics';
+    this.doors.push({ name: 'http', detail: `http://${formatEndpoint(at)} (${serves})` });
+    if (!api?.certificates) return;
+    const ca = api.certificates.caFile;
+    this.doors.push({ name: 'https', detail: `https://${formatEndpoint(at)}${ca === undefined ? '' : ` (authority: ${ca})`}` });
+  }
+
+  /** What programs and pages are served. */
+  #api(): ApiOptions {
+    const { dataDir } = this.#config;
+    const deps = { clock: this.#clock, log: this.#log };
+    const certificates = new Certificates(deps, { folder: join(dataDir, 'certificates'), names: this.#names() });
+    return { projects: [], certificates, host: () => this.#sessionHost(), pages: fileURLToPath(new URL('../dist/web', import.meta.url)) };
+  }
+
+  /** What clients may call this machine by. */
+  #names(): string[] {
+    const { publicAddress, bind } = this.#config;
+    const own = [hostname(), publicAddress, bind === '0.0.0.0' || bind === '::' ? undefined : bind];
+    const fitting = own.filter((name): name is string => name !== undefined && /^[a-z0-9.:-]{1,253}$/i.test(name));
+    return [...new Set(['localhost', '127.0.0.1', '::1', ...fitting])];
+  }
+
+  /** The owner of sessions that programs speak to: in this process, or behind the node door. */
+  #sessionHost(): SessionHost | undefined {
+    const host: LegHost | undefined = this.#transceiver ?? this.#remote;
+    return host && 'connect' in host ? (host as SessionHost) : undefined;
   }
 
   /** @returns the wire behind the relay, for a transceiver in the same process */

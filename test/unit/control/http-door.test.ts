@@ -6,20 +6,21 @@ import type { Endpoint } from '../../../src/base/addresses.ts';
 import { GatewayError } from '../../../src/base/errors.ts';
 import { createLog } from '../../../src/base/log.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
-import { HealthServer, type Readiness } from '../../../src/control/health-server.ts';
+import type { Readiness } from '../../../src/control/health-routes.ts';
+import { HttpDoor } from '../../../src/control/http-door.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const clock = new FakeClock();
 const log = createLog('silent');
 let readiness: Readiness;
-let server: HealthServer;
+let server: HttpDoor;
 let metrics: Metrics;
 let at: Endpoint;
 
 beforeEach(async () => {
   readiness = { ready: true };
   metrics = new Metrics();
-  server = new HealthServer({ clock, log, metrics, readiness: () => readiness }, { bind: '127.0.0.1', port: 0 });
+  server = new HttpDoor({ clock, log, metrics, readiness: () => readiness }, { bind: '127.0.0.1', port: 0 });
   at = await server.start();
 });
 afterEach(() => server.stop());
@@ -38,7 +39,7 @@ describe('/healthz and /readyz', () => {
   test('the process is alive', async () => {
     clock.advance(2500);
     const response = await get('/healthz?from=probe');
-    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json']);
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json; charset=utf-8']);
     expect(await response.json()).toEqual({ alive: true, uptime_s: 2 });
   });
 
@@ -72,7 +73,7 @@ describe('/metrics', () => {
     const response = await get('/metrics', { headers: { 'x-forwarded-for': '192.0.2.1' } });
     expect(response.status).toBe(403);
     expect(await response.json()).toEqual({
-      error: { type: 'not_trusted', message: expect.stringContaining('a proxy forwarded it') },
+      error: { type: 'permission_error', code: 'not_trusted', param: null, message: expect.stringContaining('a proxy forwarded it') },
     });
   });
 });
@@ -82,7 +83,9 @@ describe('everything else', () => {
     for (const path of ['/', '/nothing', '/__proto__', '/constructor', '/healthz/', '//healthz']) {
       const response = await get(path);
       expect([path, response.status]).toEqual([path, 404]);
-      expect(await response.json()).toEqual({ error: { type: 'not_found', message: 'there is no such path' } });
+      expect(await response.json()).toEqual({
+        error: { type: 'invalid_request_error', code: 'not_found', param: null, message: 'There is no such path.' },
+      });
     }
     expect(await metrics.text()).toContain('ringdown_http_requests_total{path="other",status="404"} 6');
   });
@@ -94,7 +97,7 @@ describe('everything else', () => {
 
   test('what is not HTTP, or has too long headers, gets an error and the connection is closed', async () => {
     expect(await raw('INVITE sip:agent@127.0.0.1 SIP/2.0\r\n\r\n')).toContain('400 Bad Request');
-    expect(await raw(`GET /healthz HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(9000)}\r\n\r\n`)).toContain('431');
+    expect(await raw(`GET /healthz HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(17_000)}\r\n\r\n`)).toContain('431');
     expect(await raw('GET /healthz HTTP/1.1\r\n\r\n')).toContain('400 Bad Request'); // no Host
     expect((await get('/healthz')).status).toBe(200);
   });
@@ -102,10 +105,7 @@ describe('everything else', () => {
 
 describe('the port', () => {
   test('in use: says which one and what moves it', async () => {
-    const second = new HealthServer(
-      { clock, log, metrics: new Metrics(), readiness: () => readiness },
-      { bind: '127.0.0.1', port: at.port },
-    );
+    const second = new HttpDoor({ clock, log, metrics: new Metrics(), readiness: () => readiness }, { bind: '127.0.0.1', port: at.port });
     const error = await second.start().catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(GatewayError);
     expect((error as GatewayError).message).toBe(`TCP 127.0.0.1:${at.port} is in use; choose another with --http-port`);
