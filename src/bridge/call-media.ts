@@ -1,4 +1,4 @@
-import type { EndCause, Leg, LegEvent, LegOrigin } from '../leg/leg.ts';
+import type { EndCause, Leg, LegEvent, LegOrigin, LegPolicy } from '../leg/leg.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 import type { InnerEnd } from './inner-connection.ts';
 import type { PhoneMediaSnapshot } from './phone-media.ts';
@@ -27,6 +27,8 @@ export interface CallMediaEvents {
 export interface CallMediaOpening {
   readonly origin: LegOrigin;
   readonly audio: NegotiatedAudio;
+  /** Whose the session is, and who decides whether the call is taken; the local agent takes it when absent. */
+  readonly policy?: LegPolicy;
   /** Where the call's SIP messages come from. */
   readonly signallingAddress: string;
 }

@@ -71,9 +71,9 @@ class LocalMedia implements CallMedia {
     return this.#ports.rtcp.local.port;
   }
 
-  async connect({ origin, audio, signallingAddress }: CallMediaOpening): Promise<void> {
+  async connect({ origin, audio, policy, signallingAddress }: CallMediaOpening): Promise<void> {
     const inner = this.#inner;
-    const opened = await this.#deps.host.open({ origin, offer: inner.offer }, this.#events.leg);
+    const opened = await this.#deps.host.open({ origin, offer: inner.offer, ...(policy && { policy }) }, this.#events.leg);
     if (this.#ended) {
       opened.tell(this.#ended);
       return;

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
-import type { DialRequest, EndCause, Leg, LegOrigin, RejectCause, SessionSummary } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegOrigin, LegPolicy, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
@@ -17,6 +17,12 @@ import { refusalCause } from './refusal-cause.ts';
 
 /** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
 const SETUP_MS = 5000;
+
+/**
+ * A program that was asked says within its own time whether it takes the call; the owner sees to that, and the inner leg to the owner. Should both
+ * fail, the caller is told after this: longer than any decision may take.
+ */
+const DECISION_MS = 660_000;
 
 /** How long the owner's word may take over the door, when its media has said goodbye or the call's report waits for it. */
 const OWNER_WORD_MS = 500;
@@ -42,6 +48,8 @@ export interface PhoneCallDeps {
   readonly mediaAddress?: (remote: string) => string | undefined;
   /** Where its media is carried: in this process or in a worker. */
   readonly media: MediaHost;
+  /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
+  readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
   /** How this caller could be called back, if it may be. */
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The phone's side wants us transferred to somebody. True takes it. */
@@ -70,6 +78,8 @@ export class PhoneCall {
   readonly #setup: SetupTimes = {};
   #state: State = 'opening';
   #answerWanted = false;
+  /** Somebody is asked whether the call is taken. */
+  #pending = false;
   #answeredAt: number | undefined;
   #endedAt = 0;
   #sipStatus = 0;
@@ -169,9 +179,13 @@ export class PhoneCall {
     if (this.#over()) return;
     const agreed = this.#agree(this.#localMedia(media));
     this.#agreed = agreed;
-    await media.connect({ origin: this.#origin(), audio: agreed.media, signallingAddress: this.#invite.source.address });
+    const policy = this.#deps.policy?.(this.#invite);
+    const opening = { origin: this.#origin(), audio: agreed.media, signallingAddress: this.#invite.source.address };
+    await media.connect({ ...opening, ...(policy && { policy }) });
     if (this.#over()) return;
     this.#state = 'connecting';
+    this.#pending = policy?.decide.by === 'api';
+    this.#maybeRing();
     this.#maybeAnswer();
   }
 
@@ -208,7 +222,7 @@ export class PhoneCall {
         this.#answerWanted = true;
         this.#maybeAnswer();
       },
-      reject: (cause) => this.#refuse(cause, 'refused by the session'),
+      reject: (cause, status) => this.#refuse(cause, 'refused by the session', status),
       hangup: (cause) => this.hangup(cause),
       refer: (target) => this.#refer(target),
       sendDtmf: (digits) => this.#sendDtmf(digits),
@@ -221,7 +235,17 @@ export class PhoneCall {
 
   #connected(): void {
     this.#setup.connectedMs = this.#elapsed();
+    this.#maybeRing();
     this.#maybeAnswer();
+  }
+
+  /** The set-up is done, and somebody takes time to decide: the phone rings meanwhile. */
+  #maybeRing(): void {
+    if (!this.#pending || this.#state !== 'connecting' || this.#answerWanted || this.#setup.connectedMs === undefined) return;
+    this.#pending = false;
+    this.#setupTimer?.cancel();
+    this.#setupTimer = this.#deps.clock.setTimer(DECISION_MS, () => this.#refuse('unavailable', 'nobody decided'));
+    this.#invite.ring();
   }
 
   /** 200 OK goes out when the session wants the call and its media is up (docs/decisions/answer-after-media.md). */
@@ -438,9 +462,8 @@ export class PhoneCall {
     else this.#end('media_failed', { detail: reason });
   }
 
-  #refuse(cause: RejectCause, detail: string): void {
+  #refuse(cause: RejectCause, detail: string, status = rejectionStatus(cause)): void {
     if (this.#state === 'answered' || this.#state === 'ended') return;
-    const status = rejectionStatus(cause);
     this.#invite.reject({
       status,
       ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
