@@ -107,7 +107,7 @@ interface Offer {
 
 /** The SDP and, where the body has one, the session. @throws RequestError */
 async function readOffer(request: FastifyRequest): Promise<Offer> {
-  if (request.isMultipart()) return readMultipart(request);
+  if (request.isMultipart()) return readMultipart(request).catch(faultOfForm);
   const sdp = typeof request.body === 'string' ? request.body : '';
   if (sdp === '')
     throw new RequestError(
@@ -137,6 +137,12 @@ async function readMultipart(request: FastifyRequest): Promise<Offer> {
   if (sdp === '') throw new RequestError("Missing required parameter: 'sdp'.", 'sdp', 'missing_required_parameter');
   if (sdp.length > MAX_SDP_BYTES) throw new RequestError('The SDP is too long.', 'sdp', 'string_above_max_length');
   return { sdp, session: jsonOf(parts.get('session') ?? '', 'session') };
+}
+
+/** What is not a form is told in the parser's words, which are plain errors. */
+function faultOfForm(thrown: unknown): never {
+  if (thrown instanceof GatewayError || typeof (thrown as { code?: unknown }).code === 'string') throw thrown;
+  throw new RequestError(thrown instanceof Error ? thrown.message : 'The form cannot be read.', undefined, 'invalid_multipart');
 }
 
 /** A field that says it is JSON arrives parsed. */
