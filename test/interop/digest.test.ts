@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Baresip } from '../support/baresip.ts';
+import { endpointText } from '../support/endpoint.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { describePeer } from '../support/peers.ts';
 import { runSipp } from '../support/sipp.ts';
@@ -35,7 +36,14 @@ afterAll(async () => {
 });
 
 const sippWith = (password: string, calls: number, args: readonly string[] = []) =>
-  runSipp(gateway.sip, { scenario: 'uac-auth', calls, rate: 20, args: ['-au', 'gw', '-ap', password, ...args] });
+  runSipp(gateway.sip, {
+    scenario: 'uac-auth',
+    calls,
+    rate: 20,
+    // What it signs has to be what it asks for; by itself it leaves the user out.
+    args: ['-au', 'gw', '-ap', password, '-auth_uri', `agent@${endpointText(gateway.sip)}`, ...args],
+    deadlineMs: 20_000,
+  });
 
 describePeer('sipp', 'sipp shows its password', () => {
   test.each([
