@@ -108,7 +108,7 @@ describe('SRTP', () => {
     );
     // A caller that is late itself, on a busy machine, hears that as well.
     expect(share).toBeGreaterThan(Math.max(0.5, 0.85 - starved));
-    expect(frames['concealed']).toBe(0);
+    expect(frames['concealed']).toBeLessThanOrEqual(Math.floor(slack.worstMs / 20));
     expect(gap).toBeLessThan(60 + slack.worstMs);
     expect(frames['uplink']).toBeLessThanOrEqual(rtpSent + (frames['concealed'] ?? 0));
     expect(frames['uplink']).toBeGreaterThan(rtpSent - 10 - slack.worstMs / 20);

@@ -42,15 +42,18 @@ async function humming(options: DialOptions = {}): Promise<PhoneCall> {
   await call.media.press('2');
   await elapse(2100);
   call.media.background(tone(440, 1000));
-  await nextSound(call.media, 1000);
+  await nextSound(call.media, 3000);
   await elapse(200);
   return call;
 }
 
 async function expectTone(call: PhoneCall, ms = 400): Promise<void> {
-  const first = call.media.arrivals.count;
+  const { media } = call;
+  const first = media.arrivals.count;
   await elapse(ms);
-  expect(findTone(call.media.recording(first).samples, 440).present).toBe(true);
+  const present = (): boolean => findTone(media.recording(Math.max(first, media.arrivals.count - ms / 20)).samples, 440).present;
+  // A stall of the machine leaves a hole in the one piece or the other.
+  await eventually(present, 3000, 'its own tone');
 }
 
 async function recordOf(call: PhoneCall): Promise<Readonly<Record<string, unknown>>> {
@@ -144,10 +147,11 @@ describe.concurrent('a caller', () => {
     const call = await humming();
     change(call.media);
     const at = performance.now();
+    const stoodBefore = late.totalMs;
     await elapse(1000);
     const awayMs = silentMs(call.media, at);
     console.log(`${what}: ${awayMs} ms without audio`);
-    expect(awayMs).toBeLessThan(withinMs + (await late.soFar()));
+    expect(awayMs).toBeLessThan(withinMs + (await late.soFar()) + late.totalMs - stoodBefore);
     await expectTone(call);
     await call.bye();
   });
@@ -162,12 +166,13 @@ describe.concurrent('a caller', () => {
     await elapse(3200);
     call.media.mangle = undefined;
     const at = performance.now();
+    const stoodBefore = late.totalMs;
     if (firstSequence > 60_000) expect(call.media.sequence, 'the wrap lies in the hole').toBeLessThan(before);
     await elapse(1000);
     const awayMs = silentMs(call.media, at);
     console.log(`hole of 3.2 s ${what}: ${awayMs} ms without audio`);
     expect(awayMs).toBeGreaterThan(0);
-    expect(awayMs).toBeLessThan(200 + (await late.soFar()));
+    expect(awayMs).toBeLessThan(200 + (await late.soFar()) + late.totalMs - stoodBefore);
     await expectTone(call);
     await call.bye();
   });
@@ -178,10 +183,11 @@ describe.concurrent('a caller', () => {
     await elapse(1000);
     call.media.resume();
     const at = performance.now();
+    const stoodBefore = late.totalMs;
     await elapse(1000);
     const awayMs = silentMs(call.media, at);
     console.log(`silence suppression: ${awayMs} ms without audio`);
-    expect(awayMs).toBeLessThan(150 + (await late.soFar()));
+    expect(awayMs).toBeLessThan(150 + (await late.soFar()) + late.totalMs - stoodBefore);
     await call.bye();
   });
 

@@ -73,7 +73,7 @@ describe('a caller too many', () => {
     expect(await recordOf(small, callId)).toMatchObject({ cause: 'rejected', sip_status: 503 });
     await one.bye();
     const three = await hook.call(small.sip);
-    await three.media.arrivals.reach(5, 1000, 'audio');
+    await three.media.arrivals.reach(5, 3000, 'audio');
     await Promise.all([two.bye(), three.bye()]);
   });
 
@@ -92,12 +92,14 @@ describe('a caller too many', () => {
       expect(tookMs).toBeLessThan(200 + (await late.soFar()));
       expect(await recordOf(tight, callId)).toMatchObject({ cause: 'media_failed', sip_status: 503 });
     }
-    expect(performance.now() - freedAt).toBeLessThan(5000);
-    expect(tight.figures().fileDescriptors, 'sockets of refused calls').toBeLessThanOrEqual(descriptors);
+    // A port rests for 5 s: after that nothing here was refused for want of one.
+    expect(performance.now() - freedAt).toBeLessThan(5000 + (await late.soFar()));
+    // Of five calls; one connection to /metrics may be open or not.
+    expect(tight.figures().fileDescriptors, 'sockets of refused calls').toBeLessThanOrEqual(descriptors + 1);
     await elapse(freedAt + 5200 - performance.now());
     const three = await hook.call(tight.sip);
     expect(three.remoteMedia?.rtp.port).toBe(freed);
-    await three.media.arrivals.reach(5, 1000, 'audio');
+    await three.media.arrivals.reach(5, 3000, 'audio');
     await Promise.all([two.bye(), three.bye()]);
   });
 });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 const LOOK_EVERY_MS = 20;
 
@@ -64,7 +64,10 @@ export class MachineSlack {
 
 /** Milliseconds that the main thread of a process has stood in the queue for a core: the second figure of its schedstat. */
 function waitedMs(pid: number): number {
-  const path = `/proc/${pid}/schedstat`;
-  if (!existsSync(path)) return 0;
-  return Number(readFileSync(path, 'latin1').split(' ')[1] ?? 0) / 1e6;
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[1] ?? 0) / 1e6;
+  } catch {
+    // It has ended, or there is no /proc.
+    return 0;
+  }
 }
