@@ -1,23 +1,20 @@
-import { createHmac, randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
-import { randomText } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { InboundCall, SipSource } from '../engine.ts';
 import { type Refused, refuse } from './admission.ts';
 import type { DialogHolder, SentRequest } from './call-services.ts';
-import { ACCEPT, ALLOW, RETRY_AFTER_S, SUPPORTED } from './capabilities.ts';
+import { ACCEPT, ALLOW, SUPPORTED } from './capabilities.ts';
 import { dialogKey } from './dialog.ts';
-import { DialogCall } from './dialog-call.ts';
 import type { Flow } from './flow.ts';
-import { InboundInvite } from './inbound-invite.ts';
-import type { LoginRefusal } from './inbound-login.ts';
-import { type IncomingRequest, mergeKey, type ReplyHead, readRequest, serverTransactionKey } from './incoming-request.ts';
-import { bad, type SipRequest, type SipResponse } from './message.ts';
+import { InboundInvites, type InboundInvitesOptions } from './inbound-invites.ts';
+import { type IncomingRequest, readRequest, serverTransactionKey } from './incoming-request.ts';
+import type { SipRequest, SipResponse } from './message.ts';
 import type { OutboundServices, OutboundWay } from './outbound-services.ts';
+import { NO_DIALOG, NO_REFER, OVERLOADED } from './refusals.ts';
 import type { RefusedInvites } from './refused-invites.ts';
-import { readReplaces } from './replaces.ts';
 import { RequestSender } from './request-sender.ts';
 import type { SipMetrics } from './sip-metrics.ts';
+import { StatelessAnswers } from './stateless-answers.ts';
 import { splitElements } from './text.ts';
 import { type ServerTransaction, Transactions } from './transactions.ts';
 import type { Transports } from './transports.ts';
@@ -30,7 +27,7 @@ export interface UserAgentDeps {
   readonly metrics: SipMetrics;
 }
 
-export interface UserAgentOptions {
+export interface UserAgentOptions extends InboundInvitesOptions {
   readonly userAgent: string;
   readonly maxTransactions: number;
   /** The address a peer at `remote` reaches us at. */
@@ -40,14 +37,7 @@ export interface UserAgentOptions {
   readonly minSessionS: number;
   /** Hears of INVITEs that are refused here. */
   readonly refusedInvites?: RefusedInvites;
-  /** Why an INVITE from there may not come in: it has to authenticate first. Everything may when absent. */
-  readonly login?: (request: IncomingRequest) => LoginRefusal | undefined;
-  /** May an INVITE from this address take the place of a call? Only from the address of its peer when absent. */
-  readonly mayReplace?: (address: string, call: DialogCall) => boolean;
 }
-
-/** 128 bits: nobody guesses a tag or a branch. */
-const ID_CHARACTERS = 22;
 
 /**
  * The core of the embedded engine (RFC 3261 §8.2, §12.2.2): takes whole messages, finds the transaction, dialog or call
@@ -57,20 +47,14 @@ const ID_CHARACTERS = 22;
 export class UserAgent implements OutboundServices {
   readonly clock: Clock;
   readonly log: Logger;
-  onInvite: ((invite: InboundCall) => void) | undefined;
   readonly #metrics: SipMetrics;
   readonly #options: UserAgentOptions;
   readonly #transports: Transports;
   readonly #transactions: Transactions;
   readonly #sender: RequestSender;
   readonly #dialogs = new Map<string, DialogHolder>();
-  /** INVITEs of calls that have no final response yet, by the key of their transaction. */
-  readonly #pending = new Map<string, InboundInvite>();
-  /** INVITE transactions by what identifies the request however it came. */
-  readonly #merges = new Set<string>();
-  /** What INVITEs from outside are answered with, by the key of their transaction: for a CANCEL that comes after the answer. */
-  readonly #localTags = new Map<string, string>();
-  readonly #tagSecret = randomBytes(16);
+  readonly #invites: InboundInvites;
+  readonly #stateless: StatelessAnswers;
   #draining = false;
 
   constructor({ clock, log, metrics }: UserAgentDeps, transports: Transports, options: UserAgentOptions) {
@@ -80,7 +64,13 @@ export class UserAgent implements OutboundServices {
     this.#transports = transports;
     this.#options = options;
     this.#transactions = new Transactions({ clock }, { limit: options.maxTransactions });
+    this.#stateless = new StatelessAnswers(metrics);
+    this.#invites = new InboundInvites({ services: this, transactions: this.#transactions, dialogs: this.#dialogs }, options);
     this.#sender = new RequestSender({ clock, transports, transactions: this.#transactions }, { userAgent: options.userAgent });
+  }
+
+  set onInvite(handler: ((invite: InboundCall) => void) | undefined) {
+    this.#invites.onInvite = handler;
   }
 
   get userAgent(): string {
@@ -115,9 +105,7 @@ export class UserAgent implements OutboundServices {
     this.#transactions.stop();
     for (const holder of this.#dialogs.values()) holder.abandon();
     this.#dialogs.clear();
-    this.#pending.clear();
-    this.#merges.clear();
-    this.#localTags.clear();
+    this.#invites.stop();
   }
 
   handleResponse(response: SipResponse): void {
@@ -147,7 +135,7 @@ export class UserAgent implements OutboundServices {
       if (message.method === 'INVITE' && !read.head.toHasTag) {
         this.#options.refusedInvites?.malformed(read.head, message.uri, source, read.fault);
       }
-      this.#refuse(read.head, read.fault, `${read.head.callId} ${read.head.from}`);
+      this.#stateless.refuseHead(read.head, read.fault, `${read.head.callId} ${read.head.from}`);
       return;
     }
     const { request } = read;
@@ -163,7 +151,7 @@ export class UserAgent implements OutboundServices {
     }
     const refused = refuse(request, this.#options.minSessionS);
     if (refused) {
-      this.#refuseRequest(request, refused);
+      this.#refuse(request, refused);
       return;
     }
     if (request.toTag !== undefined) {
@@ -179,10 +167,10 @@ export class UserAgent implements OutboundServices {
       return;
     }
     if (request.method === 'REFER') {
-      this.#refuseRequest(request, NO_REFER);
+      this.#refuse(request, NO_REFER);
       return;
     }
-    this.#refuseRequest(request, NO_DIALOG); // BYE, UPDATE and INFO live in dialogs only
+    this.#refuse(request, NO_DIALOG); // BYE, UPDATE and INFO live in dialogs only
   }
 
   #handleAck(request: IncomingRequest): void {
@@ -196,24 +184,23 @@ export class UserAgent implements OutboundServices {
   #handleCancel(request: IncomingRequest, key: string): void {
     const inviteKey = serverTransactionKey(request, 'INVITE');
     if (!this.#transactions.hasInvite(inviteKey)) {
-      this.#refuseRequest(request, NO_DIALOG);
+      this.#refuse(request, NO_DIALOG);
       return;
     }
     const transaction = this.#transactions.openRequest(key, request.head.flow);
-    const invite = this.#pending.get(inviteKey);
-    this.respond(transaction, request, 200, { toTag: this.#localTags.get(inviteKey) ?? this.#statelessTag(request.callId) });
-    invite?.cancel();
+    this.respond(transaction, request, 200, { toTag: this.#invites.localTag(inviteKey) ?? this.#stateless.tag(request.callId) });
+    this.#invites.cancel(inviteKey);
   }
 
   #handleInDialog(request: IncomingRequest, key: string): void {
     const holder = this.#dialogs.get(dialogKey(request.callId, request.toTag ?? '', request.fromTag));
     if (!holder) {
-      this.#refuseRequest(request, NO_DIALOG);
+      this.#refuse(request, NO_DIALOG);
       return;
     }
     const { flow } = request.head;
     if (request.method === 'INVITE' && this.#transactions.full) {
-      this.#refuseRequest(request, OVERLOADED);
+      this.#refuse(request, OVERLOADED);
       return;
     }
     const transaction = request.method === 'INVITE' ? this.#transactions.openInvite(key, flow) : this.#transactions.openRequest(key, flow);
@@ -222,72 +209,19 @@ export class UserAgent implements OutboundServices {
 
   #handleOptions(request: IncomingRequest): void {
     if (this.#draining) {
-      this.#refuseRequest(request, OVERLOADED);
+      this.#refuse(request, OVERLOADED);
       return;
     }
-    this.#answerStateless(request.head, 200, { headers: [ALLOW, ACCEPT, SUPPORTED] }, request.callId);
+    this.#stateless.answer(request.head, 200, { headers: [ALLOW, ACCEPT, SUPPORTED] }, request.callId);
   }
 
   #handleInvite(request: IncomingRequest, key: string): void {
     if (this.#draining || this.#transactions.full) {
-      this.#refuseRequest(request, OVERLOADED);
+      this.#refuse(request, OVERLOADED);
       return;
     }
-    const merge = mergeKey(request);
-    if (this.#merges.has(merge)) {
-      this.#refuseRequest(request, { status: 482, reason: 'Loop Detected' });
-      return;
-    }
-    const stranger = this.#options.login?.(request);
-    if (stranger) {
-      this.#refuseRequest(request, stranger, stranger.guessed);
-      return;
-    }
-    const replaced = this.#replaced(request);
-    if (replaced && 'status' in replaced) {
-      this.#refuseRequest(request, replaced);
-      return;
-    }
-    const localTag = randomText(ID_CHARACTERS);
-    this.#merges.add(merge);
-    this.#localTags.set(key, localTag);
-    const transaction = this.#transactions.openInvite(key, request.head.flow, () => {
-      this.#merges.delete(merge);
-      this.#localTags.delete(key);
-    });
-    const invite = new InboundInvite(this, {
-      request,
-      transaction,
-      localTag,
-      ...(replaced ? { replaces: replaced } : {}),
-      localAddress: this.#options.localAddressFor(request.source.address),
-      onFinal: () => this.#pending.delete(key),
-    });
-    this.#pending.set(key, invite);
-    try {
-      if (this.onInvite) this.onInvite(invite);
-      else invite.reject({ status: 480 });
-    } catch (error) {
-      this.log.error({ err: error }, 'the handler of an invite failed');
-      invite.reject({ status: 500 });
-    }
-    invite.trying();
-  }
-
-  /** The call that an INVITE is to take the place of (RFC 3891 §3), or why it may not. */
-  #replaced(request: IncomingRequest): DialogCall | Refused | undefined {
-    const values = request.message.headers.all('replaces');
-    const [value] = values;
-    if (value === undefined) return undefined;
-    const replaces = values.length === 1 ? readReplaces(value) : undefined;
-    if (!replaces) return bad('Replaces');
-    const holder = this.#dialogs.get(dialogKey(replaces.callId, replaces.toTag, replaces.fromTag));
-    if (!(holder instanceof DialogCall)) return NO_DIALOG;
-    // Knowing both tags is not enough: they may have been overheard, or leaked by a REFER.
-    if (!(this.#options.mayReplace?.(request.source.address, holder) ?? holder.peerAddress === request.source.address)) {
-      return { status: 403, reason: 'Forbidden' };
-    }
-    return replaces.earlyOnly ? { status: 486, reason: 'Busy Here' } : holder;
+    const refused = this.#invites.accept(request, key);
+    if (refused) this.#refuse(request, refused, 'guessed' in refused ? refused.guessed : undefined);
   }
 
   respond(transaction: ServerTransaction, request: IncomingRequest, status: number, parts: ResponseParts, repeats?: boolean): Uint8Array {
@@ -332,28 +266,9 @@ export class UserAgent implements OutboundServices {
   }
 
   /** @param final whether it is the end of the call it begins; as its status says when absent */
-  #refuseRequest(request: IncomingRequest, refused: Refused, final?: boolean): void {
+  #refuse(request: IncomingRequest, refused: Refused, final?: boolean): void {
     if (request.method === 'INVITE' && request.toTag === undefined)
       this.#options.refusedInvites?.refused(request, refused, final || undefined);
-    this.#refuse(request.head, refused, request.callId);
-  }
-
-  #refuse(head: ReplyHead, { status, reason, headers }: Refused, tagSeed: string): void {
-    this.#answerStateless(head, status, { reason, headers }, tagSeed);
-  }
-
-  #answerStateless(head: ReplyHead, status: number, parts: ResponseParts, tagSeed: string): void {
-    this.#metrics.response(status);
-    head.flow.send(writeResponse(head, status, { ...parts, toTag: this.#statelessTag(tagSeed) }));
-  }
-
-  /** The same tag for every repeat of a request, without remembering it (RFC 3261 §8.2.7). */
-  #statelessTag(seed: string): string {
-    return createHmac('sha1', this.#tagSecret).update(seed).digest('hex').slice(0, 16);
+    this.#stateless.refuse(request, refused);
   }
 }
-
-/** Nobody is dialled for a stranger. */
-const NO_REFER: Refused = { status: 405, reason: 'Method Not Allowed', headers: [ALLOW] };
-const NO_DIALOG: Refused = { status: 481, reason: 'Call/Transaction Does Not Exist' };
-const OVERLOADED: Refused = { status: 503, reason: 'Service Unavailable', headers: [['Retry-After', String(RETRY_AFTER_S)]] };
