@@ -4,19 +4,23 @@ import type { ModelLink } from './model-link.ts';
 import type { CommandFault } from './session-event.ts';
 
 export interface CommandHooks {
-  /** Is somebody there to talk, and are responses made at all? */
-  readonly mayRespond: () => boolean;
+  /** Can responses be made? `pending`: as soon as the call is answered; `never`: not in this session, or not any more. */
+  readonly readiness: () => 'pending' | 'live' | 'never';
   /** A response of the conversation was asked for. */
   readonly onAsked: () => void;
   /** A response of the conversation was cancelled. */
   readonly onCancelled: () => void;
 }
 
+/** Responses that are asked for before the call is answered: a program that asks for more does not know what it does. */
+const MOST_DEFERRED = 8;
+
 /** What programs may ask of a conversation: items and responses. Each tells why it was not done; nothing has changed then. */
 export class ConversationCommands {
   readonly #conversation: Conversation;
   readonly #link: ModelLink;
   readonly #hooks: CommandHooks;
+  readonly #deferred: ResponseRequest[] = [];
 
   constructor(conversation: Conversation, link: ModelLink, hooks: CommandHooks) {
     this.#conversation = conversation;
@@ -66,7 +70,9 @@ export class ConversationCommands {
   }
 
   respond(request: ResponseRequest): CommandFault | undefined {
-    if (!this.#hooks.mayRespond()) return { code: 'invalid_state', message: 'This session makes no responses.' };
+    const readiness = this.#hooks.readiness();
+    if (readiness === 'never') return { code: 'invalid_state', message: 'This session makes no responses.' };
+    if (readiness === 'pending') return this.#defer(request);
     if (request.conversation === 'auto' && this.#link.isBusy) {
       const active = this.#link.openId;
       const which = active === undefined ? '' : `: ${active}`;
@@ -83,6 +89,26 @@ export class ConversationCommands {
     if (request.conversation === 'auto') this.#hooks.onAsked();
     this.#link.respond(request);
     return undefined;
+  }
+
+  /** The call is answered: what was asked for meanwhile is made. */
+  handleAnswered(onFault: (fault: CommandFault, requestId: string) => void): void {
+    for (const request of this.#deferred.splice(0)) {
+      const fault = this.respond(request);
+      if (fault) onFault(fault, request.requestId);
+    }
+  }
+
+  #defer(request: ResponseRequest): CommandFault | undefined {
+    if (this.#deferred.length >= MOST_DEFERRED)
+      return { code: 'rate_limit_exceeded', message: 'Too many responses wait for the call to be answered.' };
+    this.#deferred.push(request);
+    return undefined;
+  }
+
+  /** Milliseconds of audio that the item has. */
+  audioMs(itemId: string): number {
+    return this.#conversation.audioMs(itemId);
   }
 
   /** @param responseId undefined: the one of the conversation that runs */

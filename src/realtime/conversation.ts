@@ -1,14 +1,5 @@
 import { ItemList } from './item-list.ts';
-import type {
-  ContentPart,
-  ControlEvent,
-  InputTranscriptEvent,
-  Item,
-  ItemStatus,
-  ResponseRequest,
-  SpeechEvent,
-  WritingEvent,
-} from './model.ts';
+import type { ContentPart, ControlEvent, InputTranscriptEvent, Item, ItemStatus, ResponseRequest, WritingEvent } from './model.ts';
 import type { CutItem } from './playout.ts';
 import { samplesToMs } from './playout-ledger.ts';
 import {
@@ -24,6 +15,13 @@ import {
 import type { Audience, StopReason } from './session-event.ts';
 
 type ResponseDone = Extract<ControlEvent, { readonly type: 'response_done' }>;
+
+interface AudioEvent {
+  readonly type: 'audio';
+  readonly responseId: string;
+  readonly itemId: string;
+  readonly pcm: Int16Array;
+}
 
 export interface ConversationOptions {
   /** Does audio go out as it comes? */
@@ -114,7 +112,7 @@ export class Conversation {
   }
 
   /** Something of a response that runs; of others it is dropped. */
-  write(event: WritingEvent | Extract<SpeechEvent, { readonly type: 'audio' }>): void {
+  write(event: WritingEvent | AudioEvent): void {
     const record = this.#responses.get(event.responseId);
     if (!record) return;
     switch (event.type) {

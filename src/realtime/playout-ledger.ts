@@ -18,6 +18,10 @@ export function samplesToMs(samples: number): number {
   return (samples * 1000) / MODEL_RATE_HZ;
 }
 
+export function msToSamples(ms: number): number {
+  return Math.round((ms * MODEL_RATE_HZ) / 1000);
+}
+
 /** The truth about what was said: per item, which samples left on the wire and when. */
 export class PlayoutLedger {
   readonly #entries: LedgerEntry[] = [];

@@ -139,7 +139,7 @@ export class Session {
     const onEvent = (event: ModelEvent, request?: ResponseRequest) => this.#handleModel(event, request);
     this.#link = new ModelLink(deps.model, this.#playout, onEvent, call, { truncates: !this.#streams });
     this.commands = new ConversationCommands(this.#conversation, this.#link, {
-      mayRespond: () => this.#answered && !this.#ended && !this.#closing && !this.#transcribeOnly,
+      readiness: () => this.#readiness(),
       onAsked: () => this.#noteAsked('asked'),
       onCancelled: () => this.#noteAsked('nothing_to_say'),
     });
@@ -346,6 +346,12 @@ export class Session {
     this.#lastAudioAt = now;
     this.#switchTurns(now);
     this.#link.connection.start();
+    this.commands.handleAnswered((fault, requestId) => this.#audience.listener?.({ type: 'fault', ...fault, requestId }));
+  }
+
+  #readiness(): 'pending' | 'live' | 'never' {
+    if (this.#ended || this.#closing || this.#transcribeOnly) return 'never';
+    return this.#answered ? 'live' : 'pending';
   }
 
   /** Turns are taken here when nobody commits them by hand and the model does not want the audio itself. */

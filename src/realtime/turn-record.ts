@@ -1,5 +1,6 @@
 import { randomText } from '../base/ids.ts';
 import type { Conversation } from './conversation.ts';
+import { msToSamples } from './playout-ledger.ts';
 import type { Audience, CommandFault } from './session-event.ts';
 
 /** Less than this is no turn. The reference's number. */
@@ -104,6 +105,7 @@ export class TurnRecord {
       status: 'completed',
       content: [{ type: 'input_audio', transcript: null }],
     });
+    this.#conversation.items.addAudio(itemId, msToSamples(turn.endMs - turn.startMs));
     return turn;
   }
 }

@@ -1,9 +1,36 @@
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { randomText } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { EndCause } from '../../leg/leg.ts';
 import type { EventChannel } from '../../leg/session-host.ts';
 import type { Session } from '../session.ts';
+import type { SessionEvent } from '../session-event.ts';
+import { AudioWriter } from './audio-codec.ts';
+import { commandConversation } from './client-commands.ts';
+import { type ClientEvent, parseClientEvent } from './client-event.ts';
+import { effectiveSession, formatOf, turnDetectionOf } from './effective-session.ts';
+import { Channel, errorEvent, newEventId } from './event-channel.ts';
+import type { Fault } from './fault.ts';
+import { InputAudio } from './input-audio.ts';
+import { itemObject } from './response-object.ts';
+import { DTMF_RECEIVED, type ServerEvent, serverEventsOf, type Telling } from './server-event.ts';
+import { sessionConfigOf } from './session-config-of.ts';
 import type { SessionSettings } from './session-schema.ts';
+import { SessionUpdates } from './session-updates.ts';
+
+/** A program, its monitor, its recorder …: nobody watches one call with more. */
+const MOST_CHANNELS = 16;
+
+/** Requests and items whose fault the model may still report: older ones are told to everybody. */
+const MOST_ORIGINS = 256;
+
+/** As the reference: an hour. */
+const DEFAULT_MAX_DURATION_MS = 3_600_000;
+
+/** Close codes of RFC 6455 §7.4.1. */
+const NORMAL = 1000;
+const GOING_AWAY = 1001;
+const INTERNAL_ERROR = 1011;
 
 export interface SurfaceDeps {
   readonly clock: Clock;
@@ -15,7 +42,7 @@ export interface SurfaceOptions {
   readonly sessionId: string;
   readonly media: 'phone' | 'browser' | 'websocket';
   readonly settings: SessionSettings;
-  /** The session was made with an ephemeral secret: what it says explicitly stays as it is. */
+  /** The session was made with an ephemeral secret: what the secret says stays as it is for those who have no more than that. */
   readonly ephemeral: boolean;
   /** Default an hour. */
   readonly maxDurationMs?: number;
@@ -29,32 +56,259 @@ export interface SurfaceChannel {
   close(): void;
 }
 
+interface Origin {
+  readonly channel: Channel;
+  readonly eventId: string | undefined;
+}
+
 /** The Realtime API of one session: client events in, server events out, to any number of channels. */
 export class RealtimeSurface {
+  readonly #deps: SurfaceDeps;
   readonly #options: SurfaceOptions;
+  readonly #conversationId = `conv_${randomText(16)}`;
+  readonly #expiresAt: number;
+  readonly #expiry: Timer;
+  readonly #updates: SessionUpdates;
+  readonly #channels = new Set<Channel>();
+  readonly #origins = new Map<string, Origin>();
+  readonly #writers = new Map<string, AudioWriter>();
+  readonly #input: InputAudio | undefined;
+  readonly #telling: Telling;
+  #ended = false;
 
-  constructor(_deps: SurfaceDeps, options: SurfaceOptions) {
+  constructor(deps: SurfaceDeps, options: SurfaceOptions) {
+    const { clock, session } = deps;
+    const maxDurationMs = options.maxDurationMs ?? DEFAULT_MAX_DURATION_MS;
+    this.#deps = deps;
     this.#options = options;
+    this.#updates = new SessionUpdates(options.settings, { ephemeral: options.ephemeral });
+    this.#expiresAt = Math.floor((clock.wallclock() + maxDurationMs) / 1000);
+    this.#expiry = clock.setTimer(maxDurationMs, () => this.#expire(maxDurationMs));
+    this.#telling = this.#makeTelling();
+    session.configure(sessionConfigOf(options.settings));
+    if (options.media !== 'websocket') return;
+    const input = new InputAudio(session, formatOf(options.settings, 'input'));
+    session.onPull = (now) => input.pulled(now);
+    this.#input = input;
   }
 
   /** The session object in force. */
   get settings(): SessionSettings {
-    return this.#options.settings;
+    return this.#updates.settings;
   }
 
-  /** The channels that are open. */
+  /** The session object with all its defaults: what `session.created` tells. */
+  get effective(): Record<string, unknown> {
+    return effectiveSession(this.settings, { id: this.#options.sessionId, expiresAt: this.#expiresAt });
+  }
+
+  /** How many channels are open. */
   get channels(): number {
-    return 0;
+    return this.#channels.size;
   }
 
-  /** Another channel, which gets `session.created` first; undefined when there are too many. */
-  open(_channel: EventChannel, _access: { readonly ephemeral: boolean }): SurfaceChannel | undefined {
-    return { receive: () => {}, close: () => {} };
+  /** Another channel, which gets `session.created` first; undefined when there are too many, or the session is over. */
+  open(channel: EventChannel, access: { readonly ephemeral: boolean }): SurfaceChannel | undefined {
+    if (this.#ended || this.#channels.size >= MOST_CHANNELS) return undefined;
+    const { clock, session } = this.#deps;
+    const opened = new Channel(channel, { ephemeral: access.ephemeral, now: clock.now(), onClosed: (gone) => this.#forget(gone) });
+    this.#channels.add(opened);
+    session.observe((event) => this.#tell(event));
+    opened.send(serialize({ type: 'session.created', session: this.effective }));
+    if (this.settings.type === 'realtime') {
+      opened.send(serialize({ type: 'conversation.created', conversation: { id: this.#conversationId, object: 'realtime.conversation' } }));
+    }
+    return { receive: (text) => this.#receive(opened, text), close: () => opened.forget() };
   }
 
-  /** Merges a session object into the one in force and tells it to the channels: what `accept` brings. */
-  configure(_settings: SessionSettings): void {}
+  /** A session object for the session as a whole: what `accept` brings. Replaces the one it was made with. */
+  configure(settings: SessionSettings): void {
+    if (this.#ended) return;
+    this.#updates.replace(settings);
+    this.#apply();
+  }
 
-  /** The session is over: tells it and closes every channel. */
-  end(_cause: EndCause): void {}
+  /** The session is over: tells it, and closes every channel. Idempotent. */
+  end(cause: EndCause): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#expiry.cancel();
+    this.#deps.session.observe(undefined);
+    if (this.#options.media !== 'websocket') this.#broadcast({ type: 'call.ended', reason: cause });
+    const code = closeCodeOf(cause);
+    for (const channel of [...this.#channels]) channel.close(code, cause);
+    this.#writers.clear();
+    this.#origins.clear();
+  }
+
+  #makeTelling(): Telling {
+    const { clock, session } = this.#deps;
+    const surface = this;
+    return {
+      get settings() {
+        return surface.settings;
+      },
+      conversationId: this.#conversationId,
+      audio: (itemId, pcm) => this.#writer(itemId)?.write(pcm),
+      lastAudio: (itemId) => {
+        const last = this.#writers.get(itemId)?.flush();
+        this.#writers.delete(itemId);
+        return last;
+      },
+      audioMs: (itemId) => session.commands.audioMs(itemId),
+      wallclock: () => clock.wallclock(),
+    };
+  }
+
+  /** One an item, gone with the item's last audio. */
+  #writer(itemId: string): AudioWriter | undefined {
+    if (!this.#input) return undefined;
+    let writer = this.#writers.get(itemId);
+    if (!writer) {
+      writer = new AudioWriter(formatOf(this.settings, 'output'));
+      this.#writers.set(itemId, writer);
+    }
+    return writer;
+  }
+
+  #forget(channel: Channel): void {
+    this.#channels.delete(channel);
+    for (const [name, origin] of this.#origins) if (origin.channel === channel) this.#origins.delete(name);
+    // Without anybody who listens no event is made.
+    if (this.#channels.size === 0) this.#deps.session.observe(undefined);
+  }
+
+  #expire(maxDurationMs: number): void {
+    const minutes = Math.round(maxDurationMs / 60_000);
+    this.#sendAll(
+      errorEvent({
+        message: `Your session hit the maximum duration of ${minutes} minutes.`,
+        code: 'session_expired',
+      }),
+    );
+    this.#deps.session.end('duration_cap');
+    this.end('duration_cap');
+  }
+
+  #tell(event: SessionEvent): void {
+    if (event.type === 'ended') {
+      this.end(event.cause);
+      return;
+    }
+    if (event.type === 'fault') {
+      this.#tellFault(event);
+      return;
+    }
+    if (event.type === 'response_started' && event.request) this.#origins.delete(event.request.requestId);
+    for (const each of serverEventsOf(event, this.#telling)) this.#broadcast(each);
+  }
+
+  /** Whoever caused it is told; if nobody did, all are. */
+  #tellFault(event: Extract<SessionEvent, { readonly type: 'fault' }>): void {
+    const name = event.requestId ?? event.itemId;
+    const origin = name === undefined ? undefined : this.#origins.get(name);
+    const fault: Fault = { message: event.message, code: event.code, param: event.param };
+    if (name !== undefined) this.#origins.delete(name);
+    if (origin) origin.channel.fault(fault, origin.eventId);
+    else this.#sendAll(errorEvent({ ...fault, type: 'server_error' }));
+  }
+
+  #broadcast(event: ServerEvent): void {
+    if (this.#channels.size > 0) this.#sendAll(serialize(event));
+  }
+
+  #sendAll(text: string): void {
+    for (const channel of [...this.#channels]) channel.send(text);
+  }
+
+  #receive(channel: Channel, text: string): void {
+    if (this.#ended || channel.isClosed || !channel.admit(text, this.#deps.clock.now())) return;
+    const parsed = parseClientEvent(text);
+    if ('fault' in parsed) {
+      channel.fault(parsed.fault, parsed.eventId);
+      return;
+    }
+    const { event } = parsed;
+    try {
+      const fault = this.#handle(channel, event);
+      if (fault) channel.fault(fault, event.event_id);
+    } catch (thrown) {
+      this.#deps.log.error({ err: thrown, event: event.type }, 'client event failed');
+      channel.fault(
+        { message: 'The server had an error while handling the event.', code: 'internal_error', type: 'server_error' },
+        event.event_id,
+      );
+    }
+  }
+
+  #handle(channel: Channel, event: ClientEvent): Fault | undefined {
+    const { session } = this.#deps;
+    switch (event.type) {
+      case 'session.update':
+        return this.#update(channel, event.session);
+      case 'input_audio_buffer.append':
+        return this.#append(event.audio);
+      case 'input_audio_buffer.commit':
+        this.#input?.finish(this.#deps.clock.now());
+        return session.commitInput();
+      case 'input_audio_buffer.clear':
+        this.#input?.clear();
+        session.clearInput();
+        return undefined;
+      case 'output_audio_buffer.clear':
+        if (this.#input) return wrongTransport(event.type);
+        session.clearOutput();
+        return undefined;
+      case 'call.dtmf.send':
+        if (channel.ephemeral) return { message: 'An ephemeral secret may not press keys.', code: 'forbidden', type: 'permission_error' };
+        return session.sendDtmf(event.digits);
+      default:
+        return commandConversation(session, event, {
+          retrieved: (item) => channel.send(serialize({ type: 'conversation.item.retrieved', item: itemObject(item, true) })),
+          expect: (name) => this.#expect(name, { channel, eventId: event.event_id }),
+          restrict: (config) => (channel.ephemeral ? this.#updates.restrict(config) : config),
+        });
+    }
+  }
+
+  #append(audio: string): Fault | undefined {
+    if (!this.#input) return wrongTransport('input_audio_buffer.append');
+    return this.#input.append(audio, turnDetectionOf(this.settings) === null, this.#deps.clock.now());
+  }
+
+  #update(channel: Channel, update: SessionSettings): Fault | undefined {
+    const fault = this.#updates.merge(update, { ephemeral: channel.ephemeral, hasSpoken: this.#deps.session.hasSpoken });
+    if (!fault) this.#apply();
+    return fault;
+  }
+
+  /** The session object in force has changed. */
+  #apply(): void {
+    this.#input?.setFormat(formatOf(this.settings, 'input'), this.#deps.clock.now());
+    this.#deps.session.configure(sessionConfigOf(this.settings));
+    this.#broadcast({ type: 'session.updated', session: this.effective });
+  }
+
+  #expect(name: string, origin: Origin): void {
+    this.#origins.set(name, origin);
+    if (this.#origins.size <= MOST_ORIGINS) return;
+    for (const oldest of this.#origins.keys()) {
+      this.#origins.delete(oldest);
+      break;
+    }
+  }
+}
+
+function wrongTransport(type: string): Fault {
+  return { message: `The event '${type}' does not belong to this kind of session.`, code: 'invalid_event_for_transport', param: 'type' };
+}
+
+function closeCodeOf(cause: EndCause): number {
+  if (cause === 'duration_cap' || cause === 'shutdown') return GOING_AWAY;
+  return cause === 'internal_error' || cause === 'owner_lost' ? INTERNAL_ERROR : NORMAL;
+}
+
+function serialize(event: ServerEvent): string {
+  const { type, ...rest } = event;
+  return JSON.stringify(type === DTMF_RECEIVED ? event : { type, event_id: newEventId(), ...rest });
 }
