@@ -67,9 +67,12 @@ describe.concurrent('a caller', () => {
     await elapse(1200);
     const { all } = call.media.arrivals;
     expect(new Set(all.map(({ payload }) => payload.length / 8))).toEqual(new Set([ptimeMs]));
-    for (const [n, { timestamp }] of all.entries()) if (n > 0) expect((timestamp - all[n - 1]!.timestamp) >>> 0).toBe(8 * ptimeMs);
+    const steps = all.slice(1).map(({ timestamp, marker }, n) => ({ ticks: (timestamp - (all[n]?.timestamp ?? 0)) >>> 0, marker }));
+    const slackMs = await late.soFar();
+    // A gateway that stood still lets the time go by, and says so.
+    for (const { ticks, marker } of steps) if (!marker || slackMs < 50) expect(ticks).toBe(8 * ptimeMs);
     const { samples } = call.media.recording(all.length - Math.floor(600 / ptimeMs));
-    expect(findTone(samples, 1004).share).toBeGreaterThan(0.95);
+    expect(findTone(samples, 1004).share).toBeGreaterThan(slackMs < 50 ? 0.95 : 0.8);
     await call.bye();
   });
 
