@@ -58,6 +58,8 @@ export interface WebRtcApplication {
   readonly sctpPort: number;
   /** The largest message the peer takes; infinite when it says 0 (RFC 8841 §6). */
   readonly maxMessageSize: number;
+  /** a=sctp-init as it stands there: the peer would do without the handshake of SCTP (draft-hancke-tsvwg-snap). */
+  readonly sctpInit?: string;
 }
 
 export interface WebRtcSection {
@@ -227,7 +229,9 @@ function sctpPortOf(media: MediaDescription): number | undefined {
 function applicationOf({ mid, media }: WebRtcSection): WebRtcApplication {
   const size = attributeOf(media, 'max-message-size') ?? '';
   const bytes = /^\d{1,15}$/.test(size) ? Number(size) : DEFAULT_MAX_MESSAGE_SIZE;
-  return { mid, sctpPort: sctpPortOf(media) as number, maxMessageSize: bytes === 0 ? Number.POSITIVE_INFINITY : bytes };
+  const sctpInit = attributeOf(media, 'sctp-init');
+  const maxMessageSize = bytes === 0 ? Number.POSITIVE_INFINITY : bytes;
+  return { mid, sctpPort: sctpPortOf(media) as number, maxMessageSize, ...(sctpInit ? { sctpInit } : {}) };
 }
 
 export interface WebRtcOfferOptions extends LocalTransport {
@@ -280,6 +284,10 @@ export interface WebRtcAnswerOptions extends LocalTransport {
   readonly cname?: string;
   /** Ask the peer for in-band FEC; browsers are the lossy edge, so the default is yes. */
   readonly inbandFec?: boolean;
+  /** a=ice-options: of the offered ones those that are taken up. */
+  readonly iceOptions?: readonly string[];
+  /** a=sctp-init, when the offer has one and it is taken up. */
+  readonly sctpInit?: string;
 }
 
 /**
@@ -297,6 +305,7 @@ export function answerWebRtcOffer(offer: WebRtcDescription, options: WebRtcAnswe
     const attributes = [
       ...(each.mid === undefined ? [] : [{ name: 'mid', value: each.mid }]),
       ...transportAttributes(options),
+      ...(options.iceOptions?.length ? [{ name: 'ice-options', value: options.iceOptions.join(' ') }] : []),
       ...answerSection(each, offer, options),
       ...(each === tagged ? candidates : []),
     ];
@@ -311,7 +320,7 @@ export function answerWebRtcOffer(offer: WebRtcDescription, options: WebRtcAnswe
 
 function answerSection({ kind, media }: WebRtcSection, offer: WebRtcDescription, options: WebRtcAnswerOptions): readonly Attribute[] {
   if (kind === 'audio' && offer.audio) return answerAudio(offer.audio, options);
-  return kind === 'idle' ? [{ name: 'inactive' }, { name: 'rtcp-mux' }, ...firstMap(media)] : answerApplication();
+  return kind === 'idle' ? [{ name: 'inactive' }, { name: 'rtcp-mux' }, ...firstMap(media)] : answerApplication(options);
 }
 
 function audioFormats(audio: WebRtcAudio): readonly string[] {
@@ -334,10 +343,11 @@ function answerAudio(audio: WebRtcAudio, { ssrc, cname, inbandFec }: WebRtcAnswe
   ];
 }
 
-function answerApplication(): readonly Attribute[] {
+function answerApplication({ sctpInit }: WebRtcAnswerOptions): readonly Attribute[] {
   return [
     { name: 'sctp-port', value: `${SCTP_PORT}` },
     { name: 'max-message-size', value: `${MAX_MESSAGE_SIZE}` },
+    ...(sctpInit === undefined ? [] : [{ name: 'sctp-init', value: sctpInit }]),
   ];
 }
 

@@ -8,8 +8,9 @@ import type { IceSnapshot } from './ice/ice-agent.ts';
 import type { IceClientOptions } from './ice/ice-client.ts';
 import type { IceLiteOptions } from './ice/ice-lite-agent.ts';
 import type { Path } from './path.ts';
-import type { PeerChannel } from './sctp/data-channels.ts';
+import type { NegotiatedChannel, PeerChannel } from './sctp/data-channels.ts';
 import type { DataSnapshot } from './sctp/data-transport.ts';
+import type { SctpInits } from './sctp/sctp-init.ts';
 import type { SrtpProfile } from './srtp/profile.ts';
 import type { SrtpReceiver } from './srtp/srtp-receiver.ts';
 
@@ -35,6 +36,14 @@ export interface PeerOptions {
   /** a=sctp-port and a=max-message-size of the far side. */
   readonly remoteSctpPort?: number;
   readonly remoteMaxMessageBytes?: number;
+  /** SCTP is begun as soon as DTLS is done, not with our first channel. Both sides may. Default false. */
+  readonly startsSctp?: boolean;
+  /** Both sides' INIT, of the descriptions (SNAP, draft-hancke-tsvwg-snap): SCTP is up as soon as DTLS is. */
+  readonly sctpInits?: SctpInits;
+  /** Channels that both sides make without asking; each can be written as soon as SCTP is up. */
+  readonly negotiatedChannels?: readonly NegotiatedChannel[];
+  /** The far side may put DTLS into its checks, and we into the answers (SPED, draft-hancke-webrtc-sped). Of a lite agent. */
+  readonly takesDtlsInStun?: boolean;
   readonly handlers: PeerHandlers;
 }
 
@@ -81,6 +90,8 @@ export interface PeerSnapshot {
   readonly dtls: DtlsSnapshot | undefined;
   readonly srtp: ReturnType<SrtpReceiver['snapshot']> | undefined;
   readonly data: DataSnapshot | undefined;
+  /** Datagrams of DTLS that came in checks. */
+  readonly dtlsInStun: number;
   readonly dropped: Readonly<Record<PeerDrop, number>>;
 }
 

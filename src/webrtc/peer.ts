@@ -1,6 +1,8 @@
 import type { Timer } from '../base/clock.ts';
 import { Driver } from '../base/driver.ts';
 import { DtlsConnection, type DtlsOutput } from './dtls/dtls-connection.ts';
+import { writeSuccess } from './ice/answer-check.ts';
+import { DtlsCarrier } from './ice/dtls-carrier.ts';
 import type { IceAgent, IceOutput } from './ice/ice-agent.ts';
 import { IceClient } from './ice/ice-client.ts';
 import { IceLiteAgent } from './ice/ice-lite-agent.ts';
@@ -12,6 +14,7 @@ import { DataTransport } from './sctp/data-transport.ts';
 import type { SrtpKeys, SrtpProfile } from './srtp/profile.ts';
 import { SrtpReceiver } from './srtp/srtp-receiver.ts';
 import { SrtpSender } from './srtp/srtp-sender.ts';
+import type { StunMessage } from './stun/stun-message.ts';
 
 /** A browser on a bad network connects within 4 s; after this the caller is told. */
 const SETUP_TIMEOUT_MS = 10_000;
@@ -19,6 +22,9 @@ const SETUP_TIMEOUT_MS = 10_000;
 /** SRTP that overtakes the end of the handshake: kept this long and this many, because it may hold the first syllable. */
 const EARLY_MS = 1000;
 const MAX_EARLY_PACKETS = 32;
+
+/** Of a DTLS datagram that travels in STUN: with that around it, it stays below the 1200 bytes that every path carries. */
+const CARRIED_MTU = 1000;
 
 interface EarlyPacket {
   readonly packet: Buffer;
@@ -42,6 +48,10 @@ export class Peer {
   #data: DataTransport | undefined;
   /** Where the last DTLS datagram came from: to answer while nothing is selected yet. */
   #dtlsPath: Path | undefined;
+  /** DTLS in STUN, where the far side offered it. */
+  readonly #carrier: DtlsCarrier | undefined;
+  /** While a check is answered: what DTLS says to what was in it. */
+  #collected: Buffer[] | undefined;
   #early: EarlyPacket[] = [];
   #setupTimer: Timer | undefined;
   #state: PeerSnapshot['state'] = 'new';
@@ -58,7 +68,9 @@ export class Peer {
   constructor(deps: PeerDeps, options: PeerOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#agent = options.ice.type === 'lite' ? new IceLiteAgent(options.ice) : new IceClient(options.ice);
+    const isCarrying = options.ice.type === 'lite' && options.takesDtlsInStun === true;
+    this.#carrier = isCarrying ? new DtlsCarrier() : undefined;
+    this.#agent = options.ice.type === 'lite' ? new IceLiteAgent({ ...options.ice, ownerAnswers: isCarrying }) : new IceClient(options.ice);
     this.#ice = new Driver(deps.clock, this.#agent, (output) => this.#handleIce(output));
   }
 
@@ -154,6 +166,7 @@ export class Peer {
       dtls: this.#connection?.snapshot(),
       srtp: this.#receiver?.snapshot() ?? this.#srtpAtEnd,
       data: this.#data?.snapshot(),
+      dtlsInStun: this.#carrier?.carried ?? 0,
       dropped: { ...this.#dropped },
     };
   }
@@ -163,6 +176,9 @@ export class Peer {
     switch (output.type) {
       case 'send':
         output.path.send(output.datagram);
+        break;
+      case 'check':
+        this.#answerCheck(output.message, output.path);
         break;
       case 'verified':
         this.#firstCheckAt ??= this.#deps.clock.now();
@@ -178,6 +194,31 @@ export class Peer {
         this.#finish('consent_lost');
         break;
     }
+  }
+
+  /**
+   * DTLS answers at once what was in the check, and the first of it goes into the answer; the rest follows by itself. The path is the far side's: the
+   * check was authentic.
+   */
+  #answerCheck(message: StunMessage, path: Path): void {
+    const { ice } = this.#options;
+    const carrier = this.#carrier;
+    if (!carrier) return;
+    const { speaks, datagram } = carrier.handleCheck(message);
+    this.#collected = speaks ? [] : undefined;
+    this.#secure();
+    if (datagram) this.#injectDtls(datagram, path);
+    const said = this.#collected ?? [];
+    this.#collected = undefined;
+    if (this.#isClosed()) return;
+    const carried = speaks ? carrier.attributes() : undefined;
+    path.send(writeSuccess(message, path, ice.local, carried?.extra));
+    for (const each of said) if (each !== carried?.datagram) path.send(each);
+  }
+
+  /** A handler may have ended it meanwhile. */
+  #isClosed(): boolean {
+    return this.#state === 'closed';
   }
 
   /** Starts DTLS once: a path is known to be the far side's. */
@@ -196,6 +237,7 @@ export class Peer {
       remoteFingerprints,
       ...(srtpProfiles && { srtpProfiles }),
       ...(versions && { versions }),
+      ...(this.#carrier && { mtu: CARRIED_MTU }),
       ...(rttMs !== undefined && { pathRttMs: rttMs }),
     });
     this.#connection = connection;
@@ -205,6 +247,11 @@ export class Peer {
   }
 
   #handleDtlsDatagram(datagram: Buffer, path: Path): void {
+    this.#carrier?.handleReceived(datagram);
+    this.#injectDtls(datagram, path);
+  }
+
+  #injectDtls(datagram: Buffer, path: Path): void {
     this.#dtlsPath = path;
     this.#ensureDtls().run((now) => this.#connection?.handleDatagram(datagram, now));
   }
@@ -212,7 +259,9 @@ export class Peer {
   #handleDtls(output: DtlsOutput): void {
     switch (output.type) {
       case 'datagram':
-        this.#dtlsTarget()?.send(output.bytes);
+        if (output.flight !== undefined) this.#carrier?.handleSent(output.bytes, output.flight);
+        if (this.#collected) this.#collected.push(output.bytes);
+        else this.#dtlsTarget()?.send(output.bytes);
         break;
       case 'connected':
         this.#connected(output.srtp);
@@ -240,9 +289,12 @@ export class Peer {
     this.#connectedAt = this.#deps.clock.now();
     this.#srtpProfile = profile;
     this.#setupTimer?.cancel();
+    if (this.#options.dtlsRole === 'server') this.#carrier?.handleDone();
     this.#sender = new SrtpSender({ profile, key: localKey, salt: localSalt });
     this.#receiver = new SrtpReceiver({ profile, key: remoteKey, salt: remoteSalt });
     this.#options.handlers.onConnected?.();
+    const { startsSctp, sctpInits, negotiatedChannels } = this.#options;
+    if (startsSctp || sctpInits || negotiatedChannels) this.#ensureData();
     this.#data?.handleSecured();
     for (const { packet, kind, at } of this.#early.splice(0)) {
       if (this.#connectedAt - at <= EARLY_MS) this.#handleSrtp(packet, kind, at);
@@ -275,12 +327,15 @@ export class Peer {
 
   #ensureData(): DataTransport {
     if (this.#data) return this.#data;
-    const { dtlsRole, remoteSctpPort, remoteMaxMessageBytes, handlers } = this.#options;
+    const { dtlsRole, remoteSctpPort, remoteMaxMessageBytes, startsSctp, sctpInits, negotiatedChannels, handlers } = this.#options;
     this.#data = new DataTransport(
       {
         dtlsRole,
         ...(remoteSctpPort !== undefined && { remotePort: remoteSctpPort }),
         ...(remoteMaxMessageBytes !== undefined && { maxSendBytes: remoteMaxMessageBytes }),
+        ...(startsSctp && { isEager: true }),
+        ...(sctpInits && { inits: sctpInits }),
+        ...(negotiatedChannels && { negotiated: negotiatedChannels }),
       },
       {
         send: (packet) => this.#dtls?.run(() => this.#connection?.send(packet)),

@@ -1,6 +1,6 @@
 import type { Path } from '../path.ts';
 import { verifyIntegrity } from '../stun/integrity.ts';
-import { BINDING_METHOD, type StunMessage } from '../stun/stun-message.ts';
+import { BINDING_METHOD, type RawAttribute, type StunMessage } from '../stun/stun-message.ts';
 import { writeStun } from '../stun/write-stun.ts';
 import type { IceCredentials, StunDrop } from './ice-agent.ts';
 
@@ -28,9 +28,10 @@ function isForUs(username: Buffer | undefined, localUfrag: string, remoteUfrag: 
 }
 
 /** The success response to a verified check (RFC 8445 §7.3.1.2): the address it came from, under our password. */
-export function writeSuccess(message: StunMessage, path: Path, local: IceCredentials): Buffer {
+export function writeSuccess(message: StunMessage, path: Path, local: IceCredentials, extra: readonly RawAttribute[] = []): Buffer {
   const { transactionId } = message;
-  return writeStun({ class: 'success', transactionId, xorMappedAddress: { address: path.address, port: path.port } }, local.pwd);
+  const xorMappedAddress = { address: path.address, port: path.port };
+  return writeStun({ class: 'success', transactionId, xorMappedAddress, extra }, local.pwd);
 }
 
 /** 420: names what was not understood (RFC 8489 §6.3.1). */

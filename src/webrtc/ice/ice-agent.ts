@@ -1,5 +1,6 @@
 import type { Machine } from '../../base/driver.ts';
 import type { Path } from '../path.ts';
+import type { StunMessage } from '../stun/stun-message.ts';
 
 /** Short-term credentials of one side (RFC 8445 §5.3). */
 export interface IceCredentials {
@@ -9,6 +10,8 @@ export interface IceCredentials {
 
 export type IceOutput =
   | { readonly type: 'send'; readonly datagram: Buffer; readonly path: Path }
+  /** An authentic check that the owner answers, by `writeSuccess`: only where it asked for that. */
+  | { readonly type: 'check'; readonly message: StunMessage; readonly path: Path }
   /** The first check on this path held: DTLS and SRTP from it may be believed. */
   | { readonly type: 'verified'; readonly path: Path }
   /** Everything is sent here from now on. */

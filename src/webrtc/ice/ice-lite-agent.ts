@@ -21,6 +21,8 @@ export interface IceLiteOptions {
   /** The far side's ufrag, when its description is known; checks by another name are then ignored. */
   readonly remoteUfrag?: string;
   readonly consentMs?: number;
+  /** The owner answers checks, and has something to say in the answers. */
+  readonly ownerAnswers?: boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export class IceLiteAgent implements IceAgent {
   readonly #local: IceCredentials;
   readonly #remoteUfrag: string | undefined;
   readonly #consentMs: number;
+  readonly #ownerAnswers: boolean;
   readonly #paths = new Map<string, VerifiedPath>();
   readonly #seen = new SeenTransactions();
   readonly #dropped = noDrops();
@@ -45,6 +48,7 @@ export class IceLiteAgent implements IceAgent {
     this.#local = options.local;
     this.#remoteUfrag = options.remoteUfrag;
     this.#consentMs = options.consentMs ?? CONSENT_MS;
+    this.#ownerAnswers = options.ownerAnswers ?? false;
   }
 
   get selected(): Path | undefined {
@@ -76,8 +80,10 @@ export class IceLiteAgent implements IceAgent {
       return;
     }
     const refusal = this.#refusal(message);
-    this.#outputs.push({ type: 'send', datagram: refusal ?? writeSuccess(message, path, this.#local), path });
-    if (!refusal) this.#accept(path, message.useCandidate, now);
+    if (refusal || !this.#ownerAnswers)
+      this.#outputs.push({ type: 'send', datagram: refusal ?? writeSuccess(message, path, this.#local), path });
+    if (refusal) return;
+    this.#accept(path, message.useCandidate, now, this.#ownerAnswers ? message : undefined);
   }
 
   pollOutput(): IceOutput | undefined {
@@ -125,7 +131,8 @@ export class IceLiteAgent implements IceAgent {
     return undefined;
   }
 
-  #accept(path: Path, nominates: boolean, now: number): void {
+  /** @param message to be answered by the owner, who then knows the path and has nothing selected yet */
+  #accept(path: Path, nominates: boolean, now: number, message: StunMessage | undefined): void {
     this.#checks += 1;
     this.#lastCheckAt = now;
     let entry = this.#paths.get(path.key);
@@ -138,6 +145,7 @@ export class IceLiteAgent implements IceAgent {
       this.#paths.set(path.key, entry);
       this.#outputs.push({ type: 'verified', path });
     }
+    if (message) this.#outputs.push({ type: 'check', message, path });
     if (nominates ? entry !== this.#selected : !this.#selected) this.#select(entry);
     if (this.#wakeAt === undefined) this.#arm();
   }

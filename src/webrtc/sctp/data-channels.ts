@@ -25,14 +25,24 @@ export interface DataChannelHandlers {
   onClosed(channel: PeerChannel): void;
 }
 
+/** A channel that both sides made without asking (RFC 8831 §6.4 leaves how to the application). */
+export interface NegotiatedChannel {
+  /** 0 to 65534. */
+  readonly id: number;
+  readonly label: string;
+  readonly protocol?: string;
+  readonly ordered?: boolean;
+}
+
 export interface DataChannelOptions {
   /** Stream ids of our channels: even for the DTLS client, odd for the server (RFC 8832 §6). */
   readonly dtlsRole: 'client' | 'server';
   /** The far side's a=max-message-size; 0 means any. */
   readonly maxSendBytes: number;
+  readonly negotiated?: readonly NegotiatedChannel[];
 }
 
-type Channel = { -readonly [K in keyof PeerChannel]: PeerChannel[K] };
+type Channel = { -readonly [K in keyof PeerChannel]: PeerChannel[K] } & { readonly isNegotiated?: boolean };
 
 /** Data channels (RFC 8831, RFC 8832) on one association: opens them, accepts a bounded number, tells text from bytes. */
 export class DataChannels {
@@ -46,6 +56,8 @@ export class DataChannels {
   constructor(options: DataChannelOptions, handlers: DataChannelHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    for (const { id, label, protocol = '', ordered = true } of (options.negotiated ?? []).slice(0, MAX_CHANNELS))
+      this.#channels.set(id, { id, label, protocol, ordered, state: 'connecting', isNegotiated: true });
   }
 
   /** Messages that fit no channel, no format or no limit. */
@@ -103,7 +115,10 @@ export class DataChannels {
 
   handleConnected(): void {
     this.#connected = true;
-    for (const channel of this.#channels.values()) this.#request(channel);
+    for (const channel of [...this.#channels.values()]) {
+      if (channel.isNegotiated) this.#opened(channel);
+      else if (channel.state === 'connecting') this.#request(channel);
+    }
   }
 
   handleMessage(streamId: number, payloadId: number, data: Buffer): void {

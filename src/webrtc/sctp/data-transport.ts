@@ -1,5 +1,7 @@
-import { type DataChannelHandlers, DataChannels, MAX_MESSAGE_BYTES, type PeerChannel } from './data-channels.ts';
-import type { SctpAssociation, SctpCloseReason } from './sctp-association.ts';
+import { type DataChannelHandlers, DataChannels, MAX_MESSAGE_BYTES, type NegotiatedChannel, type PeerChannel } from './data-channels.ts';
+import { PayloadId } from './dcep.ts';
+import type { OutgoingMessage, SctpAssociation, SctpCloseReason } from './sctp-association.ts';
+import type { SctpInits } from './sctp-init.ts';
 import { WeriftAssociation } from './werift-association.ts';
 import { loadSctp, type WeriftSctpClass } from './werift-sctp.ts';
 
@@ -18,6 +20,11 @@ export interface DataTransportOptions {
   readonly remotePort?: number;
   /** a=max-message-size of the far side; 0 means any. */
   readonly maxSendBytes?: number;
+  /** SCTP begins with the end of DTLS, not with the first channel. */
+  readonly isEager?: boolean;
+  /** Of the descriptions (SNAP): there is no handshake of SCTP. */
+  readonly inits?: SctpInits;
+  readonly negotiated?: readonly NegotiatedChannel[];
 }
 
 export interface DataTransportHandlers extends DataChannelHandlers {
@@ -54,6 +61,7 @@ export class DataTransport {
   constructor(options: DataTransportOptions, handlers: DataTransportHandlers) {
     this.#options = options;
     this.#handlers = handlers;
+    this.#wanted = options.isEager === true || options.inits !== undefined || options.negotiated !== undefined;
   }
 
   /** DTLS is up: packets may leave. */
@@ -107,8 +115,9 @@ export class DataTransport {
 
   /** Whoever opens a channel sends INIT; both may. */
   #connect(): void {
-    if (this.#association) this.#association.connect();
-    else this.#load();
+    if (!this.#association) this.#load();
+    else if (this.#options.inits) this.#association.establish();
+    else this.#association.connect();
   }
 
   #load(): void {
@@ -126,29 +135,46 @@ export class DataTransport {
   #start(sctpClass: WeriftSctpClass): void {
     if (this.#state !== 'loading') return;
     this.#state = 'open';
+    const association = this.#associate(sctpClass, this.#options.inits);
+    for (const packet of this.#early.splice(0)) association.handlePacket(packet);
+    if (this.#wanted && this.#secured) this.#connect();
+  }
+
+  #associate(sctpClass: WeriftSctpClass, inits: SctpInits | undefined): SctpAssociation {
     const channels = this.#ensureChannels();
     const { remotePort = SCTP_PORT } = this.#options;
     const association = new WeriftAssociation(
       sctpClass,
-      { localPort: SCTP_PORT, remotePort, maxMessageBytes: MAX_MESSAGE_BYTES },
+      { localPort: SCTP_PORT, remotePort, maxMessageBytes: MAX_MESSAGE_BYTES, ...(inits && { inits }) },
       {
         send: (packet) => this.#handlers.send(packet),
         onConnected: () => channels.handleConnected(),
         onMessage: (streamId, payloadId, data) => channels.handleMessage(streamId, payloadId, data),
         onReset: (streamIds) => channels.handleReset(streamIds),
         onClosed: (reason) => this.#end(reason),
+        onRestart: (packet, unheard) => this.#restart(sctpClass, packet, unheard),
         onFault: (error) => this.#fault(error),
       },
     );
     this.#association = association;
     channels.attach(association);
-    for (const packet of this.#early.splice(0)) association.handlePacket(packet);
-    if (this.#wanted && this.#secured) association.connect();
+    return association;
+  }
+
+  /** The far side does without SNAP after all: the same by a handshake, and what it has not heard once more. */
+  #restart(sctpClass: WeriftSctpClass, packet: Buffer, unheard: readonly OutgoingMessage[]): void {
+    if (this.#state !== 'open') return;
+    const association = this.#associate(sctpClass, undefined);
+    for (const { streamId, payloadId, data, ordered } of unheard) {
+      // Requests are made anew for every channel that waits.
+      if (payloadId !== PayloadId.dcep) association.send(streamId, payloadId, data, ordered);
+    }
+    association.handlePacket(packet);
   }
 
   #ensureChannels(): DataChannels {
-    const { dtlsRole, maxSendBytes = DEFAULT_MAX_SEND_BYTES } = this.#options;
-    this.#channels ??= new DataChannels({ dtlsRole, maxSendBytes }, this.#handlers);
+    const { dtlsRole, maxSendBytes = DEFAULT_MAX_SEND_BYTES, negotiated = [] } = this.#options;
+    this.#channels ??= new DataChannels({ dtlsRole, maxSendBytes, negotiated }, this.#handlers);
     return this.#channels;
   }
 

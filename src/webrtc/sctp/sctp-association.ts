@@ -16,8 +16,21 @@ export interface SctpHandlers {
   /** The far side closed its direction of these streams, or confirmed that ours are closed. */
   onReset(streamIds: readonly number[]): void;
   onClosed(reason: SctpCloseReason): void;
+  /**
+   * The far side did not take up what the descriptions said of the association and starts one by INIT. This one is over.
+   * @param unheard what was sent in it
+   */
+  onRestart?(packet: Buffer, unheard: readonly OutgoingMessage[]): void;
   /** Something threw inside. The association goes on. */
   onFault(error: unknown): void;
+}
+
+/** A message on its way out. */
+export interface OutgoingMessage {
+  readonly streamId: number;
+  readonly payloadId: number;
+  readonly data: Buffer;
+  readonly ordered: boolean;
 }
 
 /** One SCTP association over DTLS (RFC 8261). Nothing here throws or rejects. */
@@ -29,6 +42,8 @@ export interface SctpAssociation {
   readonly droppedPackets: number;
   /** Sends INIT; without it the association waits for the far side's. Both may happen at once. */
   connect(): void;
+  /** Both sides know each other's INIT from the descriptions (SNAP): the association is up now. */
+  establish(): void;
   handlePacket(packet: Buffer): void;
   send(streamId: number, payloadId: number, data: Buffer, ordered: boolean): void;
   resetStream(streamId: number): void;

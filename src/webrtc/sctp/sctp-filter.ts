@@ -84,9 +84,9 @@ function checkChunk(type: number, body: Buffer, limits: SctpFilterLimits): boole
     case SctpChunk.data:
       return body.length > 12;
     case SctpChunk.init:
-      return checkInit(body);
+      return isSoundInit(body);
     case SctpChunk.initAck:
-      return checkInit(body) && hasCookie(body.subarray(16));
+      return isSoundInit(body) && hasCookie(body.subarray(16));
     case SctpChunk.sack:
       return checkSack(body, limits);
     case SctpChunk.heartbeat:
@@ -112,7 +112,7 @@ function checkChunk(type: number, body: Buffer, limits: SctpFilterLimits): boole
 }
 
 /** RFC 9260 §3.3.2: initiate tag, window and both stream counts are not zero. */
-function checkInit(body: Buffer): boolean {
+export function isSoundInit(body: Buffer): boolean {
   if (body.length < 16 || body.readUInt32BE(0) === 0 || body.readUInt32BE(4) < 1500) return false;
   return body.readUInt16BE(8) > 0 && body.readUInt16BE(10) > 0 && walkParameters(body.subarray(16), () => true);
 }

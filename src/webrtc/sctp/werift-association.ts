@@ -1,10 +1,8 @@
-import type { SctpAssociation, SctpCloseReason, SctpHandlers } from './sctp-association.ts';
+import type { OutgoingMessage, SctpAssociation, SctpCloseReason, SctpHandlers } from './sctp-association.ts';
 import { isFarewell } from './sctp-farewell.ts';
 import { filterSctp, SctpChunk } from './sctp-filter.ts';
+import { RECEIVE_WINDOW_BYTES, type SctpInits } from './sctp-init.ts';
 import { type WeriftSctp, type WeriftSctpClass, WeriftState } from './werift-sctp.ts';
-
-/** Twice the largest message: one may wait for a lost piece while the next arrives. */
-const RECEIVE_WINDOW_BYTES = 512 * 1024;
 
 /** A sender may overshoot a closed window by probes (RFC 9260 §6.1 A), not by this much. */
 const WINDOW_OVERSHOOT_BYTES = 64 * 1024;
@@ -33,13 +31,8 @@ export interface SctpOptions {
   readonly localPort: number;
   readonly remotePort: number;
   readonly maxMessageBytes: number;
-}
-
-interface WaitingMessage {
-  readonly streamId: number;
-  readonly payloadId: number;
-  readonly data: Buffer;
-  readonly ordered: boolean;
+  /** For `establish`. */
+  readonly inits?: SctpInits;
 }
 
 /** werift's SCTP behind the filter, with a fence around each of its promises and timers, and bounds that it lacks. */
@@ -55,7 +48,9 @@ export class WeriftAssociation implements SctpAssociation {
   /** Packets are handled one after the other: werift awaits in the middle of one and would start the next. */
   #tail: Promise<void> = Promise.resolve();
   #waitingPackets = 0;
-  #messages: WaitingMessage[] = [];
+  #messages: OutgoingMessage[] = [];
+  /** Established by the descriptions, and nothing came of the far side yet: what was sent, should it know nothing of that. */
+  #unheard: OutgoingMessage[] | undefined;
   #bufferedBytes = 0;
 
   constructor(sctpClass: WeriftSctpClass, options: SctpOptions, handlers: SctpHandlers) {
@@ -67,6 +62,7 @@ export class WeriftAssociation implements SctpAssociation {
     this.#sctp = new sctpClass({ send, onData: undefined, close: () => undefined }, options.localPort);
     this.#sctp.advertisedRwnd = RECEIVE_WINDOW_BYTES;
     this.#sctp.rto = INITIAL_RTO_S;
+    if (options.inits) this.#announced(options.inits);
     this.#fence();
     this.#sctp.onReceive.subscribe((streamId, payloadId, data) => {
       this.#guard(() => this.#handlers.onMessage(streamId, payloadId, data));
@@ -90,6 +86,13 @@ export class WeriftAssociation implements SctpAssociation {
 
   connect(): void {
     if (this.#state === 'connecting' && this.#sctp.associationState === WeriftState.closed) this.#catch(this.#sctp.init());
+  }
+
+  establish(): void {
+    const { inits } = this.#options;
+    if (!inits || this.#state !== 'connecting' || this.#sctp.associationState !== WeriftState.closed) return;
+    this.#unheard = [];
+    this.#sctp.setState(WeriftState.established);
   }
 
   handlePacket(packet: Buffer): void {
@@ -124,6 +127,14 @@ export class WeriftAssociation implements SctpAssociation {
     this.#waitingPackets -= 1;
     if (this.#state === 'closed') return;
     const first = packet[12];
+    if (this.#unheard) {
+      const unheard = this.#unheard;
+      this.#unheard = undefined;
+      if (first === SctpChunk.init) {
+        this.#restart(packet, unheard);
+        return;
+      }
+    }
     // A late INIT would set the association back to its start (werift does not look at its state then).
     if (first === SctpChunk.init && (this.#state === 'connected' || this.#dataSeen)) return;
     // Before INIT or INIT ACK there is no TSN to count from.
@@ -143,6 +154,7 @@ export class WeriftAssociation implements SctpAssociation {
       const message = this.#messages.shift();
       if (!message) return;
       this.#bufferedBytes -= message.data.length;
+      this.#unheard?.push(message);
       this.#catch(this.#sctp.send(message.streamId, message.payloadId, message.data, { ordered: message.ordered }));
     }
   }
@@ -154,6 +166,36 @@ export class WeriftAssociation implements SctpAssociation {
     // Only an unfinished message can hold half a window back.
     if (advertisedRwnd > RECEIVE_WINDOW_BYTES - this.#options.maxMessageBytes) return false;
     return Object.values(inboundStreams).some(({ reassembly }) => unfinishedBytes(reassembly) > this.#options.maxMessageBytes);
+  }
+
+  /** What the descriptions said of both sides takes the place of INIT and INIT ACK. */
+  #announced({ local, remote }: SctpInits): void {
+    const sctp = this.#sctp;
+    sctp.localVerificationTag = local.tag;
+    sctp.advertisedRwnd = local.windowBytes;
+    sctp.localTsn = local.tsn;
+    sctp.lastSackedTsn = before(local.tsn);
+    sctp.advancedPeerAckTsn = before(local.tsn);
+    sctp.reconfigRequestSeq = local.tsn;
+    sctp.remoteVerificationTag = remote.tag;
+    sctp.lastReceivedTsn = before(remote.tsn);
+    sctp.reconfigResponseSeq = before(remote.tsn);
+    sctp.ssthresh = remote.windowBytes;
+    sctp.peerAdvertisedRwnd = remote.windowBytes;
+    sctp._inboundStreamsMax = local.inboundStreams;
+    sctp._inboundStreamsCount = Math.min(remote.outboundStreams, local.inboundStreams);
+    sctp._outboundStreamsCount = Math.min(local.outboundStreams, remote.inboundStreams);
+    sctp.getExtensions(remote.parameters.map(({ type, value }) => [type, value] as const));
+  }
+
+  /** Nothing is said to the far side: it knows nothing of this association. */
+  #restart(packet: Buffer, unheard: readonly OutgoingMessage[]): void {
+    const messages = [...unheard, ...this.#messages];
+    this.#state = 'closed';
+    this.#sctp.setState(WeriftState.closed); // frees the timers
+    this.#messages = [];
+    this.#bufferedBytes = 0;
+    this.#guard(() => this.#handlers.onRestart?.(packet, messages));
   }
 
   #end(reason: SctpCloseReason): void {
@@ -224,6 +266,11 @@ export class WeriftAssociation implements SctpAssociation {
       this.#handlers.onFault(error);
     }
   }
+}
+
+/** The TSN before this one. */
+function before(tsn: number): number {
+  return (tsn - 1) >>> 0;
 }
 
 /** Bytes of the message that a stream began to receive and cannot deliver yet, as far as they are in sequence. */

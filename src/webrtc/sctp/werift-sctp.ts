@@ -5,8 +5,19 @@
 export interface WeriftSctp {
   associationState: number;
   /** In every packet of the far side that is for this association. */
-  readonly localVerificationTag: number;
-  readonly lastReceivedTsn: number | undefined;
+  localVerificationTag: number;
+  remoteVerificationTag: number;
+  localTsn: number;
+  lastSackedTsn: number;
+  advancedPeerAckTsn: number;
+  reconfigRequestSeq: number;
+  reconfigResponseSeq: number;
+  lastReceivedTsn: number | undefined;
+  peerAdvertisedRwnd: number;
+  ssthresh: number | undefined;
+  _inboundStreamsCount: number;
+  _inboundStreamsMax: number;
+  _outboundStreamsCount: number;
   advertisedRwnd: number;
   readonly sackMisOrdered: ReadonlySet<number>;
   readonly inboundStreams: Readonly<Record<number, { readonly reassembly: readonly WeriftFragment[] }>>;
@@ -24,6 +35,7 @@ export interface WeriftSctp {
   updateRto(sample: number): void;
   transmit(): Promise<void>;
   timer1Cancel(): void;
+  getExtensions(parameters: readonly (readonly [number, Buffer])[]): void;
   start(remotePort: number): Promise<void>;
   init(): Promise<void>;
   handleData(packet: Buffer): Promise<void>;

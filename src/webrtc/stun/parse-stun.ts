@@ -29,6 +29,8 @@ export function parseStun(datagram: Buffer): StunMessage | undefined {
     iceControlled: undefined,
     xorMappedAddress: undefined,
     errorCode: undefined,
+    dtlsInStun: undefined,
+    dtlsAcks: undefined,
     unknownRequired: [],
     integrityOffset: undefined,
     hasFingerprint: false,
@@ -100,6 +102,12 @@ function readAttribute(message: Writable<StunMessage>, datagram: Buffer, type: n
       message.errorCode ??= hundreds * 100 + rest;
       return hundreds >= 3 && hundreds <= 6 && rest <= 99;
     }
+    case StunAttribute.dtlsInStun:
+      message.dtlsInStun ??= datagram.subarray(start, end);
+      return true;
+    case StunAttribute.dtlsInStunAck:
+      message.dtlsAcks ??= datagram.subarray(start, end);
+      return true;
     case StunAttribute.unknownAttributes:
     case StunAttribute.messageIntegritySha256: // known, but not what ICE uses: RFC 8445 asks for MESSAGE-INTEGRITY
       return true;

@@ -20,6 +20,9 @@ export const StunAttribute = {
   fingerprint: 0x8028,
   iceControlled: 0x8029,
   iceControlling: 0x802a,
+  /** DTLS-IN-STUN and its acknowledgement (IANA; draft-hancke-webrtc-sped). */
+  dtlsInStun: 0xc070,
+  dtlsInStunAck: 0xc071,
 } as const;
 
 export type StunClass = 'request' | 'indication' | 'success' | 'error';
@@ -45,6 +48,10 @@ export interface StunMessage {
   readonly iceControlled: bigint | undefined;
   readonly xorMappedAddress: { readonly address: string; readonly port: number } | undefined;
   readonly errorCode: number | undefined;
+  /** What a datagram of DTLS would be, as far as STUN can tell. */
+  readonly dtlsInStun: Buffer | undefined;
+  /** 32-bit checksums of datagrams that the sender has. */
+  readonly dtlsAcks: Buffer | undefined;
   /** Comprehension-required attribute types that are not known here (at most MAX_ATTRIBUTES of them). */
   readonly unknownRequired: readonly number[];
   /** Where MESSAGE-INTEGRITY starts in the datagram; undefined when there is none. */

@@ -15,6 +15,7 @@ function arrange({ dtlsRole = 'client' as 'client' | 'server', maxSendBytes = 65
     bufferedBytes,
     droppedPackets: 0,
     connect: () => undefined,
+    establish: () => undefined,
     handlePacket: () => undefined,
     send: (streamId, payloadId, data, ordered) => sent.push([streamId, payloadId, data.toString('latin1'), ordered]),
     resetStream: (streamId) => resets.push(streamId),
