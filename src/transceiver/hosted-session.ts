@@ -1,19 +1,22 @@
-import type { OpusProfile } from '../audio/opus.ts';
 import { type Clock, soon } from '../base/clock.ts';
-import { randomUint32 } from '../base/ids.ts';
+import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Ticker } from '../base/ticker.ts';
 import type { DialRequest, EndCause, Leg, LegDialler, LegEvent, LegOpening, SessionSummary } from '../leg/leg.ts';
+import type { Access, CallCommand, CallView, EventChannel, OpenedChannel, SessionJson } from '../leg/session-host.ts';
 import type { RealtimeModel } from '../realtime/model.ts';
 import { Session } from '../realtime/session.ts';
 import type { SessionMetrics } from '../realtime/session-metrics.ts';
+import { LOCAL_SETTINGS } from '../realtime/surface/effective-session.ts';
+import { RealtimeSurface } from '../realtime/surface/realtime-surface.ts';
+import type { SessionSettings } from '../realtime/surface/session-schema.ts';
 import type { VoiceDetector } from '../realtime/voice-detector.ts';
-import type { WebRtcAudio, WebRtcDescription } from '../sdp/webrtc.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
-import type { IceCredentials } from '../webrtc/ice/ice-agent.ts';
-import type { Path } from '../webrtc/path.ts';
-import { Peer } from '../webrtc/peer.ts';
-import { Media } from './media.ts';
+import { checkedSession, checkRefusal, checkTarget } from './check-command.ts';
+import { Decision } from './decision.ts';
+import { startMetronome } from './metronome.ts';
+import { PeerMedia, type PeerMediaOptions } from './peer-media.ts';
+import { TransferWatch } from './transfer-watch.ts';
 
 export interface HostedSessionDeps {
   readonly clock: Clock;
@@ -29,70 +32,131 @@ export interface HostedSessionDeps {
 
 export interface HostedSessionOptions {
   readonly id: string;
-  readonly credentials: IceCredentials;
-  readonly offer: WebRtcDescription;
-  readonly audio: WebRtcAudio;
-  readonly dtlsRole: 'client' | 'server';
-  readonly onPathVerified: (path: Path) => void;
-  readonly onPathDropped: (path: Path) => void;
   /** Once; the session is over and everything of it is freed. */
   readonly onEnded: (cause: EndCause) => void;
 }
 
+export type LegMediaOptions = Omit<PeerMediaOptions, 'profile' | 'setupTimeoutMs'>;
+
+/** Whose a session is that nobody claims. */
+export const LOCAL_PROJECT = 'default';
+
 /** Long enough for a BYE to be answered and for somebody to hang up. */
 const CALL_BACK_AFTER_MS = 2000;
 
-/** One session with the peer that carries its media and the leg that it commands. What ends one of them ends all. */
+/** A browser may ask its user for the microphone after it has our answer, or be on a network that lets nothing but TCP through. */
+const BROWSER_SETUP_MS = 30_000;
+
+interface HostedFacts {
+  readonly kind: CallView['kind'];
+  readonly direction: CallView['direction'];
+  readonly project: string;
+  readonly ephemeral: boolean;
+  /** What it was made with, where somebody said so. */
+  settings: SessionSettings | undefined;
+}
+
+/**
+ * One session with what it hangs on: the peer that carries its media and the leg that it commands, or nothing but channels. What ends one of
+ * them ends all.
+ */
 export class HostedSession {
   readonly id: string;
-  readonly ufrag: string;
-  readonly peer: Peer;
-  readonly ssrc = randomUint32();
   readonly #deps: HostedSessionDeps;
   readonly #options: HostedSessionOptions;
+  readonly #facts: HostedFacts;
+  readonly #startedAt: number;
   readonly #log: Logger;
-  readonly #leg: Leg;
   readonly #session: Session;
-  readonly #callBack: DialRequest | undefined;
-  readonly #profile: OpusProfile;
-  #media: Media | undefined;
+  readonly #transfer: TransferWatch;
+  #leg: Leg | undefined;
+  #callBack: DialRequest | undefined;
+  #media: PeerMedia | undefined;
+  /** Made when the first program looks in: most calls have none, and cost nothing for it. */
+  #surface: RealtimeSurface | undefined;
+  #decision: Decision | undefined;
+  /** A program has a call sent on before it was answered. */
+  #referWhenAnswered: (() => void) | undefined;
+  #stopTicking: (() => void) | undefined;
   #answered = false;
   #ended = false;
 
-  static async create(deps: HostedSessionDeps, options: HostedSessionOptions, opening: LegOpening, leg: Leg): Promise<HostedSession> {
-    const hosted = new HostedSession(deps, options, opening, leg);
+  /**
+   * A session with a leg, pending until its start.
+   * @throws GatewayError ERR_BAD_REQUEST (the policy's session object), ERR_INTERNAL; nothing is left of it then
+   */
+  static async create(
+    deps: HostedSessionDeps,
+    options: HostedSessionOptions & LegMediaOptions,
+    opening: LegOpening,
+    leg: Leg,
+  ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
+    const { origin, policy } = opening;
+    const facts: HostedFacts = {
+      kind: origin.kind,
+      direction: origin.direction ?? 'inbound',
+      project: policy?.project ?? LOCAL_PROJECT,
+      ephemeral: policy?.ephemeral ?? false,
+      settings: policy?.session && checkedSession(policy.session),
+    };
+    const hosted = new HostedSession(deps, options, facts, opening);
+    hosted.#leg = leg;
+    hosted.#callBack = deps.dialler && origin.callBack;
+    hosted.#session.attach(leg);
+    const media = hosted.#makeMedia(options);
     try {
-      await hosted.#openMedia();
+      await media.open();
     } catch (thrown) {
       // The leg hears of it from whoever opens it, with the reason; a hang-up from here would come first and say less.
       hosted.#session.handleLegEvent({ type: 'ended', cause: 'internal_error' });
       throw thrown;
     }
+    if (policy?.decide.by === 'api') hosted.#await(policy.decide);
+    else if (facts.settings) hosted.#ensureSurface();
+    return { hosted, media };
+  }
+
+  /** A session whose audio goes through channels. It begins at once and ends with its last channel. @throws GatewayError ERR_BAD_REQUEST */
+  static connect(deps: HostedSessionDeps, options: HostedSessionOptions, access: Access, session: SessionJson): HostedSession {
+    const { project, ephemeral } = access;
+    const settings = checkedSession(session);
+    const hosted = new HostedSession(deps, options, { kind: 'websocket', direction: 'inbound', project, ephemeral, settings });
+    hosted.#ensureSurface();
     return hosted;
   }
 
-  private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, opening: LegOpening, leg: Leg) {
+  private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, facts: HostedFacts, opening?: LegOpening) {
     this.id = options.id;
-    this.ufrag = options.credentials.ufrag;
     this.#deps = deps;
     this.#options = options;
-    this.#leg = leg;
-    this.#profile = opening.origin.kind === 'phone' ? 'interior' : 'edge';
-    this.#callBack = deps.dialler && opening.origin.callBack;
-    this.#log = deps.log.child({ session: this.id, sipCallId: opening.origin.sipCallId });
+    this.#facts = facts;
+    this.#startedAt = deps.clock.wallclock();
+    this.#transfer = new TransferWatch(deps.clock);
+    const { origin, policy } = opening ?? {};
+    this.#log = deps.log.child({ session: this.id, sipCallId: origin?.sipCallId });
+    const { clock, model, createVoiceDetector, sessionMetrics: metrics } = deps;
     this.#session = new Session(
+      { clock, log: this.#log, model, createVoiceDetector, metrics },
       {
-        clock: deps.clock,
-        log: this.#log,
-        model: deps.model,
-        createVoiceDetector: deps.createVoiceDetector,
-        metrics: deps.sessionMetrics,
+        answer: policy?.decide.by === 'api' ? 'manual' : 'at_once',
+        mayCallBack: deps.dialler !== undefined && origin?.callBack !== undefined,
+        streams: facts.kind === 'websocket',
+        // Whoever has a program decide, or is one, says himself when somebody speaks.
+        speaksFirst: facts.kind !== 'websocket' && policy?.decide.by !== 'api',
       },
-      { mayCallBack: this.#callBack !== undefined },
     );
-    this.#session.attach(leg);
     this.#session.onEnded = (cause) => this.#finish(cause);
-    this.peer = this.#makePeer();
+  }
+
+  /** Is it there for the bearer of this? */
+  isOf({ project }: Access): boolean {
+    return project === this.#facts.project;
+  }
+
+  view(): CallView {
+    const { kind, direction, project } = this.#facts;
+    const state = this.#decision?.isOpen || (this.#leg && !this.#answered) ? 'pending' : 'live';
+    return { id: this.id, project, kind, direction, state, startedAt: this.#startedAt };
   }
 
   /**
@@ -101,16 +165,18 @@ export class HostedSession {
    */
   start(): void {
     if (this.#ended) return;
-    this.peer.start();
-    soon(() => this.#session.start());
+    const { clock, ticker } = this.#deps;
+    if (this.#media) this.#media.start();
+    else this.#stopTicking = startMetronome({ clock, ticker }, this.#session);
+    if (this.#leg) soon(() => this.#session.start());
+    else this.#session.start();
   }
 
   handleLegEvent(event: LegEvent): void {
     if (this.#ended) return;
-    if (event.type === 'answered') {
-      this.#answered = true;
-      this.#startMedia();
-    }
+    if (event.type === 'answered') this.#handleAnswered();
+    // The session may be over with it: what was asked is told first.
+    if (event.type === 'transfer') this.#transfer.handle(event);
     this.#session.handleLegEvent(event);
   }
 
@@ -118,64 +184,189 @@ export class HostedSession {
     this.#session.end(cause);
   }
 
+  /** @throws GatewayError ERR_NOT_FOUND (not accepted, or over), ERR_OVERLOADED */
+  attach(access: Access, channel: EventChannel): OpenedChannel {
+    if (this.#ended || this.#decision?.isOpen) throw new GatewayError('ERR_NOT_FOUND', 'the call is not accepted');
+    const end = this.#open(channel, access);
+    if (!end) throw new GatewayError('ERR_OVERLOADED', 'too many channels on this session');
+    return { sessionId: this.id, receive: (event) => end.receive(event), close: () => end.close() };
+  }
+
+  /** @throws GatewayError as SessionHost.command() */
+  async command(command: CallCommand): Promise<void> {
+    switch (command.type) {
+      case 'accept':
+        this.#accept(command.session);
+        return;
+      case 'reject':
+        checkRefusal(command.status);
+        this.#pending().take();
+        this.#reject(command.status);
+        return;
+      case 'refer':
+        checkTarget(command.target);
+        await this.#refer(command.target);
+        return;
+      case 'hangup':
+        if (this.#decision?.isOpen) this.#decision.take();
+        this.end('agent_hangup');
+        return;
+    }
+  }
+
   snapshot(): unknown {
-    return { id: this.id, session: this.#session.snapshot(), peer: this.peer.snapshot(), media: this.#media?.snapshot() };
+    return { id: this.id, session: this.#session.snapshot(), ...this.#media?.snapshot() };
   }
 
-  async #openMedia(): Promise<void> {
-    const { clock, ticker } = this.#deps;
-    const { audio } = this.#options;
-    const media = await Media.create(
-      { clock, ticker, session: this.#session, peer: this.peer },
-      { audio, ssrc: this.ssrc, profile: this.#profile, narrowband: audio.maxPlaybackRateHz === 8000 },
-    );
-    if (this.#ended) media.close();
-    else this.#media = media;
-  }
-
-  #makePeer(): Peer {
-    const { credentials, offer, dtlsRole, onPathVerified, onPathDropped } = this.#options;
-    return new Peer(this.#deps, {
-      ice: { type: 'lite', local: credentials, remoteUfrag: offer.ice.ufrag },
-      dtlsRole,
-      remoteFingerprints: offer.fingerprints,
-      ...(offer.application ? { remoteSctpPort: offer.application.sctpPort, remoteMaxMessageBytes: offer.application.maxMessageSize } : {}),
-      handlers: {
-        onConnected: () => this.#startMedia(),
-        onRtp: (packet, now) => this.#media?.handleRtp(packet, now),
-        onRtcp: (packet, now) => this.#media?.handleRtcp(packet, now),
-        onPathVerified,
-        onPathDropped,
+  #makeMedia(options: LegMediaOptions): PeerMedia {
+    const browser = this.#facts.kind === 'browser';
+    const media = new PeerMedia(
+      { ...this.#deps, log: this.#log },
+      { ...options, profile: browser ? 'edge' : 'interior', ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
+      {
+        session: this.#session,
         onClosed: (reason) => this.#peerClosed(reason),
+        ...(browser ? { events: { open: (channel) => this.#open(channel, this.#facts) } } : {}),
       },
+    );
+    this.#media = media;
+    return media;
+  }
+
+  #ensureSurface(): RealtimeSurface {
+    const { clock } = this.#deps;
+    const { kind: media, settings = LOCAL_SETTINGS, ephemeral } = this.#facts;
+    this.#surface ??= new RealtimeSurface(
+      { clock, log: this.#log, session: this.#session },
+      { sessionId: this.id, media, settings, ephemeral },
+    );
+    return this.#surface;
+  }
+
+  /** The way in for a client of whatever kind; a session without a leg ends with the last of them. */
+  #open(
+    channel: EventChannel,
+    { ephemeral }: { readonly ephemeral: boolean },
+  ): { receive(event: string): void; close(): void } | undefined {
+    if (this.#ended) return undefined;
+    const surface = this.#ensureSurface();
+    const end = surface.open(
+      {
+        send: (event) => channel.send(event),
+        close: (code, reason) => {
+          channel.close(code, reason);
+          this.#endIfAlone();
+        },
+      },
+      { ephemeral },
+    );
+    return (
+      end && {
+        receive: (event) => end.receive(event),
+        close: () => {
+          end.close();
+          this.#endIfAlone();
+        },
+      }
+    );
+  }
+
+  #endIfAlone(): void {
+    if (this.#facts.kind !== 'websocket' || this.#ended) return;
+    // The surface may be in the middle of letting the channel go.
+    soon(() => {
+      if (this.#surface?.channels === 0) this.end('remote_hangup');
     });
   }
 
-  /** Audio flows when there is a way for it and somebody has taken the call. */
-  #startMedia(): void {
-    if (this.#answered && this.peer.state === 'connected') this.#media?.start();
+  #await({
+    withinMs,
+    otherwise,
+  }: {
+    readonly withinMs: number;
+    readonly otherwise: { type: 'answer' } | { type: 'reject'; status: number };
+  }): void {
+    this.#decision = new Decision(this.#deps.clock, withinMs, () => {
+      this.#log.info({ otherwise: otherwise.type }, 'no decision in time');
+      if (otherwise.type === 'reject') {
+        this.#reject(otherwise.status);
+        return;
+      }
+      if (this.#facts.settings) this.#ensureSurface();
+      this.#session.accept();
+    });
+  }
+
+  /** @throws GatewayError ERR_INVALID_STATE when nobody is asked, or somebody has decided */
+  #pending(): Decision {
+    if (!this.#decision) throw new GatewayError('ERR_INVALID_STATE', 'nobody is asked about this call');
+    return this.#decision;
+  }
+
+  #accept(json: SessionJson): void {
+    const decision = this.#pending();
+    const settings = decision.isOpen ? checkedSession(json) : undefined;
+    decision.take();
+    if (settings) this.#configure(settings);
+    this.#session.accept();
+  }
+
+  #configure(settings: SessionSettings): void {
+    if (this.#surface) this.#surface.configure(settings);
+    else {
+      this.#facts.settings = settings;
+      this.#ensureSurface();
+    }
+  }
+
+  #reject(status: number): void {
+    this.#leg?.reject('declined', status);
+    this.end('rejected');
+  }
+
+  async #refer(target: string): Promise<void> {
+    const leg = this.#leg;
+    const refer = leg?.refer?.bind(leg, target);
+    if (!leg || !refer || this.#facts.kind !== 'phone') throw new GatewayError('ERR_INVALID_STATE', 'only a phone can be sent on');
+    if (this.#decision?.isOpen) this.#decision.take();
+    if (this.#answered) return this.#transfer.begin(refer);
+    // Who sends a call on that waits takes it first: there is nobody yet who could be sent.
+    if (this.#referWhenAnswered) throw new GatewayError('ERR_INVALID_STATE', 'a transfer is under way');
+    return this.#transfer.begin(() => {
+      this.#referWhenAnswered = refer;
+      this.#session.accept();
+    });
+  }
+
+  #handleAnswered(): void {
+    this.#answered = true;
+    this.#media?.answered();
+    const refer = this.#referWhenAnswered;
+    this.#referWhenAnswered = undefined;
+    if (refer) soon(() => this.#ended || refer());
   }
 
   #peerClosed(reason: string): void {
     if (this.#ended) return;
     // A goodbye is told by the closing line.
-    if (reason !== 'remote_closed') this.#log.info({ reason, peer: this.peer.snapshot() }, 'media connection closed');
+    if (reason !== 'remote_closed') this.#log.info({ reason, peer: this.#media?.peer.snapshot() }, 'media connection closed');
     this.#session.end(reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
   }
 
   #finish(cause: EndCause): void {
     if (this.#ended) return;
     this.#ended = true;
-    const paths = this.peer.paths;
-    const media = this.#media?.snapshot();
-    this.#media?.close();
-    this.peer.close();
-    for (const path of paths) this.#options.onPathDropped(path);
+    this.#decision?.close();
+    this.#stopTicking?.();
+    this.#surface?.end(cause);
+    const peer = this.#media?.peer.snapshot();
+    const media = this.#media?.close();
     const summary = this.#summary(media?.uplink);
     this.#log.info({ cause, ...summary }, 'session ended');
-    this.#log.debug({ media, peer: this.peer.snapshot() }, 'session figures');
+    this.#log.debug({ media, peer }, 'session figures');
+    this.#transfer.end();
     this.#options.onEnded(cause);
-    this.#leg.report(summary);
+    this.#leg?.report(summary);
     if (this.#session.callBackWanted && cause === 'agent_hangup') this.#dialBack();
   }
 

@@ -1,6 +1,8 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { EndCause, Leg, LegHost, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { EndCause, Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
+import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { NodeKeys } from '../ownership/cluster-keys.ts';
 import type { NodeId } from '../ownership/node-id.ts';
 import type { RelayLink } from '../ownership/relay-link.ts';
@@ -13,6 +15,7 @@ import { loadSctp } from '../webrtc/sctp/werift-sctp.ts';
 import { readUsername } from '../webrtc/stun/read-username.ts';
 import { HostedSession, type HostedSessionDeps } from './hosted-session.ts';
 import { PathOwners } from './path-owners.ts';
+import type { PeerMedia } from './peer-media.ts';
 import { SendLateness } from './send-lateness.ts';
 
 export interface TransceiverDeps extends HostedSessionDeps {
@@ -28,12 +31,13 @@ export interface TransceiverOptions {
 }
 
 /** Owns sessions: terminates ICE, DTLS, SRTP and SCTP of all of them on one port, behind the relays. */
-export class Transceiver implements LegHost {
+export class Transceiver implements SessionHost {
   readonly #deps: TransceiverDeps;
   readonly #options: TransceiverOptions;
-  readonly #byUfrag = new Map<string, HostedSession>();
-  /** By verified paths what is not STUN finds its session. At most 8 a session. */
-  readonly #byPath = new PathOwners<HostedSession>();
+  readonly #byId = new Map<string, HostedSession>();
+  readonly #byUfrag = new Map<string, PeerMedia>();
+  /** By verified paths what is not STUN finds its peer. At most 8 a peer. */
+  readonly #byPath = new PathOwners<PeerMedia>();
   readonly #ended: Counter<'cause'>;
   readonly #stray: Counter<'kind'>;
   readonly #lateness: SendLateness;
@@ -64,7 +68,7 @@ export class Transceiver implements LegHost {
 
   /** Sessions that live, pending ones included. */
   get sessions(): number {
-    return this.#byUfrag.size;
+    return this.#byId.size;
   }
 
   /** Is there a relay to send clients to? */
@@ -78,25 +82,55 @@ export class Transceiver implements LegHost {
   }
 
   async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
-    if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
-    if (this.sessions + this.#opening >= this.#options.maxSessions) throw new GatewayError('ERR_OVERLOADED', 'all sessions are taken');
-    if (this.overloaded) throw new GatewayError('ERR_OVERLOADED', 'audio leaves late');
+    this.#admit();
     if (!this.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'no relay has been heard');
     const { offer, audio } = readOffer(opening.offer);
     this.#opening += 1;
     try {
-      const hosted = await this.#host(opening, leg, offer, audio);
+      const { hosted, media } = await this.#host(opening, leg, offer, audio);
       if (this.#over) {
         hosted.end(this.#over);
         throw new GatewayError('ERR_OVERLOADED', 'shutting down');
       }
-      const answer = this.#answer(hosted, offer);
+      const answer = this.#answer(media, offer);
       hosted.start();
       return { sessionId: hosted.id, answer, tell: (event) => hosted.handleLegEvent(event) };
     } finally {
       this.#opening -= 1;
       this.#tellIfEmpty();
     }
+  }
+
+  async connect({ access, session }: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {
+    this.#admit();
+    const id = makeSessionId(this.#options.nodeId);
+    const hosted = HostedSession.connect(this.#deps, { id, onEnded: (cause) => this.#forget(id, cause) }, access, session);
+    this.#byId.set(id, hosted);
+    try {
+      const opened = hosted.attach(access, channel);
+      hosted.start();
+      return opened;
+    } catch (thrown) {
+      hosted.end('internal_error');
+      throw thrown;
+    }
+  }
+
+  async attach(sessionId: string, access: Access, channel: EventChannel): Promise<OpenedChannel> {
+    return this.#find(sessionId, access).attach(access, channel);
+  }
+
+  async command(sessionId: string, access: Access, command: CallCommand): Promise<void> {
+    await this.#find(sessionId, access).command(command);
+  }
+
+  async list(access: Access): Promise<readonly CallView[]> {
+    const own = [...this.#byId.values()].filter((hosted) => hosted.isOf(access));
+    // A Map keeps the order in which they came.
+    return own
+      .slice(-MAX_LISTED)
+      .reverse()
+      .map((hosted) => hosted.view());
   }
 
   /** Takes no new sessions; resolves when the last one has ended. */
@@ -109,7 +143,7 @@ export class Transceiver implements LegHost {
   hangUpAll(cause: EndCause): void {
     this.#draining = true;
     this.#over = cause;
-    for (const hosted of [...this.#byUfrag.values()]) hosted.end(cause);
+    for (const hosted of [...this.#byId.values()]) hosted.end(cause);
   }
 
   /** Ends every session and lets go of the relays. */
@@ -120,43 +154,68 @@ export class Transceiver implements LegHost {
 
   /** State of every session, for people who look at a running gateway. */
   snapshot(): unknown[] {
-    return [...this.#byUfrag.values()].map((hosted) => hosted.snapshot());
+    return [...this.#byId.values()].map((hosted) => hosted.snapshot());
   }
 
-  async #host(opening: LegOpening, leg: Leg, offer: WebRtcDescription, audio: WebRtcAudio): Promise<HostedSession> {
+  /** @throws GatewayError ERR_OVERLOADED */
+  #admit(): void {
+    if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
+    if (this.sessions + this.#opening >= this.#options.maxSessions) throw new GatewayError('ERR_OVERLOADED', 'all sessions are taken');
+    if (this.overloaded) throw new GatewayError('ERR_OVERLOADED', 'audio leaves late');
+  }
+
+  /** @throws GatewayError ERR_NOT_FOUND, ERR_FORBIDDEN: an ephemeral secret is for one session of its own, and does not name it */
+  #find(sessionId: string, access: Access): HostedSession {
+    const hosted = this.#byId.get(sessionId);
+    if (!hosted?.isOf(access)) throw new GatewayError('ERR_NOT_FOUND', 'no such call');
+    if (access.ephemeral) throw new GatewayError('ERR_FORBIDDEN', 'an ephemeral secret reaches no other call');
+    return hosted;
+  }
+
+  async #host(
+    opening: LegOpening,
+    leg: Leg,
+    offer: WebRtcDescription,
+    audio: WebRtcAudio,
+  ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
     const { nodeId } = this.#options;
     const ufrag = makeUfrag({ nodeId, generation: 0 }, this.#deps.keys);
     const pwd = icePwd(ufrag, this.#deps.keys);
     if (!pwd) throw new GatewayError('ERR_INTERNAL', 'a ufrag of ours without its password');
-    const hosted = await HostedSession.create(
+    const id = makeSessionId(nodeId);
+    const made = await HostedSession.create(
       this.#deps,
       {
-        id: makeSessionId(nodeId),
+        id,
         credentials: { ufrag, pwd },
         offer,
         audio,
         // Active saves a round trip: our ClientHello follows the first verified check at once.
         dtlsRole: offer.setup === 'active' ? 'server' : 'client',
-        onPathVerified: (path) => this.#byPath.add(path.key, hosted),
-        onPathDropped: (path) => this.#byPath.remove(path.key, hosted),
-        onEnded: (cause) => this.#forget(ufrag, cause),
+        onPathVerified: (path) => this.#byPath.add(path.key, made.media),
+        onPathDropped: (path) => this.#byPath.remove(path.key, made.media),
+        onEnded: (cause) => {
+          this.#byUfrag.delete(ufrag);
+          this.#forget(id, cause);
+        },
       },
       opening,
       leg,
     );
-    this.#byUfrag.set(ufrag, hosted);
-    return hosted;
+    this.#byId.set(id, made.hosted);
+    this.#byUfrag.set(ufrag, made.media);
+    return made;
   }
 
-  #answer(hosted: HostedSession, offer: WebRtcDescription): string {
-    const pwd = icePwd(hosted.ufrag, this.#deps.keys) ?? '';
+  #answer({ ufrag, ssrc }: PeerMedia, offer: WebRtcDescription): string {
+    const pwd = icePwd(ufrag, this.#deps.keys) ?? '';
     return answerWebRtcOffer(offer, {
-      ufrag: hosted.ufrag,
+      ufrag,
       pwd,
       fingerprint: this.#deps.identity.fingerprint,
       setup: offer.setup === 'active' ? 'passive' : 'active',
       candidates: this.#deps.link.candidates,
-      ssrc: hosted.ssrc,
+      ssrc,
     });
   }
 
@@ -166,9 +225,9 @@ export class Transceiver implements LegHost {
     const owners = this.#byPath.of(path.key);
     const now = this.#deps.clock.now();
     if (kind === 'stun') {
-      const hosted = this.#byStun(datagram);
-      if (hosted) {
-        hosted.peer.handleDatagram(datagram, path, now);
+      const media = this.#byStun(datagram);
+      if (media) {
+        media.peer.handleDatagram(datagram, path, now);
         return;
       }
     } else if (owners) {
@@ -181,13 +240,13 @@ export class Transceiver implements LegHost {
     if (!owners) this.#deps.link.gone(path);
   }
 
-  #byStun(datagram: Buffer): HostedSession | undefined {
+  #byStun(datagram: Buffer): PeerMedia | undefined {
     const username = readUsername(datagram);
     return username === undefined ? undefined : this.#byUfrag.get(username.split(':', 1)[0] ?? '');
   }
 
-  #forget(ufrag: string, cause: EndCause): void {
-    if (!this.#byUfrag.delete(ufrag)) return;
+  #forget(id: string, cause: EndCause): void {
+    if (!this.#byId.delete(id)) return;
     this.#ended.inc({ cause });
     this.#tellIfEmpty();
   }

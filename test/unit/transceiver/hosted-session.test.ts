@@ -33,7 +33,7 @@ const connection = {
   close: () => undefined,
 };
 
-function create(commands: string[]): Promise<HostedSession> {
+async function create(commands: string[]): Promise<HostedSession> {
   const text = writeWebRtcOffer({
     ufrag: 'clie',
     pwd: 'client-password-22-ice',
@@ -52,7 +52,7 @@ function create(commands: string[]): Promise<HostedSession> {
   const ticker = { add: () => () => undefined, takeWorstLatenessMs: () => 0, stop: async () => undefined };
   const createVoiceDetector = () => ({ process: () => ({ voiced: false, levelDb: -70 }), free: () => undefined });
   const deps = { clock, log, ticker, identity, createVoiceDetector, sessionMetrics: createSessionMetrics(new Metrics()) };
-  return HostedSession.create(
+  const { hosted } = await HostedSession.create(
     { ...deps, model: { name: 'silent', connect: () => connection } },
     {
       id: 'rtc_7_AAAAAAAAAAAAAAAAAAAAAA',
@@ -67,6 +67,7 @@ function create(commands: string[]): Promise<HostedSession> {
     { origin: { kind: 'phone' }, offer: text },
     leg,
   );
+  return hosted;
 }
 
 describe('a session', () => {

@@ -1,0 +1,131 @@
+import type { OpusProfile } from '../audio/opus.ts';
+import type { Clock } from '../base/clock.ts';
+import { randomUint32 } from '../base/ids.ts';
+import type { Logger } from '../base/log.ts';
+import type { Ticker } from '../base/ticker.ts';
+import type { WebRtcAudio, WebRtcDescription } from '../sdp/webrtc.ts';
+import type { Identity } from '../webrtc/dtls/identity.ts';
+import type { IceCredentials } from '../webrtc/ice/ice-agent.ts';
+import type { Path } from '../webrtc/path.ts';
+import { Peer } from '../webrtc/peer.ts';
+import { ChannelDoor, type ChannelOwner } from './channel-door.ts';
+import { Media, type MediaSession, type MediaSnapshot } from './media.ts';
+
+export interface PeerMediaDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly ticker: Ticker;
+  readonly identity: Identity;
+}
+
+export interface PeerMediaOptions {
+  readonly credentials: IceCredentials;
+  readonly offer: WebRtcDescription;
+  readonly audio: WebRtcAudio;
+  readonly dtlsRole: 'client' | 'server';
+  /** How the audio towards the person is coded. */
+  readonly profile: OpusProfile;
+  /** From start() to connected; that of a peer in the same data centre when absent. */
+  readonly setupTimeoutMs?: number;
+  readonly onPathVerified: (path: Path) => void;
+  readonly onPathDropped: (path: Path) => void;
+}
+
+export interface PeerMediaOwner {
+  readonly session: MediaSession;
+  /** Who takes the peer's data channel for events; nobody when absent. */
+  readonly events?: ChannelOwner;
+  /** Once; the peer is gone. `remote_closed`: it said goodbye. */
+  readonly onClosed: (reason: string) => void;
+}
+
+/** A WebRTC peer with the audio of a session, and the data channel for its events. */
+export class PeerMedia {
+  readonly ufrag: string;
+  readonly peer: Peer;
+  readonly ssrc = randomUint32();
+  readonly #deps: PeerMediaDeps;
+  readonly #options: PeerMediaOptions;
+  readonly #owner: PeerMediaOwner;
+  readonly #channels: ChannelDoor | undefined;
+  #media: Media | undefined;
+  #answered = false;
+  #closed = false;
+
+  constructor(deps: PeerMediaDeps, options: PeerMediaOptions, owner: PeerMediaOwner) {
+    this.ufrag = options.credentials.ufrag;
+    this.#deps = deps;
+    this.#options = options;
+    this.#owner = owner;
+    this.peer = this.#makePeer();
+    const { application } = options.offer;
+    this.#channels = application && owner.events && new ChannelDoor(this.peer, owner.events, { maxEventBytes: application.maxMessageSize });
+  }
+
+  /** Makes the codecs. @throws GatewayError; nothing is left open then */
+  async open(): Promise<void> {
+    const { clock, ticker } = this.#deps;
+    const { audio, profile } = this.#options;
+    const media = await Media.create(
+      { clock, ticker, session: this.#owner.session, peer: this.peer },
+      { audio, ssrc: this.ssrc, profile, narrowband: audio.maxPlaybackRateHz === 8000 },
+    );
+    if (this.#closed) media.close();
+    else this.#media = media;
+  }
+
+  /** Begins to wait for the peer. */
+  start(): void {
+    this.peer.start();
+  }
+
+  /** The leg is answered: audio flows as soon as there is a way for it. */
+  answered(): void {
+    this.#answered = true;
+    this.#maybeStart();
+  }
+
+  /** Says goodbye to the peer and frees everything. @returns what is known of the audio */
+  close(): MediaSnapshot | undefined {
+    const snapshot = this.#media?.snapshot();
+    if (this.#closed) return snapshot;
+    this.#closed = true;
+    const { paths } = this.peer;
+    this.#media?.close();
+    this.peer.close();
+    for (const path of paths) this.#options.onPathDropped(path);
+    return snapshot;
+  }
+
+  snapshot(): { readonly peer: ReturnType<Peer['snapshot']>; readonly media: MediaSnapshot | undefined } {
+    return { peer: this.peer.snapshot(), media: this.#media?.snapshot() };
+  }
+
+  #makePeer(): Peer {
+    const { credentials, offer, dtlsRole, setupTimeoutMs, onPathVerified, onPathDropped } = this.#options;
+    return new Peer(this.#deps, {
+      ice: { type: 'lite', local: credentials, remoteUfrag: offer.ice.ufrag },
+      dtlsRole,
+      remoteFingerprints: offer.fingerprints,
+      ...(setupTimeoutMs === undefined ? {} : { setupTimeoutMs }),
+      ...(offer.application ? { remoteSctpPort: offer.application.sctpPort, remoteMaxMessageBytes: offer.application.maxMessageSize } : {}),
+      handlers: {
+        onConnected: () => this.#maybeStart(),
+        onRtp: (packet, now) => this.#media?.handleRtp(packet, now),
+        onRtcp: (packet, now) => this.#media?.handleRtcp(packet, now),
+        onChannel: (channel) => this.#channels?.opened(channel),
+        onChannelClosed: (channel) => this.#channels?.closed(channel),
+        onMessage: (channel, message) => this.#channels?.receive(channel, message),
+        onPathVerified,
+        onPathDropped,
+        onClosed: (reason) => {
+          if (!this.#closed) this.#owner.onClosed(reason);
+        },
+      },
+    });
+  }
+
+  #maybeStart(): void {
+    if (this.#answered && this.peer.state === 'connected') this.#media?.start();
+  }
+}
