@@ -61,13 +61,14 @@ trunks:
   - name: proxy
     peer: 127.0.0.1:${port}
     transport: tcp
-    caps: { concurrent: 200, per-second: 1000, per-day: 10000 }
+    caps: { concurrent: 500, per-second: 1000, per-day: 10000 }
     destinations: [alice]
 agent:
   callback-trunk: proxy
 `,
     );
-    gateway = await gatewayUnderTest({ mode: 'process', flags: ['--config', file, '--sip-rate', '0'] });
+    // So many lines that a machine that stalls for seconds turns nobody away.
+    gateway = await gatewayUnderTest({ mode: 'process', flags: ['--config', file, '--sip-rate', '0', '--max-calls', '500'] });
     const targets = { agent: gateway.sip, 'agent-tcp': { ...gateway.sip, transport: 'tcp' }, alice: alice.local } as const;
     kamailio = await Kamailio.start({ port, targets });
   });

@@ -9,12 +9,11 @@ import type { Destination } from '../trunk-destination.ts';
 import { sessionDescription } from './admission.ts';
 import type { CallServices } from './call-services.ts';
 import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
-import { Dialog } from './dialog.ts';
+import type { Dialog } from './dialog.ts';
 import { DialogCall } from './dialog-call.ts';
 import type { SipResponse } from './message.ts';
-import { parseNameAddress } from './name-address.ts';
+import { OutboundBranches } from './outbound-branches.ts';
 import { isChallenge, OutboundCredentials, withCredentials } from './outbound-credentials.ts';
-import { EarlyDialog } from './outbound-early.ts';
 import { failureOf } from './outbound-failure.ts';
 import { OutboundMachine, type OutboundOutput } from './outbound-machine.ts';
 import { type OutboundHead, type OutboundLine, writeOutbound, writeRefusalAck } from './outbound-request.ts';
@@ -33,9 +32,6 @@ export interface OutboundInviteOptions {
   /** Nothing of the call is left. Once. */
   readonly onGone: () => void;
 }
-
-/** Branches of one call that are kept apart; a forking proxy asks a handful of phones. */
-const MAX_BRANCHES = 16;
 
 /** A session interval that is raised by one proxy after another ends here (RFC 4028 §7.3). */
 const MAX_RAISES = 3;
@@ -71,9 +67,7 @@ export class OutboundInvite implements OutboundCall {
   #offer = '';
   readonly #machine = new OutboundMachine();
   readonly #driver: Driver<OutboundOutput>;
-  readonly #branches = new Map<string, EarlyDialog>();
-  /** Dialogs that were answered, by tag: a repeated 2xx gets its ACK again, and no second BYE. */
-  readonly #answered = new Map<string, Dialog>();
+  readonly #branches: OutboundBranches;
   #target: Destination;
   #attempt: Attempt | undefined;
   #cseq = 0;
@@ -104,6 +98,7 @@ export class OutboundInvite implements OutboundCall {
       to: `<${destination.uri}>`,
       callId: this.sipCallId,
     };
+    this.#branches = new OutboundBranches(this.#inDialog, { head: this.#head, localTag: this.#localTag, localAddress: this.localAddress });
     this.#minSeS = services.minSessionS;
     this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
   }
@@ -192,7 +187,8 @@ export class OutboundInvite implements OutboundCall {
   }
 
   #handleProvisional(attempt: Attempt, response: SipResponse): void {
-    const early = response.status > 100 ? this.#branch(attempt, response) : undefined;
+    const over = this.#machine.state === 'answered' || this.#machine.state === 'failed';
+    const early = response.status > 100 && !over ? this.#branches.early(attempt, response) : undefined;
     const news = response.status > 100 && (early ? early.take(response) : true);
     this.#driver.run((now) => this.#machine.handle(now, 'provisional'));
     if (!news || this.#machine.unwanted || this.#machine.state === 'answered') return;
@@ -201,7 +197,7 @@ export class OutboundInvite implements OutboundCall {
 
   #handleRefusal(attempt: Attempt, response: SipResponse): void {
     if (!this.#machine.unwanted && this.#triesAgain(attempt, response)) {
-      this.#closeBranches();
+      this.#branches.closeEarly();
       this.#driver.run((now) => this.#machine.handle(now, 'again'));
       this.#send();
       return;
@@ -229,16 +225,13 @@ export class OutboundInvite implements OutboundCall {
   }
 
   #handleSuccess(attempt: Attempt, response: SipResponse): void {
-    const tag = tagOf(response) ?? '';
-    const known = this.#answered.get(tag);
+    const known = this.#branches.answered(response);
     if (known) {
       this.#acknowledge(known, attempt); // the ACK was lost
       return;
     }
-    if (this.#answered.size >= MAX_BRANCHES) return;
-    const dialog = this.#branches.get(tag)?.dialog ?? this.#makeDialog(attempt, response);
-    dialog.refreshTargetBy(response.headers);
-    this.#answered.set(tag, dialog);
+    const dialog = this.#branches.answer(attempt, response);
+    if (!dialog) return;
     const { state } = this.#machine;
     if (attempt !== this.#attempt || state === 'answered' || state === 'failed') {
       this.#acknowledge(dialog, attempt); // a second branch, or one that comes too late
@@ -279,13 +272,12 @@ export class OutboundInvite implements OutboundCall {
   #answer(): void {
     const attempt = this.#attempt;
     const success = this.#success;
-    const tag = success && tagOf(success);
-    const dialog = this.#answered.get(tag ?? '');
+    const dialog = success && this.#branches.answered(success);
     if (!attempt || !success || !dialog) return;
-    const answer = sessionDescription(success) ?? this.#branches.get(tag ?? '')?.sdp;
+    const answer = sessionDescription(success) ?? this.#branches.earlySdp(success);
     this.#credentials.accepted();
     this.#acknowledge(dialog, attempt);
-    this.#closeBranches();
+    this.#branches.closeEarly();
     if (answer === undefined) {
       this.#hangUp(dialog);
       this.#failed({ cause: 'no_common_codec', status: success.status, reason: 'answered without a session description' });
@@ -318,7 +310,7 @@ export class OutboundInvite implements OutboundCall {
   /** The answer crossed our CANCEL, or came when nobody wanted it any more. */
   #withdraw(): void {
     const attempt = this.#attempt;
-    const dialog = this.#answered.get((this.#success && tagOf(this.#success)) ?? '');
+    const dialog = this.#success && this.#branches.answered(this.#success);
     if (!attempt || !dialog) return;
     this.#acknowledge(dialog, attempt);
     this.#hangUp(dialog);
@@ -332,7 +324,7 @@ export class OutboundInvite implements OutboundCall {
   }
 
   #failed(failure: DialFailure): void {
-    this.#closeBranches();
+    this.#branches.closeEarly();
     this.#over();
     this.onFailed?.(failure);
   }
@@ -345,27 +337,6 @@ export class OutboundInvite implements OutboundCall {
     this.#options.onGone();
   }
 
-  /** The branch a response belongs to; undefined for one without a tag, or when there are too many. */
-  #branch(attempt: Attempt, response: SipResponse): EarlyDialog | undefined {
-    const tag = tagOf(response);
-    if (tag === undefined || this.#machine.state === 'answered' || this.#machine.state === 'failed') return undefined;
-    const known = this.#branches.get(tag);
-    if (known || this.#branches.size >= MAX_BRANCHES) return known;
-    const early = new EarlyDialog(this.#inDialog, this.#makeDialog(attempt, response), this.localAddress);
-    this.#branches.set(tag, early);
-    return early;
-  }
-
-  #closeBranches(): void {
-    for (const early of this.#branches.values()) early.close();
-    this.#branches.clear();
-  }
-
-  #makeDialog({ cseq, uri, way }: Attempt, { headers }: SipResponse): Dialog {
-    const { from, callId } = this.#head;
-    return Dialog.ofResponse({ callId, localTag: this.#localTag, from, cseq, uri, flow: way.usual }, headers);
-  }
-
   /** With the credentials of its INVITE (RFC 3261 §13.2.2.4), if it goes where they may. */
   #acknowledge(dialog: Dialog, { cseq, credentials }: Attempt): void {
     const lines = this.#credentials.mayGoTo(dialog.nextHop()) ? credentials : [];
@@ -376,8 +347,4 @@ export class OutboundInvite implements OutboundCall {
     const nothing = (): void => undefined;
     this.#inDialog.request(dialog, this.localAddress, 'BYE', [], { onResponse: nothing, onTimeout: nothing });
   }
-}
-
-function tagOf({ headers }: SipResponse): string | undefined {
-  return parseNameAddress(headers.first('to') ?? '')?.parameters.get('tag');
 }
