@@ -1,6 +1,17 @@
-import { type CallContext, MODEL_RATE_HZ, type ModelConnection, type ModelEvent } from '../model.ts';
+import { randomText } from '../../base/ids.ts';
+import {
+  type CallContext,
+  type CommittedTurn,
+  type Item,
+  MODEL_RATE_HZ,
+  type ModelConfig,
+  type ModelConnection,
+  type ModelEvent,
+  type ResponseRequest,
+} from '../model.ts';
+import { type Answer, answerTo } from './answer.ts';
 import { parrotOf } from './parrot.ts';
-import { type Prompts, spokenNumber } from './prompts.ts';
+import { type Prompts, spokenNumber, textOf } from './prompts.ts';
 import { TONE_PIECES, testTonePiece } from './test-tone.ts';
 import { TurnRecorder } from './turn-recorder.ts';
 
@@ -9,6 +20,9 @@ const PIECE_SAMPLES = 0.2 * MODEL_RATE_HZ;
 
 /** Between two prompts that follow each other, 300 ms of breath. */
 const BREATH = new Int16Array(0.3 * MODEL_RATE_HZ);
+
+/** Items that wait for a response: more are not looked at. */
+const MOST_UNANSWERED = 16;
 
 /** `parrot` says turns back; `echo` the audio itself, as it comes; `tone` plays and hears nothing; `leaving` says goodbye. */
 type Mode = 'parrot' | 'echo' | 'tone' | 'leaving';
@@ -26,7 +40,11 @@ export class EmbeddedConversation implements ModelConnection {
   readonly #options: ConversationOptions;
   readonly #recorder = new TurnRecorder();
   #mode: Mode = 'parrot';
-  #responses = 0;
+  #config: ModelConfig | undefined;
+  /** What programs put into the conversation since the last response. */
+  #unanswered: Item[] = [];
+  /** The turn that was committed and not answered. */
+  #heard: Int16Array | undefined;
   #closed = false;
   /** The response that is the echo, while it runs. */
   #echo: string | undefined;
@@ -47,17 +65,63 @@ export class EmbeddedConversation implements ModelConnection {
   }
 
   start(): void {
-    this.#say(this.#prompts.hello, BREATH, this.#prompts.menu);
+    if (this.#options.call?.speaksFirst ?? true) this.#say(this.#prompts.hello, BREATH, this.#prompts.menu);
   }
 
   speechStarted(startMs: number): void {
     this.#recorder.beginTurn(startMs);
   }
 
-  commitTurn(turn: { readonly startMs: number; readonly endMs: number }): void {
-    const said = this.#recorder.endTurn(turn.startMs, turn.endMs);
-    if (this.#mode === 'parrot') this.#say(parrotOf(said));
+  commitTurn({ startMs, endMs, itemId, respond = true }: CommittedTurn): void {
+    const said = this.#recorder.endTurn(startMs, endMs);
+    if (!respond) this.#heard = said;
+    else if (this.#mode === 'parrot') this.#parrot(said);
     else this.#say();
+    if (itemId !== undefined && this.#config?.transcription) {
+      const message = 'The embedded agent does not understand speech.';
+      this.#emit({ type: 'input_transcript_failed', itemId, code: 'transcription_unavailable', message });
+    }
+  }
+
+  configure(config: ModelConfig): void {
+    this.#config = config;
+  }
+
+  addItem(item: Item): void {
+    this.#unanswered.push(item);
+    if (this.#unanswered.length > MOST_UNANSWERED) this.#unanswered.shift();
+  }
+
+  removeItem(itemId: string): void {
+    this.#unanswered = this.#unanswered.filter(({ id }) => id !== itemId);
+  }
+
+  respond(request: ResponseRequest): void {
+    const config = { tools: [], toolChoice: 'auto', outputModality: 'audio', ...this.#config, ...request.config } as const;
+    const heard = this.#heard;
+    const answer = answerTo(request, this.#unanswered, config, heard !== undefined);
+    if (request.conversation === 'auto') {
+      this.#unanswered = [];
+      this.#heard = undefined;
+    }
+    this.#give(answer, heard, { requestId: request.requestId, written: config.outputModality === 'text' });
+  }
+
+  #give(answer: Answer, heard: Int16Array | undefined, how: Manner): void {
+    switch (answer.type) {
+      case 'call':
+        this.#call(answer.name, answer.arguments, how);
+        break;
+      case 'write':
+        this.#write(answer.text, how);
+        break;
+      case 'parrot':
+        this.#parrot(heard ?? new Int16Array(0), how);
+        break;
+      case 'introduce':
+        this.#utter([this.#prompts.hello], how);
+        break;
+    }
   }
 
   dtmf(digit: string): void {
@@ -182,27 +246,89 @@ export class EmbeddedConversation implements ModelConnection {
     this.#emit({ type: 'response_started', responseId: this.#echo, live: true });
   }
 
-  /** A whole response at once; the playout has the time for it. */
   #say(...parts: readonly Int16Array[]): string {
+    return this.#utter(parts, { written: this.#config?.outputModality === 'text' });
+  }
+
+  /** Nobody knows what was said, so nothing can be written of it. */
+  #parrot(said: Int16Array, how: Manner = { written: this.#config?.outputModality === 'text' }): void {
+    const seconds = (said.length / MODEL_RATE_HZ).toFixed(1);
+    if (how.written) this.#write(`I heard ${seconds} seconds of audio. I do not understand speech.`, how);
+    else this.#utter([parrotOf(said)], how);
+  }
+
+  /** A whole response at once; the playout has the time for it. */
+  #utter(parts: readonly Int16Array[], { requestId, written }: Manner): string {
     const responseId = this.#nextId();
-    this.#emit({ type: 'response_started', responseId });
-    for (const part of parts) {
-      for (let at = 0; at < part.length; at += PIECE_SAMPLES) this.#audio(responseId, part.subarray(at, at + PIECE_SAMPLES));
+    this.#emit({ type: 'response_started', responseId, requestId });
+    const item = messageOf(responseId);
+    if (parts.some((part) => part.length > 0)) {
+      this.#emit({ type: 'item_started', responseId, item });
+      for (const [index, part] of parts.entries()) {
+        const text = textOf(part);
+        const delta = index === 0 ? (text ?? '') : ` ${text ?? ''}`;
+        if (text) this.#emit({ type: written ? 'text' : 'transcript', responseId, itemId: item.id, contentIndex: 0, delta });
+        if (written) continue;
+        for (let at = 0; at < part.length; at += PIECE_SAMPLES) this.#audio(responseId, part.subarray(at, at + PIECE_SAMPLES));
+      }
+      this.#emit({ type: 'item_done', responseId, item: { ...item, status: 'completed' } });
     }
     this.#emit({ type: 'response_done', responseId, status: 'completed' });
     return responseId;
   }
 
+  #write(text: string, { requestId }: Manner): void {
+    const responseId = this.#nextId();
+    const item = messageOf(responseId);
+    this.#emit({ type: 'response_started', responseId, requestId });
+    this.#emit({ type: 'item_started', responseId, item });
+    this.#emit({ type: 'text', responseId, itemId: item.id, contentIndex: 0, delta: text });
+    this.#emit({ type: 'item_done', responseId, item: { ...item, status: 'completed' } });
+    this.#emit({ type: 'response_done', responseId, status: 'completed' });
+  }
+
+  #call(name: string, args: string, { requestId }: Manner): void {
+    const responseId = this.#nextId();
+    const item = {
+      type: 'function_call',
+      id: itemIdOf(responseId),
+      status: 'in_progress',
+      call_id: `call_${randomText(16)}`,
+      name,
+      arguments: '',
+    } as const;
+    this.#emit({ type: 'response_started', responseId, requestId });
+    this.#emit({ type: 'item_started', responseId, item });
+    this.#emit({ type: 'arguments', responseId, itemId: item.id, delta: args });
+    this.#emit({ type: 'item_done', responseId, item: { ...item, arguments: args, status: 'completed' } });
+    this.#emit({ type: 'response_done', responseId, status: 'completed' });
+  }
+
   #audio(responseId: string, pcm: Int16Array): void {
-    this.#emit({ type: 'audio', responseId, itemId: `item_${responseId}`, pcm });
+    this.#emit({ type: 'audio', responseId, itemId: itemIdOf(responseId), pcm });
   }
 
   #nextId(): string {
-    this.#responses += 1;
-    return `resp_${this.#responses}`;
+    return `resp_${randomText(16)}`;
   }
 
   #emit(event: ModelEvent): void {
     if (!this.#closed) this.#onEvent(event);
   }
+}
+
+/** How a response is given. */
+interface Manner {
+  /** As text, not as speech. */
+  readonly written: boolean;
+  readonly requestId?: string | undefined;
+}
+
+/** A response has one item here. */
+function itemIdOf(responseId: string): string {
+  return responseId.replace('resp_', 'item_');
+}
+
+function messageOf(responseId: string): Item {
+  return { type: 'message', id: itemIdOf(responseId), role: 'assistant', status: 'in_progress', content: [] };
 }

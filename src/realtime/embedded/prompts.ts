@@ -24,6 +24,13 @@ export function spokenNumber(prompts: Prompts, value: number): Int16Array[] {
   return [...digits].map((digit) => prompts[DIGIT_NAMES[Number(digit)] ?? 'digit-0']);
 }
 
+const texts = new WeakMap<Int16Array, string>();
+
+/** What this prompt says; undefined when it is none. */
+export function textOf(pcm: Int16Array): string | undefined {
+  return texts.get(pcm);
+}
+
 /** Next to src/ and dist/ alike. */
 const DIRECTORY = new URL('../../../prompts/', import.meta.url);
 
@@ -32,19 +39,28 @@ const DIRECTORY = new URL('../../../prompts/', import.meta.url);
  * @throws GatewayError ERR_CONFIG when a file of the installation is missing
  */
 export async function loadPrompts(directory: URL = DIRECTORY): Promise<Prompts> {
+  const { prompts: written } = JSON.parse((await loadFile(new URL('texts.json', directory))).toString()) as {
+    prompts: Record<string, string>;
+  };
   const entries = await Promise.all(
     PROMPT_NAMES.map(async (name) => {
-      const pcm = await loadPrompt(new URL(`${name}.ul`, directory));
-      return [name, WIDE.includes(name) ? pcm : resample(pcm, NARROW_RATE_HZ, MODEL_RATE_HZ)] as const;
+      const coded = await loadPrompt(new URL(`${name}.ul`, directory));
+      const pcm = WIDE.includes(name) ? coded : resample(coded, NARROW_RATE_HZ, MODEL_RATE_HZ);
+      texts.set(pcm, written[name] ?? '');
+      return [name, pcm] as const;
     }),
   );
   return Object.fromEntries(entries) as Record<PromptName, Int16Array>;
 }
 
-async function loadPrompt(file: URL): Promise<Int16Array> {
-  const coded = await readFile(file).catch((cause: unknown) => {
+async function loadFile(file: URL): Promise<Buffer> {
+  return readFile(file).catch((cause: unknown) => {
     throw new GatewayError('ERR_CONFIG', `a prompt of the embedded agent cannot be read: ${file.pathname}`, { cause });
   });
+}
+
+async function loadPrompt(file: URL): Promise<Int16Array> {
+  const coded = await loadFile(file);
   const pcm = new Int16Array(coded.length);
   PCMU.decode(coded, pcm);
   return pcm;
