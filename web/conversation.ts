@@ -36,7 +36,7 @@ export class Conversation {
 
   note(text: string): void {
     this.#notes += 1;
-    this.#put(`note-${this.#notes}`, { who: 'note', text });
+    this.#put(`note-${this.#notes}`, { who: 'note', text, unwritten: false });
   }
 
   /** The answer that is heard now took so long. */

@@ -51,6 +51,12 @@ describe('the conversation on the page', () => {
     expect(conversation.turns.map(({ id }) => id)).toEqual(['f1']);
   });
 
+  it('shows what went wrong in its own words', () => {
+    const conversation = new Conversation();
+    conversation.note('The model is gone.');
+    expect(conversation.turns).toMatchObject([{ who: 'note', text: 'The model is gone.', unwritten: false }]);
+  });
+
   it('keeps a bounded number of turns, and is not upset by events it cannot read', () => {
     const conversation = new Conversation();
     for (let n = 0; n < 1000; n++) conversation.handle({ type: 'conversation.item.added', item: message(`m${n}`, 'user') });
