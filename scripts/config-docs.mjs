@@ -31,6 +31,55 @@ const TRUNKS = [
   'another host. Write numbers in quotes: YAML takes `+1555` for the number 1555. As soon as one trunk has a destination, calls from addresses of no trunk get 403: who is a',
   'stranger must not be able to make us call anybody. `--print-config` masks passwords, and no log has them.',
 ];
+const PROJECTS = [
+  '```yaml',
+  'projects:',
+  '  - name: shop',
+  '    keys: # each of them is good; take a new one in before you take the old one out',
+  '      - { env: SHOP_KEY } # a variable',
+  '      - { file: secrets/shop.key }',
+  '      - { sha256: 0f4b… } # printf %s "$KEY" | sha256sum',
+  '      - sk-3f9c… # itself, 16 characters at least',
+  '```',
+  '',
+  'A key is sent as `Authorization: Bearer KEY`. What a project calls or is called by (its routes) is not there for the others: 404. Phone calls that no route gives to a project belong to `default`,',
+  'or to the first project where that one has no keys. [http.md](http.md) has who is trusted without a key.',
+];
+const ROUTES = [
+  '```yaml',
+  'routes:',
+  '  - number: "+1555*" # what was dialled: * is any characters, ? is one; any number when left out',
+  '    trunk: carrier # calls from its addresses; from anywhere when left out',
+  '    project: shop # whose the call is',
+  '    answer: { instructions: "You take orders." } # a session object of the API',
+  '  - number: support',
+  '    project: shop',
+  '    webhook:',
+  '      url: https://shop.example.com/calls',
+  '      secrets: [{ env: HOOK_SECRET_OLD }, { env: HOOK_SECRET }] # each signs; whsec_… or any text',
+  '      within: 5 # seconds for the decision; so long the caller hears ringing',
+  '      otherwise: { reject: 480 } # or answer: SESSION; when nobody has decided',
+  '```',
+  '',
+  'The first route that fits is taken; a call that fits none is answered at once. Write numbers in quotes. [http.md](http.md) says what is sent to the webhook and how to verify it.',
+];
+const MODEL = [
+  '```yaml',
+  'model:',
+  '  type: realtime # or embedded, the agent that needs no other service',
+  '  profile: openai # azure, generic (a server with the names of today) or generic-beta (with those of the beta)',
+  '  url: wss://api.openai.com/v1/realtime # the default of openai; the others need one',
+  '  model: gpt-realtime # for azure the deployment',
+  '  key: { env: OPENAI_API_KEY }',
+  "  voice: marin # the session's own, where a program chose one",
+  '  instructions: You are friendly and brief.',
+  '  greet: true # the model speaks first; false: it waits; a text: instructions for its first words',
+  '  cap-minutes: 60 # the vendor ends a session then; ours goes on in a new one',
+  '```',
+  '',
+  'Only `type` and `model` are needed, and `key` for openai and azure. With `type: realtime` calls cost money, so only trunks may call, unless `callers: anyone` says otherwise.',
+];
+const EXAMPLES = { trunks: TRUNKS, projects: PROJECTS, routes: ROUTES, model: MODEL };
 const lines = [
   '# Configuration',
   '',
@@ -70,7 +119,7 @@ for (const group of new Set(options.map((option) => option.group))) {
 for (const { key, group, help, allowed } of fileOptions) {
   lines.push('', `## ${group}`, '', `### \`${key}:\``, '', `${sentence(help)}`, '');
   lines.push('* in the file only', `* allowed: ${allowed}`, `* default: ${schema[key].description}`);
-  lines.push('', ...TRUNKS);
+  lines.push('', ...EXAMPLES[key]);
 }
 lines.push('', '## Not built yet', '', 'These names are refused, never ignored:', '');
 for (const { flag, key, what } of notBuilt)

@@ -7,11 +7,15 @@ import type { Key, Role, Values } from './schema.ts';
 export interface Readable {
   readonly values: Partial<Values>;
   source(key: Key): string;
+  /** Of a part of it. */
+  sourceOf(key: Key, path: readonly PropertyKey[]): string;
 }
 
 /** What is wrong between settings that are each right by themselves. */
 export function checkTogether(settings: Readable): Fault[] {
-  return [checkPorts, checkRtpPorts, checkFamilies, checkNode, checkWorkers, checkKeyFile, checkTrunks].flatMap((check) => check(settings));
+  return [checkPorts, checkRtpPorts, checkFamilies, checkNode, checkWorkers, checkKeyFile, checkTrunks, checkTls, checkRoutes].flatMap(
+    (check) => check(settings),
+  );
 }
 
 /** The roles that carry calls: a process without one of them needs others. */
@@ -128,6 +132,29 @@ function checkTrunks(settings: Readable): Fault[] {
   if (!trunks || wanted === undefined || trunks.some(({ name }) => name === wanted)) return [];
   const names = trunks.length === 0 ? 'there are none' : trunks.map(({ name }) => name).join(', ');
   return [fault(settings, 'agent.callback-trunk', `no such trunk (trunks: ${names})`, wanted)];
+}
+
+function checkTls(settings: Readable): Fault[] {
+  const { 'tls.cert': certificate, 'tls.key': key } = settings.values;
+  if ((certificate === undefined) === (key === undefined)) return [];
+  const [set, missing] = certificate === undefined ? (['tls.key', 'tls.cert'] as const) : (['tls.cert', 'tls.key'] as const);
+  return [fault(settings, missing, `must be set too, since ${set} is (${settings.source(set)})`)];
+}
+
+/** Routes name trunks and projects that are there. */
+function checkRoutes(settings: Readable): Fault[] {
+  const { routes = [], trunks, projects, workers } = settings.values;
+  const faults: Fault[] = [];
+  const at = (path: readonly PropertyKey[], name: string, message: string): void => {
+    faults.push({ source: settings.sourceOf('routes', path), key: `routes[${String(path[0])}].${name}`, message });
+  };
+  const names = new Set([...(projects ?? []).map(({ name }) => name), 'default']);
+  for (const [index, { trunk, project }] of routes.entries()) {
+    if (trunks && trunk !== undefined && !trunks.some(({ name }) => name === trunk)) at([index, 'trunk'], 'trunk', 'no such trunk');
+    if (projects && project !== undefined && !names.has(project)) at([index, 'project'], 'project', 'no such project');
+  }
+  if (workers && routes.length > 0) faults.push(fault(settings, 'routes', `not built yet with workers (${settings.source('workers')})`));
+  return faults;
 }
 
 function fault(settings: Readable, key: Key, message: string, value?: string | number): Fault {

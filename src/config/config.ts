@@ -1,5 +1,9 @@
 import type { LogLevel } from '../base/log.ts';
-import type { Role, Values } from './schema.ts';
+import { LEAST_MODEL_KEY, type ModelConfig, modelOf } from './model.ts';
+import { LEAST_KEY, type ProjectConfig } from './projects.ts';
+import { LEAST_WEBHOOK_SECRET, type RouteConfig, routeOf } from './routes.ts';
+import type { Key, Role, Values } from './schema.ts';
+import { digestOf, type SecretValue } from './secrets.ts';
 import { type TrunkConfig, trunkOf } from './trunks.ts';
 
 /** The first and last UDP port for RTP, or whatever the kernel gives. */
@@ -20,6 +24,20 @@ export interface NodeConfig {
   readonly innerPort: number;
 }
 
+/** Who may call: everybody whatever else is set, trunks alone, or whom the trunks say. */
+export type Callers = 'anyone' | 'trunks' | 'by-trunks';
+
+/** What the values do not hold themselves. */
+export interface Beside {
+  /** The secret at this place; a text that nobody has when it cannot be read, which is a fault then. */
+  secret(value: SecretValue, key: Key, path: readonly PropertyKey[], least: number): string;
+  /** Where a part of a setting stands. */
+  sourceOf(key: Key, path: readonly PropertyKey[]): string;
+}
+
+/** The project of what belongs to none. */
+const DEFAULT_PROJECT = 'default';
+
 /** The whole configuration, checked. A port of 0 is any free one. */
 export interface Config {
   readonly sip: { readonly port: number /** From one address; 0 is no limit. */; readonly requestsPerSecond: number };
@@ -37,6 +55,13 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly mediaTimeoutS: number;
   readonly trunks: readonly TrunkConfig[];
+  readonly callers: Callers;
+  /** Without any key only this machine is trusted. */
+  readonly projects: readonly ProjectConfig[];
+  readonly routes: readonly RouteConfig[];
+  readonly model: ModelConfig;
+  /** A certificate from elsewhere; else one of our own authority. */
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
   readonly agent: {
     /** URI that callers are transferred to. */
     readonly transferTarget?: string;
@@ -48,7 +73,7 @@ export interface Config {
 }
 
 /** The values of the settings, by the names the code uses. */
-export function configOf(values: Values): Config {
+export function configOf(values: Values, beside: Beside): Config {
   const { 'public-address': publicAddress, 'node.id': id, 'node.cluster-key-file': clusterKeyFile, 'node.nodes': nodes } = values;
   const node = id !== undefined && clusterKeyFile !== undefined && nodes !== undefined;
   return {
@@ -66,10 +91,40 @@ export function configOf(values: Values): Config {
     logLevel: values['log-level'],
     mediaTimeoutS: values['media-timeout'],
     trunks: values.trunks.map(trunkOf),
+    callers: values.callers ?? (values.model.type === 'realtime' ? 'trunks' : 'by-trunks'),
+    projects: projectsOf(values, beside),
+    routes: values.routes.map((route, index) => {
+      const secrets = route.webhook?.secrets ?? [];
+      const read = secrets.map((each, at) => beside.secret(each, 'routes', [index, 'webhook', 'secrets', at], LEAST_WEBHOOK_SECRET));
+      return routeOf(route, read, beside.sourceOf('routes', [index]));
+    }),
+    model: modelOf(values.model, modelKeyOf(values, beside)),
+    ...(values['tls.cert'] !== undefined && values['tls.key'] !== undefined
+      ? { tls: { certificateFile: values['tls.cert'], keyFile: values['tls.key'] } }
+      : {}),
     agent: {
       ...(values['agent.transfer-target'] === undefined ? {} : { transferTarget: values['agent.transfer-target'] }),
       ...(values['agent.callback-trunk'] === undefined ? {} : { callbackTrunk: values['agent.callback-trunk'] }),
     },
     ...(node ? { node: { id, clusterKeyFile, nodes, innerPort: values['node.inner-port'] } } : {}),
   };
+}
+
+function projectsOf({ projects, 'api-key': apiKey }: Values, beside: Beside): ProjectConfig[] {
+  const read = projects.map(({ name, keys }, index) => ({
+    name,
+    keyDigests: keys.map((key, at) =>
+      typeof key === 'object' && 'sha256' in key ? key.sha256 : digestOf(beside.secret(key, 'projects', [index, 'keys', at], LEAST_KEY)),
+    ),
+  }));
+  if (apiKey === undefined) return read;
+  const digest = digestOf(apiKey);
+  const others = read.filter(({ name }) => name !== DEFAULT_PROJECT);
+  const own = read.find(({ name }) => name === DEFAULT_PROJECT)?.keyDigests ?? [];
+  return [{ name: DEFAULT_PROJECT, keyDigests: [digest, ...own] }, ...others];
+}
+
+function modelKeyOf({ model }: Values, beside: Beside): string | undefined {
+  if (model.type === 'embedded' || model.key === undefined) return undefined;
+  return beside.secret(model.key, 'model', ['key'], LEAST_MODEL_KEY);
 }

@@ -2,11 +2,14 @@ import type { Key } from './schema.ts';
 
 /** One setting: the three names it goes by and what to say about it. Its default and the reason for it are in schema.ts. */
 export interface Option extends FileOption {
-  readonly key: Exclude<Key, 'trunks'>;
+  readonly key: Exclude<Key, FileKey>;
   readonly flag: string;
   /** What stands after the flag. */
   readonly takes: string;
 }
+
+/** What a command line has no place for. */
+export type FileKey = 'trunks' | 'projects' | 'routes' | 'model';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -17,7 +20,7 @@ export interface FileOption {
   readonly allowed: string;
 }
 
-type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Process' | 'Roles apart';
+type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Projects' | 'Routes' | 'Model' | 'Process' | 'Roles apart';
 
 const PORT = '0 to 65535; 0 takes any free port';
 
@@ -28,7 +31,7 @@ export const options: readonly Option[] = [
     flag: 'http-port',
     takes: 'PORT',
     group: 'Doors',
-    help: 'health and metrics over HTTP, in every process',
+    help: 'the API and the pages, with TLS and without; health and metrics in every process',
     allowed: PORT,
   },
   {
@@ -46,6 +49,30 @@ export const options: readonly Option[] = [
     group: 'Doors',
     help: 'RTP of phones: two ports a call; with 0 the kernel chooses',
     allowed: 'A-B with A even and both in 1024-65535, or 0 for any free ports',
+  },
+  {
+    key: 'api-key',
+    flag: 'api-key',
+    takes: 'KEY',
+    group: 'Doors',
+    help: 'a key for the API; more of them in the file, as projects',
+    allowed: 'at least 16 characters of visible ASCII',
+  },
+  {
+    key: 'tls.cert',
+    flag: 'tls-cert',
+    takes: 'FILE',
+    group: 'Doors',
+    help: 'the certificate of the HTTP port, with those between it and its authority (PEM)',
+    allowed: 'the path of a readable file',
+  },
+  {
+    key: 'tls.key',
+    flag: 'tls-key',
+    takes: 'FILE',
+    group: 'Doors',
+    help: 'its key (PEM)',
+    allowed: 'the path of a readable file',
   },
   {
     key: 'bind',
@@ -70,6 +97,14 @@ export const options: readonly Option[] = [
     group: 'Calls',
     help: 'calls at once; one more is refused with 503',
     allowed: '1 to 100000',
+  },
+  {
+    key: 'callers',
+    flag: 'callers',
+    takes: 'WHO',
+    group: 'Calls',
+    help: 'who may call: anyone, or only trunks',
+    allowed: 'anyone or trunks',
   },
   {
     key: 'sip.rate',
@@ -185,7 +220,29 @@ export const fileOptions: readonly FileOption[] = [
     help: 'neighbours that calls go to and come from, and what each of them may cost',
     allowed: 'a list of maps with name and peer, and what else docs/configuration.md names',
   },
+  {
+    key: 'projects',
+    group: 'Projects',
+    help: 'who may use the API: calls and sessions of one project are not there for the others',
+    allowed: 'a list of maps with name and keys',
+  },
+  {
+    key: 'routes',
+    group: 'Routes',
+    help: 'what becomes of calls that come in: the first route that fits answers them, or asks a program',
+    allowed: 'a list of maps with answer or webhook, and what else docs/configuration.md names',
+  },
+  {
+    key: 'model',
+    group: 'Model',
+    help: 'who talks to callers',
+    allowed: 'a map with type, and what else docs/configuration.md names',
+  },
 ];
+
+export function isFileKey(key: Key): key is FileKey {
+  return fileOptions.some((option) => option.key === key);
+}
 
 /** Everything that can be set. */
 export const settings: readonly FileOption[] = [...options, ...fileOptions];
@@ -201,20 +258,12 @@ export const CONFIG_FLAG = 'config';
  */
 export const notBuilt: readonly { readonly flag?: string; readonly key?: string; readonly what: string }[] = [
   { flag: 'sip-tls-port', key: 'sip.tls-port', what: 'SIP over TLS' },
-  { flag: 'tls-cert', key: 'tls', what: 'TLS' },
-  { flag: 'tls-key', what: 'TLS' },
   { flag: 'redis', key: 'redis', what: 'the Redis directory' },
   { flag: 'region', key: 'region', what: 'regions' },
   { flag: 'drachtio', key: 'drachtio', what: 'the drachtio engine' },
   { flag: 'drachtio-host', key: 'drachtio.host', what: 'the drachtio engine' },
   { flag: 'drachtio-secret', key: 'drachtio.secret', what: 'the drachtio engine' },
   { flag: 'users', key: 'users', what: 'SIP users' },
-  { flag: 'routes', key: 'routes', what: 'routes' },
-  { flag: 'model', key: 'model', what: 'realtime models other than the embedded agent' },
-  { flag: 'models', key: 'models', what: 'realtime models other than the embedded agent' },
-  { flag: 'api-key', key: 'keys', what: 'API keys' },
-  { flag: 'projects', key: 'projects', what: 'projects' },
-  { flag: 'webhook', key: 'webhooks', what: 'webhooks' },
   { flag: 'recordings', key: 'recordings', what: 'recordings' },
 ];
 

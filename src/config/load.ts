@@ -5,8 +5,9 @@ import { type Config, configOf } from './config.ts';
 import { readEnvironment } from './environment.ts';
 import { ConfigError, type Fault } from './faults.ts';
 import { readConfigFile } from './file.ts';
-import { type Question, settings } from './flags.ts';
+import { isFileKey, type Question, settings } from './flags.ts';
 import { type Key, schema, type Values } from './schema.ts';
+import { readSecret } from './secrets.ts';
 
 /** Every setting with its value and where the value comes from. */
 export interface Settings {
@@ -48,11 +49,22 @@ export function loadConfig(argv: readonly string[], surroundings: Surroundings =
 
   const given = new Map<Key, Given>([...file.given, ...environment.given, ...flags.given]);
   const source = (key: Key) => given.get(key)?.source ?? 'default';
+  const sourceOf = (key: Key, path: readonly PropertyKey[]) => given.get(key)?.sourceOf?.(path) ?? source(key);
   const { values, faults } = readValues(given);
-  const all = [...file.faults, ...environment.faults, ...flags.faults, ...faults, ...checkTogether({ values, source })];
+  const all = [...file.faults, ...environment.faults, ...flags.faults, ...faults, ...checkTogether({ values, source, sourceOf })];
   if (all.length > 0) throw new ConfigError(all);
   const complete = values as Values; // no faults: every key of the schema was read
-  return { config: configOf(complete), settings: { values: complete, source } };
+  const config = configOf(complete, {
+    sourceOf,
+    secret: (value, key, path, least) => {
+      const read = readSecret(value, surroundings, least);
+      if ('text' in read) return read.text;
+      all.push({ source: sourceOf(key, path), key: partName(key, path), message: read.fault });
+      return '';
+    },
+  });
+  if (all.length > 0) throw new ConfigError(all);
+  return { config, settings: { values: complete, source } };
 }
 
 function readValues(given: ReadonlyMap<Key, Given>): { values: Partial<Values>; faults: Fault[] } {
@@ -65,7 +77,8 @@ function readValues(given: ReadonlyMap<Key, Given>): { values: Partial<Values>; 
       values[key] = read.data;
       continue;
     }
-    const parts = read.error.issues.filter(({ path }) => path.length > 0);
+    // An unknown key of the whole section, too, has a line of its own.
+    const parts = read.error.issues.filter(({ path, code }) => path.length > 0 || code === 'unrecognized_keys');
     if (from?.sourceOf && parts.length > 0) {
       faults.push(...parts.flatMap((issue) => partFaults(key, from, issue)));
       continue;
@@ -74,7 +87,8 @@ function readValues(given: ReadonlyMap<Key, Given>): { values: Partial<Values>; 
       issue.code === 'custom' && issue.message !== 'Invalid input' ? [issue.message] : [],
     );
     const message = [...details, `allowed: ${allowed}`].join('; ');
-    faults.push({ source: from?.source ?? 'default', key, value: shown(from?.value), message });
+    const value = mayHoldSecrets(key) ? {} : { value: shown(from?.value) };
+    faults.push({ source: from?.source ?? 'default', key, ...value, message });
   }
   return { values: values as Partial<Values>, faults };
 }
@@ -89,9 +103,19 @@ function partFaults(
   const paths = words.length > 0 ? words.map((word) => [...issue.path, word]) : [issue.path];
   return paths.map((path) => ({
     source: from.sourceOf?.(path) ?? from.source,
-    key: path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`), key),
+    key: partName(key, path),
     message: words.length > 0 ? 'no such key' : issue.message,
   }));
+}
+
+/** `routes[0].webhook.secrets[1]`. */
+function partName(key: Key, path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`), key);
+}
+
+/** No fault shows the value of such a setting. */
+function mayHoldSecrets(key: Key): boolean {
+  return key === 'api-key' || isFileKey(key);
 }
 
 /** Long enough to recognise what was written, short enough for a line. */

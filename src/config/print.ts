@@ -1,7 +1,10 @@
 import { stringify } from 'yaml';
 import { formatEndpoint } from '../base/addresses.ts';
-import { settings as every } from './flags.ts';
+import { settings as every, type FileKey, isFileKey } from './flags.ts';
 import type { Settings } from './load.ts';
+import { shownModel } from './model.ts';
+import { shownProjects } from './projects.ts';
+import { shownRoutes } from './routes.ts';
 import type { Key, Values } from './schema.ts';
 import { MASKED, type TrunkValues } from './trunks.ts';
 
@@ -20,12 +23,13 @@ export function printConfig({ values, source }: Settings): string {
     section = name;
     const indent = name === '' ? '' : '  ';
     const word = name === '' ? option.key : option.key.slice(name.length + 1);
-    if (option.key === 'trunks') {
-      lines.push(...trunkLines(values.trunks, source(option.key)));
+    if (isFileKey(option.key)) {
+      lines.push(...fileLines(option.key, values, source(option.key)));
       continue;
     }
     const value = values[option.key];
-    if (value === undefined) lines.push(`${indent}# ${word}: not set`);
+    if (option.key === 'api-key' && value !== undefined) lines.push(`api-key: "${MASKED}" # ${source(option.key)}`);
+    else if (value === undefined) lines.push(`${indent}# ${word}: not set`);
     else if (name === 'node' && values['node.id'] === undefined)
       lines.push(`${indent}# ${word}: ${valueText(option.key, value)}, not opened`);
     else lines.push(`${indent}${word}: ${yamlText(option.key, value)} # ${source(option.key)}`);
@@ -34,20 +38,26 @@ export function printConfig({ values, source }: Settings): string {
 }
 
 /** A value that goes on one line. */
-type Shown = NonNullable<Values[Exclude<Key, 'trunks'>]>;
+type Shown = NonNullable<Values[Exclude<Key, FileKey>]>;
 
-/** Passwords are masked; a file with the mask in it is refused. */
-function trunkLines(trunks: readonly TrunkValues[], source: string): string[] {
-  if (trunks.length === 0) return [`trunks: [] # ${source}`];
-  const shown = trunks.map(({ name, peer, password, auth, ...rest }) => ({
+/** Secrets are masked; a file with the mask in it is refused. */
+function fileLines(key: FileKey, values: Values, source: string): string[] {
+  const shown = { trunks: shownTrunks, projects: shownProjects, routes: shownRoutes, model: shownModel }[key](values[key] as never);
+  if (Array.isArray(shown) && shown.length === 0) return [`${key}: [] # ${source}`];
+  const [, ...body] = stringify({ [key]: shown }, { lineWidth: 0 })
+    .trimEnd()
+    .split('\n');
+  return [`${key}: # ${source}`, ...body];
+}
+
+function shownTrunks(trunks: readonly TrunkValues[]): unknown[] {
+  return trunks.map(({ name, peer, password, auth, ...rest }) => ({
     name,
     peer: formatEndpoint(peer),
     ...(password === undefined ? {} : { password: MASKED }),
     ...(auth === undefined ? {} : { auth: { ...auth, password: MASKED } }),
     ...rest,
   }));
-  const [, ...body] = stringify({ trunks: shown }, { lineWidth: 0 }).trimEnd().split('\n');
-  return [`trunks: # ${source}`, ...body];
 }
 
 function sectionOf(key: Key): string {

@@ -1,6 +1,10 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseEndpoint } from '../base/addresses.ts';
+import { model } from './model.ts';
+import { LEAST_KEY, projects } from './projects.ts';
+import { routes } from './routes.ts';
+import { secretText } from './secrets.ts';
 import { trunks } from './trunks.ts';
 
 /**
@@ -117,6 +121,19 @@ export const schema = {
   'rtp.ports': rtpPorts
     .default({ first: 16384, last: 32767 })
     .describe('8192 calls; below the ports Linux gives to outgoing connections (32768 and up), so that the two never fight over one'),
+  'api-key': secretText(LEAST_KEY)
+    .optional()
+    .describe('not set, and no project has one: only programs and pages of this machine are served'),
+  'tls.cert': nonEmptyText
+    .optional()
+    .describe('not set: a certificate of our own authority, which is made at the first start; its file is printed'),
+  'tls.key': nonEmptyText.optional().describe('not set: as for the certificate'),
+  callers: z
+    .enum(['anyone', 'trunks'])
+    .optional()
+    .describe(
+      'not set: anyone, as long as a call costs nothing: with a model that is paid for, or trunks that may dial out, only trunks. Say `anyone` to open it all the same',
+    ),
   bind: address
     .default('0.0.0.0')
     .describe(
@@ -146,6 +163,9 @@ export const schema = {
     .describe('not set: nobody is transferred'),
   'agent.callback-trunk': nonEmptyText.optional().describe('not set: nobody is called back'),
   trunks: trunks.default([]).describe('none: nothing can be dialled, and anyone may call'),
+  projects: projects.default([]).describe('none: one project, `default`, with the key of api-key if there is one'),
+  routes: routes.default([]).describe('none: every call is answered at once'),
+  model: model.default({ type: 'embedded' }).describe('`type: embedded`: the agent that needs no other service'),
   'node.id': nodeId.optional().describe('not set: one process needs no name'),
   'node.cluster-key-file': nonEmptyText.optional().describe('not set: one process makes a random key at each start'),
   'node.nodes': nodes.optional().describe('not set: one process has nobody to find'),

@@ -49,6 +49,10 @@ describe('without any setting', () => {
       logLevel: 'info',
       mediaTimeoutS: 30,
       trunks: [],
+      callers: 'by-trunks',
+      projects: [],
+      routes: [],
+      model: { type: 'embedded' },
       workers: 0,
       agent: {},
     });

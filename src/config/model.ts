@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { maskedSecret, secret } from './secrets.ts';
+
+/** The `model:` section: who talks to callers. */
+
+/** Keys of vendors are longer; those of programs on this machine are what somebody made up. */
+export const LEAST_MODEL_KEY = 1;
+
+export const MODEL_PROFILES = ['openai', 'azure', 'generic', 'generic-beta'] as const;
+export type ModelProfile = (typeof MODEL_PROFILES)[number];
+
+const OPENAI_URL = 'wss://api.openai.com/v1/realtime';
+
+const text = (max: number) => z.string({ error: 'must be text' }).min(1, 'must not be empty').max(max, `longer than ${max} characters`);
+
+const url = z.string({ error: 'must be text' }).superRefine((value, context) => {
+  const parsed = URL.canParse(value) ? new URL(value) : undefined;
+  if (!parsed || (parsed.protocol !== 'wss:' && parsed.protocol !== 'ws:')) {
+    context.addIssue({ code: 'custom', message: 'a wss: or ws: URL' });
+  } else if (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('api-key')) {
+    context.addIssue({ code: 'custom', message: 'a key does not belong in a URL: logs show those' });
+  }
+});
+
+const realtime = z.strictObject({
+  type: z.literal('realtime'),
+  profile: z.enum(MODEL_PROFILES, { error: MODEL_PROFILES.join(', ') }).default('openai'),
+  url: url.optional(),
+  /** What the vendor calls it; for Azure the deployment. */
+  model: text(256),
+  key: secret(LEAST_MODEL_KEY).optional(),
+  voice: text(256).optional(),
+  instructions: text(100_000).optional(),
+  /** true: the model speaks first; a text: by these instructions. */
+  greet: z.union([z.boolean(), text(10_000)], { error: 'true, false or instructions for the first words' }).default(true),
+  /** The vendor ends a session after so long; ours goes on in a new one. */
+  'cap-minutes': z.number({ error: 'minutes, 1 to 1440' }).min(1, 'minutes, 1 to 1440').max(1440, 'minutes, 1 to 1440').default(60),
+});
+
+const embedded = z.strictObject({ type: z.literal('embedded') });
+
+export const model = z
+  .discriminatedUnion('type', [embedded, realtime], {
+    error: (issue) => (issue.code === 'invalid_union' ? 'type is embedded or realtime' : 'must be a map with type'),
+  })
+  .superRefine((value, context) => {
+    if (value.type !== 'realtime') return;
+    const { profile, url: given, key } = value;
+    if (given === undefined && profile !== 'openai')
+      context.addIssue({ code: 'custom', path: ['url'], message: `profile ${profile} needs one` });
+    if (key === undefined && (profile === 'openai' || profile === 'azure')) {
+      context.addIssue({ code: 'custom', path: ['key'], message: `profile ${profile} needs one` });
+    }
+    if (key !== undefined && given?.startsWith('ws:') && !isHere(new URL(given).hostname)) {
+      context.addIssue({ code: 'custom', path: ['url'], message: 'a key does not go to another machine unencrypted: use wss:' });
+    }
+  });
+
+function isHere(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+export type ModelValues = z.output<typeof model>;
+
+/** A Realtime-compatible server as the code uses it. */
+export interface RealtimeModelConfig {
+  readonly type: 'realtime';
+  readonly profile: ModelProfile;
+  readonly url: string;
+  readonly model: string;
+  readonly key?: string;
+  readonly voice?: string;
+  readonly instructions?: string;
+  readonly greet: boolean | string;
+  readonly capMinutes: number;
+}
+
+export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig;
+
+/** @param key fetched */
+export function modelOf(values: ModelValues, key: string | undefined): ModelConfig {
+  if (values.type === 'embedded') return values;
+  const { type, profile, url: given = OPENAI_URL, model: name, voice, instructions, greet, 'cap-minutes': capMinutes } = values;
+  return {
+    type,
+    profile,
+    url: given,
+    model: name,
+    ...(key === undefined ? {} : { key }),
+    ...(voice === undefined ? {} : { voice }),
+    ...(instructions === undefined ? {} : { instructions }),
+    greet,
+    capMinutes,
+  };
+}
+
+export function shownModel(values: ModelValues): unknown {
+  return values.type === 'embedded' || values.key === undefined ? values : { ...values, key: maskedSecret(values.key) };
+}
