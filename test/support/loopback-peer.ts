@@ -1,12 +1,14 @@
 import { formatEndpoint, isLoopback } from '../../src/base/addresses.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { bindUdp, type DatagramSocket } from '../../src/base/udp.ts';
+import { answerWebRtcOffer, parseWebRtcOffer } from '../../src/sdp/webrtc.ts';
 import type { Fingerprint } from '../../src/webrtc/dtls/fingerprint.ts';
 import { createIdentity } from '../../src/webrtc/dtls/identity.ts';
 import type { IceCredentials } from '../../src/webrtc/ice/ice-agent.ts';
 import type { Path } from '../../src/webrtc/path.ts';
 import { Peer } from '../../src/webrtc/peer.ts';
-import type { PeerOptions } from '../../src/webrtc/peer-options.ts';
+import type { PeerHandlers, PeerOptions } from '../../src/webrtc/peer-options.ts';
+import { chooseSetUp, type SetUpOptions } from '../../src/webrtc/set-up.ts';
 import { mustBeLoopback } from './endpoint.ts';
 import { type ObservedPeer, observe } from './peer-pair.ts';
 
@@ -54,6 +56,26 @@ export class LoopbackPeer {
   get seen(): ObservedPeer {
     if (!this.#observed) throw new Error('not started');
     return this.#observed;
+  }
+
+  /** Takes up an offer as the transceiver does, and waits for the far side's checks. @returns the answer */
+  takeUp(offer: string, options?: SetUpOptions, handlers: PeerHandlers = {}): string {
+    const parsed = parseWebRtcOffer(offer);
+    if ('fault' in parsed) throw new Error(parsed.fault.detail);
+    const setUp = chooseSetUp(parsed, options);
+    this.#start({
+      ice: { type: 'lite', local, remoteUfrag: parsed.ice.ufrag },
+      remoteFingerprints: parsed.fingerprints,
+      ...setUp.peer,
+      handlers,
+    });
+    return answerWebRtcOffer(parsed, {
+      ...local,
+      fingerprint: this.identity.fingerprint,
+      candidates: [{ ...this.#socket.local, transport: 'udp' }],
+      ssrc: 0x1234_5678,
+      ...setUp.answer,
+    });
   }
 
   /** Waits for the far side's checks. */
@@ -115,7 +137,10 @@ export class LoopbackPeer {
   }
 
   #start(options: PeerOptions): void {
-    this.#observed = observe((handlers) => new Peer({ clock: systemClock, identity: this.identity }, { ...options, handlers }));
+    this.#observed = observe(
+      (handlers) =>
+        new Peer({ clock: systemClock, identity: this.identity }, { ...options, handlers: { ...handlers, ...options.handlers } }),
+    );
     this.#observed.peer.start();
   }
 
