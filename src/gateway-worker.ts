@@ -12,6 +12,8 @@ import { deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { directLink } from './ownership/direct-link.ts';
 import { InnerWire } from './ownership/inner-wire.ts';
 import { joinRelayLinks } from './ownership/join-relay-links.ts';
+import { ServedLegs } from './ownership/served-legs.ts';
+import { ServedSessions } from './ownership/served-sessions.ts';
 import { UdpRelayLink } from './ownership/udp-relay-link.ts';
 import { Relay } from './relay/relay.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
@@ -31,6 +33,8 @@ export class GatewayWorker {
   readonly #send: (message: FromWorker) => void;
   readonly #transceiver: Transceiver;
   readonly #calls: ServedCalls;
+  readonly #legs: ServedLegs;
+  readonly #sessions: ServedSessions;
   readonly #dialler: FrontDialler;
   #draining = false;
 
@@ -82,6 +86,11 @@ export class GatewayWorker {
     this.#dialler = dialler;
     this.#transceiver = transceiver;
     this.#send = send;
+    this.#legs = new ServedLegs(transceiver, (message) => send({ type: 'leg', message }), { maxLegs: options.maxCalls });
+    this.#sessions = new ServedSessions(transceiver, (message) => {
+      send({ type: 'session', message });
+      return true;
+    });
     this.#calls = new ServedCalls(createLocalMedia(parts, options), send);
   }
 
@@ -89,6 +98,8 @@ export class GatewayWorker {
     if (isCallOrder(message)) this.#calls.handle(message);
     else if (message.type === 'measure') void this.#measure(message.request);
     else if (message.type === 'dialled') this.#dialler.handle(message);
+    else if (message.type === 'leg') this.#legs.handle(message.message);
+    else if (message.type === 'session') this.#sessions.handle(message.message);
     else if (message.type === 'drain') {
       this.#draining = true;
       this.#tellStatus();

@@ -37,6 +37,8 @@ export interface LegPolicy {
       };
   /** The reference's session object as JSON: what an answer without a program's word uses. */
   readonly session?: Readonly<Record<string, unknown>>;
+  /** Stream of the data channel that the client has made without asking (negotiated), 0 to 65534. */
+  readonly dataChannelId?: number;
 }
 
 /** Somebody to be called. */

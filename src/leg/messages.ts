@@ -83,19 +83,20 @@ export const status = z.int().min(100).max(699);
 
 const transferState = words<TransferState>({ accepted: true, progress: true, succeeded: true, failed: true });
 
-/** Who is at the other end of a leg. */
-export const legOrigin = z.strictObject({
+/** Header fields of an INVITE. */
+export const legHeaders = z
+  .array(z.strictObject({ name: z.string().max(MAX_HEADER_NAME), value: z.string().max(MAX_HEADERS_CHARACTERS) }))
+  .max(MAX_HEADERS)
+  .readonly();
+
+const legOrigin = z.strictObject({
   kind: z.enum(['phone', 'browser', 'websocket']),
   from: z.string().max(MAX_URI).optional(),
   to: z.string().max(MAX_URI).optional(),
   sipCallId: z.string().max(MAX_URI).optional(),
   direction: z.enum(['inbound', 'outbound']).optional(),
   callBack: dialRequest.optional(),
-  headers: z
-    .array(z.strictObject({ name: z.string().max(MAX_HEADER_NAME), value: z.string().max(MAX_HEADERS_CHARACTERS) }))
-    .max(MAX_HEADERS)
-    .readonly()
-    .optional(),
+  headers: legHeaders.optional(),
 });
 
 /** Of a session object as JSON text: twice what any model of this kind can keep in mind. */

@@ -7,6 +7,7 @@ import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { Directory } from './directory.ts';
 import { NodeDial, type NodeDialDeps, type NodeDialOptions } from './node-dial.ts';
 import type { NodeId } from './node-id.ts';
+import { openAtBest } from './place.ts';
 import { type PlacementCandidate, placementOrder } from './placement.ts';
 import { sessionNode } from './session-id.ts';
 
@@ -22,9 +23,6 @@ export interface DoorLegHostOptions extends Omit<NodeDialOptions, 'maxLegs'> {
 
 /** The owner has this long to answer an offer, other nodes included: a caller hears nothing meanwhile. */
 const OPEN_WITHIN_MS = 2000;
-
-/** After one node that was full or gone, one other is asked; then the caller is told. */
-const TRIES = 2;
 
 /** The directory may learn of nodes while we run. */
 const LOOK_EVERY_MS = 1000;
@@ -79,18 +77,8 @@ export class DoorLegHost implements SessionHost {
     return newestFirst(answers.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])));
   }
 
-  /** At the best node, or, when that is full or gone, at one other. */
-  async #place<Opened>(openAt: (nodeId: NodeId) => Promise<Opened>): Promise<Opened> {
-    let failure = this.#nobody();
-    for (const nodeId of placementOrder(this.nodes()).slice(0, TRIES)) {
-      try {
-        return await openAt(nodeId);
-      } catch (thrown) {
-        failure = GatewayError.from(thrown);
-        if (failure.code !== 'ERR_NODE_UNREACHABLE' && failure.code !== 'ERR_OVERLOADED') throw failure;
-      }
-    }
-    throw failure;
+  #place<Opened>(openAt: (nodeId: NodeId) => Promise<Opened>): Promise<Opened> {
+    return openAtBest(placementOrder(this.nodes()), this.#nobody(), openAt);
   }
 
   /**

@@ -1,7 +1,19 @@
 import { z } from 'zod';
 import type { InnerEnd } from '../bridge/inner-connection.ts';
 import type { PhoneMediaSnapshot } from '../bridge/phone-media.ts';
-import { dialRequest, endCause, errorCode, legCommand, legEvent, status } from '../leg/messages.ts';
+import {
+  bridgeMessage,
+  dialRequest,
+  endCause,
+  errorCode,
+  hostMessage,
+  legCommand,
+  legEvent,
+  legHeaders,
+  legPolicy,
+  status,
+} from '../leg/messages.ts';
+import { sessionReply, sessionRequest } from '../leg/session-messages.ts';
 
 /*
  * The words between the front process and its workers, over the pipe that a parent has to its child. Types and codecs, no I/O. Both ends are
@@ -47,6 +59,7 @@ const origin = z.strictObject({
   sipCallId: uri.exactOptional(),
   direction: z.enum(['inbound', 'outbound']).exactOptional(),
   callBack: dialRequest.exactOptional(),
+  headers: legHeaders.exactOptional(),
 });
 
 /** What a worker is told first, and once. */
@@ -66,7 +79,14 @@ const workerStart = z.strictObject({
 /** What the front says of a call. `call` is its number for the media half, new for each. */
 const callOrder = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('open'), call: callId, maxPlaybackRateHz: z.int().min(1) }),
-  z.strictObject({ type: z.literal('connect'), call: callId, origin, audio, signallingAddress: z.string().max(64) }),
+  z.strictObject({
+    type: z.literal('connect'),
+    call: callId,
+    origin,
+    audio,
+    policy: legPolicy.exactOptional(),
+    signallingAddress: z.string().max(64),
+  }),
   z.strictObject({ type: z.literal('acknowledged'), call: callId }),
   z.strictObject({ type: z.literal('renegotiate'), call: callId, audio }),
   z.strictObject({ type: z.literal('tell'), call: callId, event: legEvent }),
@@ -83,6 +103,10 @@ export const toWorker = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('measure'), request: count }),
   /** What came of `dial`. */
   z.strictObject({ type: z.literal('dialled'), request: count, refusal: refusal.exactOptional() }),
+  /** Of legs that have no media half: browsers, which come to the front and whose media goes straight to the worker. */
+  z.strictObject({ type: z.literal('leg'), message: bridgeMessage }),
+  /** Of programs that came to the door of the front. */
+  z.strictObject({ type: z.literal('session'), message: sessionRequest }),
 ]);
 
 const innerEnd = z.string().max(MAX_REASON) as unknown as z.ZodType<InnerEnd>;
@@ -133,6 +157,8 @@ export const fromWorker = z.discriminatedUnion('type', [
   /** A session wants somebody to be called: answered by `dialled`, and by a call that is opened. */
   z.strictObject({ type: z.literal('dial'), request: count, to: dialRequest }),
   z.strictObject({ type: z.literal('measured'), request: count, text: z.string().max(1 << 20) }),
+  z.strictObject({ type: z.literal('leg'), message: hostMessage }),
+  z.strictObject({ type: z.literal('session'), message: sessionReply }),
 ]);
 
 export type WorkerStart = z.output<typeof workerStart>;

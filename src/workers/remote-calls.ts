@@ -2,9 +2,10 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from '../bridge/call-media.ts';
 import type { PhoneMediaSnapshot } from '../bridge/phone-media.ts';
-import type { EndCause, LegOrigin } from '../leg/leg.ts';
+import type { EndCause } from '../leg/leg.ts';
+import { checkSessionSize, cutOrigin } from '../leg/messages.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
-import { type CallNews, type CallOrder, MAX_URI } from './messages.ts';
+import type { CallNews, CallOrder } from './messages.ts';
 
 /** A worker that carries calls answers within a millisecond; one that is stuck must not keep a caller waiting. */
 const ANSWER_WITHIN_MS = 2000;
@@ -88,9 +89,11 @@ class RemoteMedia implements CallMedia {
     return this.#ask({ type: 'open', call: this.#call, maxPlaybackRateHz });
   }
 
-  connect({ origin, audio, signallingAddress }: CallMediaOpening): Promise<void> {
-    if (this.ended) return Promise.reject(new GatewayError('ERR_INVALID_STATE', 'the call has ended'));
-    return this.#ask({ type: 'connect', call: this.#call, origin: cut(origin), audio, signallingAddress });
+  async connect({ origin, audio, policy, signallingAddress }: CallMediaOpening): Promise<void> {
+    checkSessionSize(policy?.session);
+    if (this.ended) throw new GatewayError('ERR_INVALID_STATE', 'the call has ended');
+    const opening = { origin: cutOrigin(origin), audio, signallingAddress, ...(policy && { policy }) };
+    await this.#ask({ type: 'connect', call: this.#call, ...opening });
   }
 
   start(): void {
@@ -174,7 +177,7 @@ class RemoteMedia implements CallMedia {
   #command(command: Extract<CallNews, { type: 'command' }>['command']): void {
     const { leg } = this.#events;
     if (command.type === 'answer') leg.answer();
-    else if (command.type === 'reject') leg.reject(command.cause);
+    else if (command.type === 'reject') leg.reject(command.cause, command.status);
     else if (command.type === 'hangup') leg.hangup(command.cause);
     else if (command.type === 'refer') leg.refer?.(command.target);
     else if (command.type === 'dtmf') leg.sendDtmf?.(command.digits);
@@ -207,14 +210,4 @@ class RemoteMedia implements CallMedia {
     waiting?.timer.cancel();
     return waiting;
   }
-}
-
-/** Absent fields stay absent. */
-function cut({ from, to, sipCallId, ...origin }: LegOrigin): LegOrigin {
-  return {
-    ...origin,
-    ...(from === undefined ? {} : { from: from.slice(0, MAX_URI) }),
-    ...(to === undefined ? {} : { to: to.slice(0, MAX_URI) }),
-    ...(sipCallId === undefined ? {} : { sipCallId: sipCallId.slice(0, MAX_URI) }),
-  };
 }

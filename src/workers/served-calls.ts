@@ -139,7 +139,7 @@ export class ServedCalls {
     const command = (each: LegCommand): void => this.#send({ type: 'command', call, command: each });
     return {
       answer: () => command({ type: 'answer' }),
-      reject: (cause) => command({ type: 'reject', cause }),
+      reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
       hangup: (cause) => command({ type: 'hangup', cause }),
       refer: (target) => command({ type: 'refer', target }),
       sendDtmf: (digits) => command({ type: 'dtmf', digits }),

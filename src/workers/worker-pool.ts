@@ -8,6 +8,7 @@ import type { MemoryDirectory } from '../ownership/memory-directory.ts';
 import { placementOrder } from '../ownership/placement.ts';
 import type { Child } from './child.ts';
 import type { WorkerStart } from './messages.ts';
+import { SessionPool } from './session-pool.ts';
 import { slicePorts } from './slice-ports.ts';
 import { Worker } from './worker.ts';
 
@@ -49,6 +50,8 @@ export interface WorkerPoolOptions extends Omit<WorkerStart, 'type' | 'worker'> 
 export class WorkerPool implements MediaHost {
   readonly #deps: WorkerPoolDeps;
   readonly #options: WorkerPoolOptions;
+  /** For browsers and programs. */
+  readonly sessions: SessionPool;
   readonly #deaths: Counter<'number'>;
   #workers: readonly Worker[] = [];
   #whenListening: (() => void) | undefined;
@@ -57,6 +60,12 @@ export class WorkerPool implements MediaHost {
   constructor(deps: WorkerPoolDeps, options: WorkerPoolOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.sessions = new SessionPool({
+      order: () => placementOrder(this.#candidates()),
+      nobody: () => this.#nobody(),
+      worker: (number) => this.#workers[number - 1],
+      all: () => this.#workers,
+    });
     deps.metrics.observe('workers_ready', 'Worker processes that take calls.', () => this.#workers.filter((each) => each.ready).length);
     this.#deaths = deps.metrics.counter('worker_deaths_total', 'Times that a worker process has died.', ['number']);
     deps.metrics.join(async () => (await Promise.all(this.#workers.map((each) => each.measure()))).filter((text) => text !== undefined));

@@ -3,6 +3,8 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { LegDialler } from '../leg/leg.ts';
 import type { PlacementCandidate } from '../ownership/placement.ts';
+import { RemoteLegs } from '../ownership/remote-legs.ts';
+import { RemoteSessions } from '../ownership/remote-sessions.ts';
 import type { Child } from './child.ts';
 import { type FromWorker, fromWorker, isCallNews, MAX_REASON, type ToWorker, type WorkerStart } from './messages.ts';
 import { RemoteCalls } from './remote-calls.ts';
@@ -62,6 +64,10 @@ interface Measure {
 /** One worker through all its lives: started, watched, and started again when it dies. */
 export class Worker {
   readonly calls: RemoteCalls;
+  /** Of browsers: their media goes to the worker by the relay and meets nobody here. */
+  readonly legs: RemoteLegs;
+  /** Of programs. */
+  readonly sessions: RemoteSessions;
   readonly #deps: WorkerDeps;
   readonly #log: Logger;
   readonly #start: WorkerStart;
@@ -83,6 +89,8 @@ export class Worker {
     this.#start = start;
     this.#log = deps.log.child({ worker: start.worker });
     this.calls = new RemoteCalls({ clock: deps.clock, send: (order) => this.#send(order) });
+    this.legs = new RemoteLegs(deps.clock, (message) => this.#send({ type: 'leg', message }), { maxLegs: start.maxCalls });
+    this.sessions = new RemoteSessions(deps.clock, (message) => this.#send({ type: 'session', message }));
     this.#spawn();
   }
 
@@ -158,8 +166,10 @@ export class Worker {
     this.#watch();
   }
 
-  #send(message: ToWorker): void {
+  /** False when there is no worker to hear it. */
+  #send(message: ToWorker): boolean {
     this.#child?.send(message);
+    return this.#child !== undefined;
   }
 
   #receive(given: unknown): void {
@@ -171,6 +181,8 @@ export class Worker {
     }
     const message = read.data;
     if (isCallNews(message)) this.calls.handle(message);
+    else if (message.type === 'leg') this.legs.handle(message.message);
+    else if (message.type === 'session') this.sessions.handle(message.message);
     else if (message.type === 'listening') {
       this.#everListened = true;
       this.#innerPort = message.innerPort;
@@ -224,6 +236,8 @@ export class Worker {
     this.#innerPort = undefined;
     const { size } = this.calls;
     this.calls.lost();
+    this.legs.lost();
+    this.sessions.lost();
     if (this.#stopped) return;
     onDied();
     this.#log.error({ how, calls: size }, 'worker died');
