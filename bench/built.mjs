@@ -3,8 +3,10 @@ import { fileURLToPath } from 'node:url';
 
 const DIST = new URL('../dist/', import.meta.url);
 
-/** Flags of Node that `npm start` gives the gateway. */
-export const NODE_FLAGS = /exec node (.*) dist/.exec(startScript())[1].split(' ');
+const [, environment, flags] = /exec env (\S+) node (--.*) dist/.exec(startScript());
+/** What `npm start` gives the gateway: flags of Node, and variables. */
+export const NODE_FLAGS = flags.split(' ');
+export const ENVIRONMENT = Object.fromEntries([environment.split('=')]);
 
 function startScript() {
   return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).scripts.start;

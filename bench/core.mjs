@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { built, NODE_FLAGS } from './built.mjs';
+import { built, ENVIRONMENT, NODE_FLAGS } from './built.mjs';
 import { Child } from './child.mjs';
 
 const { bindUdp } = await built('base/udp.js');
@@ -29,7 +29,11 @@ export class Core {
     const core = new Core();
     const key = `1:${randomBytes(32).toString('base64')}`;
     const start = async (settings) => {
-      const child = new Child('./core-child.mjs', { args: [JSON.stringify({ key, echo, ...settings })], execArgv: NODE_FLAGS });
+      const child = new Child('./core-child.mjs', {
+        args: [JSON.stringify({ key, echo, ...settings })],
+        execArgv: NODE_FLAGS,
+        env: ENVIRONMENT,
+      });
       const [, port] = await child.printed(/^ready (\d+)$/m);
       return { child, port: Number(port) };
     };

@@ -47,7 +47,7 @@ export async function benchCost({ quick }) {
 }
 
 async function measure(count, mode, { rounds, roundMs }) {
-  const gateway = await Gateway.start({ nodeFlags: process.env.BENCH_NODE_FLAGS?.split(' ') ?? [] });
+  const gateway = await Gateway.start();
   const phones = await Phones.open(gateway.sip);
   // One call that is over again: what is loaded and compiled once is not a call's.
   await phones.hangUp(await phones.call());

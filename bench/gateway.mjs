@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { NODE_FLAGS } from './built.mjs';
+import { ENVIRONMENT, NODE_FLAGS } from './built.mjs';
 import { Child } from './child.mjs';
 
 const LOOPBACK = '127.0.0.1';
+/** For trying flags of Node: the later of two wins. */
+const MORE_FLAGS = process.env.BENCH_NODE_FLAGS?.split(' ') ?? [];
 const LATENESS_PROBE = fileURLToPath(new URL('./lateness-probe.mjs', import.meta.url));
 
 /** The whole gateway, all roles in one process of its own, on free ports of loopback. */
@@ -25,11 +27,11 @@ export class Gateway {
     gateway.#data = mkdtempSync(join(tmpdir(), 'ringdown-bench-'));
     const doors = ['--bind', LOOPBACK, '--sip-port', '0', '--http-port', '0', '--relay-port', '0', '--rtp-ports', '0'];
     const args = [...doors, '--data', gateway.#data, '--max-calls', '1000', '--sip-rate', '0', ...flags];
-    const env = { RINGDOWN_CONFIG: undefined, BENCH_PROBE: probe ? '1' : '', BENCH_LATENESS: gateway.#data };
+    const env = { ...ENVIRONMENT, RINGDOWN_CONFIG: undefined, BENCH_PROBE: probe ? '1' : '', BENCH_LATENESS: gateway.#data };
     gateway.#child = new Child('./gateway-child.mjs', {
       args,
       env,
-      execArgv: [...NODE_FLAGS, ...(lateness ? ['--import', LATENESS_PROBE] : []), ...nodeFlags],
+      execArgv: [...NODE_FLAGS, ...(lateness ? ['--import', LATENESS_PROBE] : []), ...nodeFlags, ...MORE_FLAGS],
     });
     const [, port] = await gateway.#child.printed(/^dial sip:agent@[^:]+:(\d+)$/m);
     gateway.sip = { address: LOOPBACK, port: Number(port) };

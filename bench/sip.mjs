@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { NODE_FLAGS } from './built.mjs';
+import { ENVIRONMENT, NODE_FLAGS } from './built.mjs';
 import { Child } from './child.mjs';
 import { median, short, table } from './figures.mjs';
 import { cpuBetween, Gateway } from './gateway.mjs';
@@ -50,7 +50,7 @@ async function measureRuns(name, start, perSecond, { seconds, runs }) {
 }
 
 async function startEngine() {
-  const child = new Child('./sip-child.mjs', { execArgv: NODE_FLAGS });
+  const child = new Child('./sip-child.mjs', { execArgv: NODE_FLAGS, env: ENVIRONMENT });
   const [, port] = await child.printed(/^ready (\d+)$/m);
   return { port: Number(port), figures: () => child.ask({ gc: false }), stop: () => child.stop() };
 }
