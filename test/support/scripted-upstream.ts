@@ -57,6 +57,7 @@ export class ScriptedUpstream {
   /** Upgrades that were asked for, refused ones too. */
   readonly upgrades: IncomingMessage[] = [];
   options: UpstreamServerOptions;
+  #port = 0;
 
   private constructor(options: UpstreamServerOptions) {
     this.options = options;
@@ -84,12 +85,13 @@ export class ScriptedUpstream {
   static async start(options: UpstreamServerOptions = {}): Promise<ScriptedUpstream> {
     const server = new ScriptedUpstream(options);
     await new Promise<void>((resolve) => server.#http.listen(0, '127.0.0.1', resolve));
+    server.#port = (server.#http.address() as AddressInfo).port;
     return server;
   }
 
   /** For the `url` of a model: `ws://127.0.0.1:PORT/v1`. */
   get url(): string {
-    return `ws://127.0.0.1:${(this.#http.address() as AddressInfo).port}/v1`;
+    return `ws://127.0.0.1:${this.#port}/v1`;
   }
 
   /** Session number `n`, from 1 on; waits for it. */
@@ -217,7 +219,7 @@ export class UpstreamSession {
   /** A whole spoken response. Returns its ids. */
   say(ask: ResponseAsk, options: SayOptions = {}): { readonly responseId: string; readonly itemId: string } {
     const begun = this.beginSpeech(ask);
-    this.speak(begun, options.pcm ?? tone(440, 400, this.#options().rateHz ?? 24_000), options.chunkMs);
+    this.speak(begun, options.pcm ?? tone(440, 400, { rateHz: this.#options().rateHz ?? 24_000 }), options.chunkMs);
     this.endSpeech(begun, options.transcript ?? 'Hello there.');
     return begun;
   }

@@ -39,7 +39,7 @@ const FIRST_BACKOFF_MS = 150;
 /** A new session is opened this long before the old one's end, so that a quiet moment can be waited for; of a short session, at three quarters. */
 const REFRESH_BEFORE_MS = 300_000;
 
-/** The old one is left so long before its end, quiet or not. */
+/** The old one is left so long before its end, quiet or not; of a short session, after nine tenths. */
 const LEAVE_BEFORE_MS = 15_000;
 
 /** A refresh that failed is tried again after this. */
@@ -51,7 +51,10 @@ interface Link {
   greetedAt: number | undefined;
   heardAt: number;
   pinged: boolean;
-  expiresAt: number;
+  /** When the next session is to be opened. */
+  refreshAt: number;
+  /** Its session ends soon after this. */
+  leaveAt: number;
 }
 
 /**
@@ -87,6 +90,11 @@ export class LinkKeeper {
     return this.#standby?.greetedAt !== undefined;
   }
 
+  /** Is this one of ours, and not given up? */
+  knows(link: LinkId): boolean {
+    return this.#find(link) !== undefined;
+  }
+
   isCurrent(link: LinkId): boolean {
     return this.#current?.id === link;
   }
@@ -105,9 +113,11 @@ export class LinkKeeper {
     const link = this.#find(id);
     if (!link || link.greetedAt !== undefined) return;
     link.greetedAt = now;
-    link.expiresAt = now + Math.min(leftMs ?? Number.POSITIVE_INFINITY, this.#options.capMs ?? Number.POSITIVE_INFINITY);
+    const lastsMs = Math.min(leftMs ?? Number.POSITIVE_INFINITY, this.#options.capMs ?? Number.POSITIVE_INFINITY);
+    link.leaveAt = now + Math.max(lastsMs * 0.9, lastsMs - LEAVE_BEFORE_MS);
+    link.refreshAt = now + Math.max(lastsMs * 0.75, lastsMs - REFRESH_BEFORE_MS);
     if (link === this.#standby) return; // at the next quiet moment
-    this.#adopt(link, false, now);
+    this.#adopt(link, false);
   }
 
   /** Anything came. */
@@ -135,16 +145,16 @@ export class LinkKeeper {
       this.#outputs.push({ type: 'lost', reason });
       this.#giveUpAt = now + this.#options.giveUpMs;
     }
-    if (this.#standby) this.#takeStandby(now);
+    if (this.#standby) this.#takeStandby();
     else if (permanent || (this.#failures >= this.#options.tries && !proven)) this.#giveUp(reason);
     else this.#dialAt = now + this.#backoffMs();
   }
 
   /** Nobody speaks and nothing is owed: the fresh session takes over, if there is one. */
-  handleQuiet(now: number): void {
+  handleQuiet(): void {
     if (this.#standby?.greetedAt === undefined) return;
     const old = this.#current;
-    this.#takeStandby(now);
+    this.#takeStandby();
     if (old) this.#outputs.push({ type: 'disconnect', link: old.id });
   }
 
@@ -187,12 +197,12 @@ export class LinkKeeper {
     if (link.greetedAt === undefined) return link.dialedAt + this.#options.connectTimeoutMs;
     const silentAt = link.heardAt + this.#options.pingMs * (link.pinged ? 2 : 1);
     const silent = Math.ceil(silentAt / SILENCE_STEP_MS) * SILENCE_STEP_MS;
-    return link === this.#current ? Math.min(silent, link.expiresAt - LEAVE_BEFORE_MS) : silent;
+    return link === this.#current ? Math.min(silent, link.leaveAt) : silent;
   }
 
   #expire(link: Link, now: number): void {
     if (link.greetedAt === undefined) this.handleFailure(link.id, 'connect_timeout', false, now);
-    else if (link === this.#current && now >= link.expiresAt - LEAVE_BEFORE_MS) this.handleFailure(link.id, 'session_cap', false, now);
+    else if (link === this.#current && now >= link.leaveAt) this.handleFailure(link.id, 'session_cap', false, now);
     else if (link.pinged) this.handleFailure(link.id, 'silent', false, now);
     else {
       link.pinged = true;
@@ -203,21 +213,28 @@ export class LinkKeeper {
   #dial(now: number): Link {
     this.#links += 1;
     this.#outputs.push({ type: 'connect', link: this.#links });
-    return { id: this.#links, dialedAt: now, greetedAt: undefined, heardAt: now, pinged: false, expiresAt: Number.POSITIVE_INFINITY };
+    return {
+      id: this.#links,
+      dialedAt: now,
+      greetedAt: undefined,
+      heardAt: now,
+      pinged: false,
+      refreshAt: Number.POSITIVE_INFINITY,
+      leaveAt: Number.POSITIVE_INFINITY,
+    };
   }
 
-  #takeStandby(now: number): void {
+  #takeStandby(): void {
     const link = this.#standby;
     this.#standby = undefined;
     if (!link) return;
     this.#current = link;
-    if (link.greetedAt !== undefined) this.#adopt(link, true, now);
+    if (link.greetedAt !== undefined) this.#adopt(link, true);
   }
 
-  #adopt(link: Link, refreshed: boolean, now: number): void {
+  #adopt(link: Link, refreshed: boolean): void {
     this.#giveUpAt = undefined;
-    const leftMs = link.expiresAt - now;
-    this.#refreshAt = now + Math.max(leftMs * 0.75, leftMs - REFRESH_BEFORE_MS);
+    this.#refreshAt = link.refreshAt;
     this.#outputs.push({ type: 'adopted', link: link.id, refreshed });
   }
 

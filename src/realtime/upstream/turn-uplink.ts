@@ -58,12 +58,8 @@ export class TurnUplink {
 
   /** A turn began at `startMs`, and is to be sent from `fromMs` on. */
   begin(startMs: number, fromMs: number, ready: boolean): void {
-    this.discard(ready);
-    const from = toSamples(fromMs);
-    this.#turn = { startMs, from, sentTo: from, encoder: new AudioEncoder(this.#profile.input) };
-    this.#audio.need(toSamples(startMs));
-    this.#releaseAt = Number.POSITIVE_INFINITY;
-    if (ready) this.#sendTo(this.#turn, this.#audio.end);
+    const turn = this.#open(startMs, fromMs, ready);
+    if (ready) this.#sendTo(turn, this.#audio.end);
   }
 
   /** Is all of it still here, from this moment on? */
@@ -76,10 +72,8 @@ export class TurnUplink {
    * The commit itself is the owner's.
    */
   finish(startMs: number, endMs: number, ready: boolean): { readonly pcm: Int16Array; readonly rest: boolean } {
-    if (this.#turn?.startMs !== startMs) this.begin(startMs, startMs, ready);
-    const turn = this.#turn;
+    const turn = this.#turn?.startMs === startMs ? this.#turn : this.#open(startMs, startMs, ready);
     this.#turn = undefined;
-    if (!turn) return { pcm: new Int16Array(0), rest: false };
     const end = Math.min(toSamples(endMs), this.#audio.end);
     const pcm = this.#audio.read(turn.from, end);
     this.#releaseAt = this.#audio.end + KEPT_AFTER_SAMPLES;
@@ -113,6 +107,16 @@ export class TurnUplink {
     turn.sentTo = turn.from;
     turn.encoder = new AudioEncoder(this.#profile.input);
     this.#sendTo(turn, this.#audio.end);
+  }
+
+  #open(startMs: number, fromMs: number, ready: boolean): Turn {
+    this.discard(ready);
+    const from = toSamples(fromMs);
+    const turn = { startMs, from, sentTo: from, encoder: new AudioEncoder(this.#profile.input) };
+    this.#turn = turn;
+    this.#audio.need(toSamples(startMs));
+    this.#releaseAt = Number.POSITIVE_INFINITY;
+    return turn;
   }
 
   #release(): void {

@@ -274,6 +274,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   }
 
   handleBinary(link: LinkId, now: number): void {
+    if (this.#closed || !this.#links.knows(link)) return;
     this.#links.handleHeard(link, now);
     this.#handleBad(link, 'binary', now);
     this.#settle(now);
@@ -281,7 +282,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   /** @param wallclock Unix milliseconds: servers say so when a session ends */
   handleMessage(link: LinkId, message: string, now: number, wallclock: number): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#links.knows(link)) return;
     this.#links.handleHeard(link, now);
     if (!this.#budget.takeMessage(now)) this.#links.handleFailure(link, 'flood', false, now);
     else {
@@ -524,7 +525,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#drainLinks(now);
     if (this.#closed) return;
     if (this.#links.wantsQuiet && this.#isQuiet()) {
-      this.#links.handleQuiet(now);
+      this.#links.handleQuiet();
       this.#drainLinks(now);
     }
     if (this.#links.ready === undefined) return;
