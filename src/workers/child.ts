@@ -14,16 +14,12 @@ export interface Child {
   release(): void;
 }
 
-/** One arena of glibc for all threads of a worker, however the front was started: half the memory of a call (docs/decisions/memory.md). */
-const ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };
-
 /**
  * Starts a worker. It writes its log where we write ours; it has no arguments, and what it must know comes over the pipe.
  * @param entry a module of this program
  */
 export function forkChild(entry: URL): Child {
-  const env = { ...ENVIRONMENT, ...process.env };
-  return new ForkedChild(fork(entry, [], { env, serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }));
+  return new ForkedChild(fork(entry, [], { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }));
 }
 
 class ForkedChild implements Child {
