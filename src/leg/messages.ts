@@ -127,6 +127,9 @@ export const legPolicy = z.strictObject({
     }),
   ]),
   session: sessionJson.exactOptional(),
+  dataChannelId: z.int().min(0).max(65_534).exactOptional(),
+  /** RFC 8831 §6.4: 65535 is none. */
+  dataChannelId: z.int().min(0).max(65_534).exactOptional(),
 });
 
 /** What a leg tells the owner of its session, its end excepted. */

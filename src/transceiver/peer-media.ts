@@ -8,6 +8,7 @@ import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { IceCredentials } from '../webrtc/ice/ice-agent.ts';
 import type { Path } from '../webrtc/path.ts';
 import { Peer } from '../webrtc/peer.ts';
+import type { SetUp } from '../webrtc/set-up.ts';
 import { ChannelDoor, type ChannelOwner } from './channel-door.ts';
 import { Media, type MediaSession, type MediaSnapshot } from './media.ts';
 
@@ -22,7 +23,8 @@ export interface PeerMediaOptions {
   readonly credentials: IceCredentials;
   readonly offer: WebRtcDescription;
   readonly audio: WebRtcAudio;
-  readonly dtlsRole: 'client' | 'server';
+  /** How the offer is taken up, as the answer says it. */
+  readonly setUp: SetUp['peer'];
   /** How the audio towards the person is coded. */
   readonly profile: OpusProfile;
   /** From start() to connected; that of a peer in the same data centre when absent. */
@@ -102,13 +104,12 @@ export class PeerMedia {
   }
 
   #makePeer(): Peer {
-    const { credentials, offer, dtlsRole, setupTimeoutMs, onPathVerified, onPathDropped } = this.#options;
+    const { credentials, offer, setUp, setupTimeoutMs, onPathVerified, onPathDropped } = this.#options;
     return new Peer(this.#deps, {
       ice: { type: 'lite', local: credentials, remoteUfrag: offer.ice.ufrag },
-      dtlsRole,
+      ...setUp,
       remoteFingerprints: offer.fingerprints,
       ...(setupTimeoutMs === undefined ? {} : { setupTimeoutMs }),
-      ...(offer.application ? { remoteSctpPort: offer.application.sctpPort, remoteMaxMessageBytes: offer.application.maxMessageSize } : {}),
       handlers: {
         onConnected: () => this.#maybeStart(),
         onRtp: (packet, now) => this.#media?.handleRtp(packet, now),

@@ -12,7 +12,9 @@ import { answerWebRtcOffer, parseWebRtcOffer, type WebRtcAudio, type WebRtcDescr
 import { packetKind } from '../webrtc/packet-kind.ts';
 import type { Path } from '../webrtc/path.ts';
 import { loadSctp } from '../webrtc/sctp/werift-sctp.ts';
+import { chooseSetUp, type SetUp } from '../webrtc/set-up.ts';
 import { readUsername } from '../webrtc/stun/read-username.ts';
+import { EVENTS_LABEL } from './channel-door.ts';
 import { HostedSession, type HostedSessionDeps } from './hosted-session.ts';
 import { PathOwners } from './path-owners.ts';
 import type { PeerMedia } from './peer-media.ts';
@@ -87,12 +89,14 @@ export class Transceiver implements SessionHost {
     const { offer, audio } = readOffer(opening.offer);
     this.#opening += 1;
     try {
-      const { hosted, media } = await this.#host(opening, leg, offer, audio);
+      const dataChannelId = opening.policy?.dataChannelId;
+      const setUp = chooseSetUp(offer, { dataChannelLabel: EVENTS_LABEL, ...(dataChannelId === undefined ? {} : { dataChannelId }) });
+      const { hosted, media } = await this.#host(opening, leg, offer, audio, setUp);
       if (this.#over) {
         hosted.end(this.#over);
         throw new GatewayError('ERR_OVERLOADED', 'shutting down');
       }
-      const answer = this.#answer(media, offer);
+      const answer = this.#answer(media, offer, setUp);
       hosted.start();
       return { sessionId: hosted.id, answer, tell: (event) => hosted.handleLegEvent(event) };
     } finally {
@@ -177,6 +181,7 @@ export class Transceiver implements SessionHost {
     leg: Leg,
     offer: WebRtcDescription,
     audio: WebRtcAudio,
+    setUp: SetUp,
   ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
     const { nodeId } = this.#options;
     const ufrag = makeUfrag({ nodeId, generation: 0 }, this.#deps.keys);
@@ -190,8 +195,7 @@ export class Transceiver implements SessionHost {
         credentials: { ufrag, pwd },
         offer,
         audio,
-        // Active saves a round trip: our ClientHello follows the first verified check at once.
-        dtlsRole: offer.setup === 'active' ? 'server' : 'client',
+        setUp: setUp.peer,
         onPathVerified: (path) => this.#byPath.add(path.key, made.media),
         onPathDropped: (path) => this.#byPath.remove(path.key, made.media),
         onEnded: (cause) => {
@@ -207,13 +211,13 @@ export class Transceiver implements SessionHost {
     return made;
   }
 
-  #answer({ ufrag, ssrc }: PeerMedia, offer: WebRtcDescription): string {
+  #answer({ ufrag, ssrc }: PeerMedia, offer: WebRtcDescription, { answer }: SetUp): string {
     const pwd = icePwd(ufrag, this.#deps.keys) ?? '';
     return answerWebRtcOffer(offer, {
       ufrag,
       pwd,
       fingerprint: this.#deps.identity.fingerprint,
-      setup: offer.setup === 'active' ? 'passive' : 'active',
+      ...answer,
       candidates: this.#deps.link.candidates,
       ssrc,
     });

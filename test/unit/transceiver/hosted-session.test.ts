@@ -59,7 +59,7 @@ async function create(commands: string[]): Promise<HostedSession> {
       credentials: { ufrag: 'serv', pwd: 'server-password-22-ice' },
       offer,
       audio: offer.audio,
-      dtlsRole: 'client',
+      setUp: { dtlsRole: 'client' },
       onPathVerified: () => undefined,
       onPathDropped: () => undefined,
       onEnded: (cause) => void commands.push(`ended ${cause}`),
