@@ -127,7 +127,6 @@ export const legPolicy = z.strictObject({
     }),
   ]),
   session: sessionJson.exactOptional(),
-  dataChannelId: z.int().min(0).max(65_534).exactOptional(),
   /** RFC 8831 §6.4: 65535 is none. */
   dataChannelId: z.int().min(0).max(65_534).exactOptional(),
 });
