@@ -41,7 +41,11 @@ class Call {
   readonly connection: ModelConnection;
 
   constructor(server: ScriptedUpstream, options: Partial<UpstreamOptions> = {}) {
-    const log = createLog('debug', { write: (line: string) => void (logged += line) });
+    const log = createLog('debug', {
+      write: (line: string) => {
+        logged += line;
+      },
+    });
     const model = new UpstreamModel(
       { clock: systemClock, log },
       { url: server.url, profile: upstreamProfile('openai'), model: 'scripted', apiKey: KEY, ...options },

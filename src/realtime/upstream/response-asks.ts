@@ -98,32 +98,18 @@ export class ResponseAsks {
     this.#cancelling = true;
   }
 
-  /** Takes back the newest ask of the conversation that has no answer; `told`: the server knows of it. */
-  cancelNewest(now: number): { readonly ask: Ask; readonly told: boolean } | undefined {
-    const waiting = this.#waiting.findLast(({ outOfBand }) => !outOfBand);
-    if (waiting) {
-      this.#waiting = this.#waiting.filter((each) => each !== waiting);
-      return { ask: waiting, told: false };
-    }
-    const sent = this.#sent.findLast(({ outOfBand, cancelled }) => !outOfBand && !cancelled);
-    if (!sent) return undefined;
-    sent.cancelled = true;
-    this.cancelling(now);
-    return { ask: sent, told: true };
-  }
-
-  /** The same for one that the session knows by name, from a connection that was lost. */
-  cancelNamed(responseId: string, now: number): { readonly ask: Ask; readonly told: boolean } | undefined {
-    const waiting = this.#waiting.find((ask) => ask.responseId === responseId);
-    if (waiting) {
-      this.#waiting = this.#waiting.filter((each) => each !== waiting);
-      return { ask: waiting, told: false };
-    }
-    const sent = this.#sent.find((ask) => ask.responseId === responseId && !ask.cancelled);
-    if (!sent) return undefined;
-    sent.cancelled = true;
-    if (!sent.outOfBand) this.cancelling(now);
-    return { ask: sent, told: true };
+  /**
+   * Takes back the asks of the conversation that have no answer, or the one that the session knows by this name from a connection
+   * that was lost. `told`: the server knows of it.
+   */
+  cancel(responseId: string | undefined, now: number): { readonly ask: Ask; readonly told: boolean }[] {
+    const isMeant = (ask: Ask): boolean => !ask.cancelled && (responseId === undefined ? !ask.outOfBand : ask.responseId === responseId);
+    const sent = this.#sent.filter(isMeant);
+    for (const ask of sent) ask.cancelled = true;
+    if (sent.some(({ outOfBand }) => !outOfBand)) this.cancelling(now);
+    const waiting = this.#waiting.filter(isMeant);
+    this.#waiting = this.#waiting.filter((ask) => !isMeant(ask));
+    return [...sent.map((ask) => ({ ask, told: true })), ...waiting.map((ask) => ({ ask, told: false }))];
   }
 
   /** Nobody waits for a sentence to be finished any more when the caller speaks. True when the server has to be told. */

@@ -30,7 +30,7 @@ export type UpstreamOutput =
 export interface ConversationOptions {
   readonly profile: UpstreamProfile;
   readonly links: LinkOptions;
-  /** How the model is until somebody configures it. */
+  /** How the model is where nobody says otherwise. */
   readonly config: ModelConfig;
   /** Audio of so many milliseconds a message. */
   readonly appendMs: number;
@@ -200,7 +200,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   }
 
   configure(config: ModelConfig, now: number): void {
-    this.#config = config;
+    this.#config = { ...this.#options.config, ...config };
     if (this.#links.ready !== undefined) this.#sendSession();
     this.#settle(now);
   }
@@ -246,10 +246,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     if (this.#closed) return;
     const open = responseId === undefined ? undefined : this.#reader.cancel(responseId);
     if (open) this.#sendCancel(open, now);
-    else {
-      const taken = responseId === undefined ? this.#asks.cancelNewest(now) : this.#asks.cancelNamed(responseId, now);
-      if (taken) this.#tellCancelled(taken.ask, taken.told);
-    }
+    else for (const { ask, told } of this.#asks.cancel(responseId, now)) this.#tellCancelled(ask, told);
     this.#settle(now);
   }
 

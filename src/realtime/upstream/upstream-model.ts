@@ -26,7 +26,7 @@ export interface UpstreamOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Certificates to trust beside the system's, as PEM: another gateway's own. */
   readonly ca?: string | undefined;
-  /** How the model is until the session configures it. */
+  /** How the model is where the session does not say otherwise: its own instructions, its own voice. */
   readonly config?: Partial<ModelConfig>;
   /** The model speaks first when the call is answered. */
   readonly greet?: boolean;

@@ -43,7 +43,7 @@ describe('a turn on its way to the server', () => {
     expect(probe.sent(mark)).toEqual([
       {
         type: 'session.update',
-        session: { type: 'realtime', instructions: '', audio: { input: { transcription: null }, output: { voice: 'ash' } } },
+        session: { type: 'realtime', audio: { input: { transcription: null }, output: { voice: 'ash' } } },
       },
     ]);
   });
