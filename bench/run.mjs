@@ -28,7 +28,7 @@ if (unknown.length > 0) {
 }
 
 await runAlone();
-const first = goFirst() ? ', before other processes (nice -15)' : '';
+const first = goFirst() ? `, before other processes (${process.env.BENCH_REALTIME === '1' ? 'real-time' : 'nice -15'})` : '';
 console.log(`Node ${process.versions.node}, ${cpus().length} cores${first}; fixed calculation ${short(yardstickMs())} ms\n`);
 for (const name of names.length > 0 ? names : Object.keys(BENCHES)) {
   const bench = await BENCHES[name]();

@@ -19,9 +19,9 @@ const FRAME_MS = 20;
 const TICKS_A_MS = 8;
 
 /** The same held calls in one process and over two workers: what they cost, and how late their packets are. */
-export async function benchWorkers({ quick, counts = quick ? [50] : [10, 50, 75, 100, 125, 150] }) {
+export async function benchWorkers({ quick, counts = quick ? [50] : [10, 50, 75, 100, 150] }) {
   const rows = [];
-  const how = quick ? { rounds: 2, roundMs: 4000 } : { rounds: 5, roundMs: 5000 };
+  const how = quick ? { rounds: 2, roundMs: 4000 } : { rounds: 3, roundMs: 5000 };
   for (const count of counts) {
     for (const workers of [0, 2]) {
       const { value, floor } = await withWatch(() => measure(count, workers, how));
