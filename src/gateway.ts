@@ -16,12 +16,16 @@ import type { MediaHost } from './bridge/call-media.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
+import { CallDesk } from './control/call-desk.ts';
 import { CdrLog } from './control/cdr-log.ts';
 import { Certificates } from './control/certificates.ts';
 import { type ApiOptions, HttpDoor } from './control/http-door.ts';
+import { postWebhook } from './control/webhook-delivery.ts';
+import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createLocalMedia, createTransceiver } from './gateway-media.ts';
 import { recordOf } from './gateway-records.ts';
+import { createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
 import type { SessionHost } from './leg/session-host.ts';
@@ -92,6 +96,7 @@ class RunningGateway implements Gateway {
   #remote: DoorLegHost | undefined;
   #pool: WorkerPool | undefined;
   #switchboard: Switchboard | undefined;
+  readonly #desk: CallDesk;
   #started = false;
   #draining = false;
 
@@ -100,6 +105,9 @@ class RunningGateway implements Gateway {
     this.#log = createLog(config.logLevel, process.stderr);
     this.#ticker = new WorkerTicker(this.#clock);
     this.#stops.push(() => this.#ticker.stop());
+    const routes = createRoutes(config);
+    const parts = { clock: this.#clock, log: this.#log, metrics: this.#metrics, routes, post: postWebhook };
+    this.#desk = new CallDesk({ ...parts, dial: (request) => this.#place(request) });
   }
 
   get ready(): boolean {
@@ -162,10 +170,17 @@ class RunningGateway implements Gateway {
 
   /** What programs and pages are served. */
   #api(): ApiOptions {
-    const { dataDir } = this.#config;
+    const { dataDir, projects, tls } = this.#config;
     const deps = { clock: this.#clock, log: this.#log };
-    const certificates = new Certificates(deps, { folder: join(dataDir, 'certificates'), names: this.#names() });
-    return { projects: [], certificates, host: () => this.#sessionHost(), pages: fileURLToPath(new URL('../dist/web', import.meta.url)) };
+    const options = { folder: join(dataDir, 'certificates'), names: this.#names(), ...(tls ? { configured: tls } : {}) };
+    const certificates = new Certificates(deps, options);
+    return {
+      projects,
+      certificates,
+      dialler: this.#desk,
+      host: () => this.#sessionHost(),
+      pages: fileURLToPath(new URL('../dist/web', import.meta.url)),
+    };
   }
 
   /** What clients may call this machine by. */
@@ -262,7 +277,7 @@ class RunningGateway implements Gateway {
     this.#stops.push(() => records.stop());
     const journal = await TrunkJournal.open(log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => journal.stop());
-    const trunks = new TrunkBook(clock, this.#config.trunks, journal);
+    const trunks = new TrunkBook(clock, this.#config.trunks, journal, this.#config.callers);
     const engine = new EmbeddedEngine(
       { clock, log, metrics, trunks },
       {
@@ -281,7 +296,9 @@ class RunningGateway implements Gateway {
         log,
         metrics,
         mediaAddress: (remote) => announcedAddress({ bind, publicAddress }, remote),
-        media: this.#pool ?? this.#localMedia(membership),
+        media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
+        policy: ({ sipCallId, requestUri: to, source }) =>
+          this.#desk.policyFor(sipCallId, { to, trunk: trunks.ofSource(source.address)?.name }),
         onReport: (report) => records.write(recordOf(report)),
       },
       { maxCalls, ...this.#config.agent },
@@ -333,6 +350,12 @@ class RunningGateway implements Gateway {
     const dialler: LegDialler | undefined = this.#switchboard ?? this.#nodeDoor;
     if (!dialler) throw new GatewayError('ERR_NODE_UNREACHABLE', 'there is no bridge');
     await dialler.dial(request);
+  }
+
+  /** For a program: only by the bridge of this process, which says what became of it. */
+  async #place(request: DialRequest): Promise<string> {
+    if (!this.#switchboard) throw new GatewayError('ERR_NODE_UNREACHABLE', 'this process places no calls');
+    return this.#switchboard.place(request);
   }
 
   #status(): NodeStatus {

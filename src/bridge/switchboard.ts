@@ -90,11 +90,18 @@ export class Switchboard implements LegDialler {
    * Calls somebody for the owner of sessions; the leg comes to the host like any other.
    * @throws GatewayError ERR_OVERLOADED when all lines are busy or the process drains, and as the engine's dial()
    */
-  async dial({ trunk, destination, from }: DialRequest): Promise<void> {
+  async dial(request: DialRequest): Promise<void> {
+    await this.place(request);
+  }
+
+  /** As `dial`. @returns SIP's Call-ID, by which the leg's origin is known again */
+  async place({ trunk, destination, from }: DialRequest): Promise<string> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
     const transport = this.#deps.trunks?.find(trunk)?.transport;
-    this.#take(new DialledCall(this.#deps.engine, { trunk, destination, ...(from === undefined ? {} : { from }) }, transport));
+    const call = new DialledCall(this.#deps.engine, { trunk, destination, ...(from === undefined ? {} : { from }) }, transport);
+    this.#take(call);
+    return call.sipCallId;
   }
 
   /** State of every call, for people who look at a running gateway. */

@@ -143,7 +143,7 @@ function checkTls(settings: Readable): Fault[] {
 
 /** Routes name trunks and projects that are there. */
 function checkRoutes(settings: Readable): Fault[] {
-  const { routes = [], trunks, projects, workers } = settings.values;
+  const { routes = [], trunks, projects } = settings.values;
   const faults: Fault[] = [];
   const at = (path: readonly PropertyKey[], name: string, message: string): void => {
     faults.push({ source: settings.sourceOf('routes', path), key: `routes[${String(path[0])}].${name}`, message });
@@ -153,7 +153,6 @@ function checkRoutes(settings: Readable): Fault[] {
     if (trunks && trunk !== undefined && !trunks.some(({ name }) => name === trunk)) at([index, 'trunk'], 'trunk', 'no such trunk');
     if (projects && project !== undefined && !names.has(project)) at([index, 'project'], 'project', 'no such project');
   }
-  if (workers && routes.length > 0) faults.push(fault(settings, 'routes', `not built yet with workers (${settings.source('workers')})`));
   return faults;
 }
 

@@ -28,15 +28,20 @@ interface Entry {
   up: boolean;
 }
 
+/** Who may call: anyone, only trunks, or anyone as long as nothing can be dialled from here. */
+export type Callers = 'anyone' | 'trunks' | 'by-trunks';
+
 /** All trunks of a process: who may call, whom we may call, and how much. Nothing leaves the gateway without having been asked for here. */
 export class TrunkBook {
   readonly #clock: Clock;
   readonly #entries: readonly Entry[];
   readonly #journal: Pick<TrunkJournal, 'days' | 'note'> | undefined;
+  readonly #callers: Callers;
 
-  /** @param journal keeps the calls of the day for the next process */
-  constructor(clock: Clock, trunks: readonly Trunk[], journal?: Pick<TrunkJournal, 'days' | 'note'>) {
+  /** @param journal keeps the calls of the day for the next process @param callers who may call besides trunks */
+  constructor(clock: Clock, trunks: readonly Trunk[], journal?: Pick<TrunkJournal, 'days' | 'note'>, callers: Callers = 'by-trunks') {
     this.#clock = clock;
+    this.#callers = callers;
     this.#journal = journal;
     const today = dayOf(clock.wallclock());
     // A day that has not come yet was counted by a clock that was wrong, and would be counted on until it comes.
@@ -105,9 +110,15 @@ export class TrunkBook {
    */
   admitInbound(address: string): { readonly trunk: Trunk; readonly lease: CallLease } | Refused | undefined {
     const entry = this.#ofSource(address);
-    if (!entry) return this.dialsOut ? { refusal: 'not_a_trunk', detail: 'only trunks may call while calls can be placed' } : undefined;
+    if (!entry) return this.#strangerRefused();
     const lease = this.#take(entry.inbound);
     return typeof lease === 'string' ? capReached(lease, entry.trunk) : { trunk: entry.trunk, lease };
+  }
+
+  #strangerRefused(): Refused | undefined {
+    if (this.#callers === 'trunks') return { refusal: 'not_a_trunk', detail: 'only trunks may call' };
+    if (this.#callers === 'anyone' || !this.dialsOut) return undefined;
+    return { refusal: 'not_a_trunk', detail: 'only trunks may call while calls can be placed' };
   }
 
   /** Figures of each trunk, without its secrets. */

@@ -166,10 +166,6 @@ routes:
     expect(told).toContain(`ringdown.yaml:3: ${key}: `);
     expect(told).toContain(message);
   });
-
-  test('are not carried by workers yet, and say so', () => {
-    expect(faults('routes: [{answer: {}}]\n', {}, ['--workers', '2'])).toEqual([expect.stringContaining('not built yet with workers')]);
-  });
 });
 
 describe('the model', () => {

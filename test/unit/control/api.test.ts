@@ -161,7 +161,7 @@ describe('a call of a browser', () => {
     ],
     [
       'a form with three parts',
-      '--b\r\nContent-Disposition: form-data; name="sdp"\r\n\r\n1\r\n'.repeat(3) + '--b--\r\n',
+      `${'--b\r\nContent-Disposition: form-data; name="sdp"\r\n\r\n1\r\n'.repeat(3)}--b--\r\n`,
       'multipart/form-data; boundary=b',
       400,
       undefined,

@@ -1,0 +1,127 @@
+import { GatewayError } from './base/errors.ts';
+import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from './bridge/call-media.ts';
+import type { CallDesk, DeskCall } from './control/call-desk.ts';
+import type { EndCause } from './leg/leg.ts';
+
+/** Media of calls, with the desk told of each session that is made for one, and of what is decided about it. */
+export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
+  return {
+    async open(maxPlaybackRateHz, events) {
+      const watch = new Watch(desk, events);
+      return new WatchedMedia(await media.open(maxPlaybackRateHz, watch.events), watch);
+    },
+  };
+}
+
+/** One call on its way. */
+class Watch {
+  readonly events: CallMediaEvents;
+  readonly #desk: CallDesk;
+  #opening: CallMediaOpening | undefined;
+  #call: DeskCall | undefined;
+  #decided = false;
+
+  constructor(desk: CallDesk, events: CallMediaEvents) {
+    this.#desk = desk;
+    const { leg } = events;
+    this.events = {
+      ...events,
+      leg: {
+        ...leg,
+        answer: () => {
+          this.#decide();
+          leg.answer();
+        },
+        reject: (cause, status) => {
+          this.#decide();
+          leg.reject(cause, status);
+        },
+        hangup: (cause) => {
+          this.#decide();
+          leg.hangup(cause);
+        },
+      },
+      onOpened: (sessionId) => {
+        if (this.#opening) this.#call = desk.opened(sessionId, this.#opening.origin);
+        if (this.#decided) this.#call?.decided();
+        events.onOpened(sessionId);
+      },
+    };
+  }
+
+  async connect(media: CallMedia, opening: CallMediaOpening): Promise<void> {
+    this.#opening = opening;
+    try {
+      await media.connect(opening);
+    } catch (thrown) {
+      this.#failed(GatewayError.from(thrown));
+      throw thrown;
+    }
+  }
+
+  ended(cause: EndCause): void {
+    this.#decide();
+    this.#failed(new GatewayError('ERR_MEDIA_FAILED', `The call ended before it had a session: ${cause}.`));
+  }
+
+  #failed(error: GatewayError): void {
+    const { sipCallId } = this.#opening?.origin ?? {};
+    if (!this.#call && sipCallId !== undefined) this.#desk.failed(sipCallId, error);
+  }
+
+  #decide(): void {
+    this.#decided = true;
+    this.#call?.decided();
+  }
+}
+
+class WatchedMedia implements CallMedia {
+  readonly #media: CallMedia;
+  readonly #watch: Watch;
+
+  constructor(media: CallMedia, watch: Watch) {
+    this.#media = media;
+    this.#watch = watch;
+  }
+
+  get rtpPort(): number {
+    return this.#media.rtpPort;
+  }
+
+  get rtcpPort(): number {
+    return this.#media.rtcpPort;
+  }
+
+  get snapshotAt(): number | undefined {
+    return this.#media.snapshotAt;
+  }
+
+  connect(opening: CallMediaOpening): Promise<void> {
+    return this.#watch.connect(this.#media, opening);
+  }
+
+  start(): void {
+    this.#media.start();
+  }
+
+  renegotiate(audio: CallMediaOpening['audio']): void {
+    this.#media.renegotiate(audio);
+  }
+
+  tell(event: DialogEvent): void {
+    this.#media.tell(event);
+  }
+
+  sendKeys(digits: string): void {
+    this.#media.sendKeys(digits);
+  }
+
+  end(cause: EndCause, status?: number): void {
+    this.#watch.ended(cause);
+    this.#media.end(cause, status);
+  }
+
+  snapshot(): ReturnType<CallMedia['snapshot']> {
+    return this.#media.snapshot();
+  }
+}
