@@ -28,6 +28,8 @@ export interface HostedSessionDeps {
   readonly sessionMetrics: SessionMetrics;
   /** Who calls somebody for a session; without it nobody is called. */
   readonly dialler?: LegDialler;
+  /** A session that a program has looked into ends after so long; the reference's hour when absent. */
+  readonly maxDurationMs?: number;
 }
 
 export interface HostedSessionOptions {
@@ -234,11 +236,11 @@ export class HostedSession {
   }
 
   #ensureSurface(): RealtimeSurface {
-    const { clock } = this.#deps;
+    const { clock, maxDurationMs } = this.#deps;
     const { kind: media, settings = LOCAL_SETTINGS, ephemeral } = this.#facts;
     this.#surface ??= new RealtimeSurface(
       { clock, log: this.#log, session: this.#session },
-      { sessionId: this.id, media, settings, ephemeral },
+      { sessionId: this.id, media, settings, ephemeral, ...(maxDurationMs === undefined ? {} : { maxDurationMs }) },
     );
     return this.#surface;
   }
