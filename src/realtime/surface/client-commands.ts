@@ -1,6 +1,7 @@
 import { randomText } from '../../base/ids.ts';
 import type { FunctionTool, Item, ModelConfig, ResponseRequest } from '../model.ts';
 import type { Session } from '../session.ts';
+import type { CommandFault } from '../session-event.ts';
 import type { ClientEvent, ResponseParams } from './client-event.ts';
 import { voiceName } from './effective-session.ts';
 import type { Fault } from './fault.ts';
@@ -37,7 +38,7 @@ export function commandConversation(session: Session, event: ItemEvent, reply: R
     case 'conversation.item.create': {
       const item = itemFrom(event.item);
       reply.expect(item.id);
-      return withParam(commands.addItem(item, event.previous_item_id ?? undefined), 'previous_item_id');
+      return withParam(commands.addItem(item, event.previous_item_id ?? undefined), { missing: 'previous_item_id', invalid: 'item.id' });
     }
     case 'conversation.item.retrieve': {
       const item = commands.item(event.item_id);
@@ -46,23 +47,27 @@ export function commandConversation(session: Session, event: ItemEvent, reply: R
       return undefined;
     }
     case 'conversation.item.delete':
-      return withParam(commands.removeItem(event.item_id), 'item_id');
+      return withParam(commands.removeItem(event.item_id), { missing: 'item_id' });
     case 'conversation.item.truncate':
-      return withParam(commands.truncateItem(event.item_id, event.content_index, event.audio_end_ms), 'audio_end_ms');
+      return withParam(commands.truncateItem(event.item_id, event.content_index, event.audio_end_ms), {
+        missing: 'item_id',
+        invalid: 'audio_end_ms',
+      });
     case 'response.create': {
       const request = requestFrom(event.response ?? {}, reply);
       reply.expect(request.requestId);
-      return withParam(commands.respond(request), 'response');
+      return withParam(commands.respond(request), { missing: 'response.input' });
     }
     case 'response.cancel':
-      return withParam(commands.cancelResponse(event.response_id ?? undefined), 'response_id');
+      return withParam(commands.cancelResponse(event.response_id ?? undefined), {});
   }
 }
 
-function withParam(fault: { readonly code: string; readonly message: string } | undefined, param: string): Fault | undefined {
+/** Names the parameter that a fault is about: an item that is not there, or a value that cannot be. */
+function withParam(fault: CommandFault | undefined, params: { readonly missing?: string; readonly invalid?: string }): Fault | undefined {
   if (!fault) return undefined;
-  const about = fault.code === 'item_not_found' || fault.code === 'invalid_value' ? param : undefined;
-  return { ...fault, param: about };
+  if (fault.code === 'item_not_found') return { ...fault, param: params.missing };
+  return fault.code === 'invalid_value' || fault.code === 'item_already_exists' ? { ...fault, param: params.invalid } : fault;
 }
 
 function requestFrom(params: ResponseParams, reply: Reply): ResponseRequest {

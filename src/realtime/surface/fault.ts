@@ -40,11 +40,24 @@ export function faultOf(error: z.ZodError, prefix: string): Fault & { readonly p
       return { message: `Invalid value for '${param}': expected at least ${issue.minimum}.`, code: tooSmallCode(issue.origin), param };
     case 'too_big':
       return { message: `Invalid value for '${param}': expected at most ${issue.maximum}.`, code: tooBigCode(issue.origin), param };
+    case 'invalid_union':
+      return unionFault(issue, param);
     case 'custom':
       return { message: issue.message, code: String(issue.params?.['code'] ?? 'invalid_value'), param };
     default:
       return { message: `Invalid value for '${param}'.`, code: 'invalid_value', param };
   }
+}
+
+/** The discriminator is missing, or names nothing that there is. */
+function unionFault(issue: Issue, param: string): Fault & { readonly param: string } {
+  const { input, path } = issue;
+  const key = path.at(-1);
+  const holder = typeof input === 'object' && input !== null ? (input as Record<PropertyKey, unknown>) : undefined;
+  if (holder && key !== undefined && 'discriminator' in issue && holder[key] === undefined) {
+    return { message: `Missing required parameter: '${param}'.`, code: 'missing_required_parameter', param };
+  }
+  return { message: `Invalid value for '${param}'.`, code: 'invalid_value', param };
 }
 
 function tooSmallCode(origin: string): string {

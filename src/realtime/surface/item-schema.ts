@@ -84,13 +84,11 @@ const functionCallOutput = z.strictObject({
 });
 
 /** Approvals belong to tools of other machines, which are not built in. */
-const approval = z
-  .looseObject({ type: z.literal('mcp_approval_response') })
-  .refine(() => false, {
-    message: "Tools of type 'mcp' are not supported, so there is nothing to approve.",
-    path: ['type'],
-    params: { code: 'unsupported_item' },
-  });
+const approval = z.looseObject({ type: z.literal('mcp_approval_response') }).refine(() => false, {
+  message: "Tools of type 'mcp' are not supported, so there is nothing to approve.",
+  path: ['type'],
+  params: { code: 'unsupported_item' },
+});
 
 export const itemSchema = z.discriminatedUnion('type', [message, functionCall, functionCallOutput, approval]);
 

@@ -121,6 +121,10 @@ export class BenchClient {
     return event ?? {};
   }
 
+  itemOf(event: Json | undefined): Json {
+    return (event?.['item'] ?? {}) as Json;
+  }
+
   error(): Json {
     return this.last('error')['error'] as Json;
   }
