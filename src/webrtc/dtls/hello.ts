@@ -68,6 +68,25 @@ export function writeClientHello(hello: ClientHello): Buffer {
   ]);
 }
 
+/** A ClientHello that parses, as it would be without one of its extensions: byte for byte. */
+export function withoutExtension(body: Buffer, type: number): Buffer {
+  const reader = new ByteReader(body);
+  reader.bytes(2 + RANDOM_BYTES);
+  reader.vector8();
+  reader.vector8();
+  reader.vector16();
+  reader.vector8();
+  const head = body.subarray(0, body.length - reader.remaining);
+  const block = new ByteReader(reader.vector16());
+  const kept: Buffer[] = [];
+  while (block.remaining > 0) {
+    const each = block.uint16();
+    const data = block.vector16();
+    if (each !== type) kept.push(uint16(each), vector16(data));
+  }
+  return Buffer.concat([head, vector16(...kept)]);
+}
+
 export function parseServerHello(body: Buffer): ServerHello | undefined {
   const reader = new ByteReader(body);
   const version = reader.uint16();

@@ -2,7 +2,7 @@ import type { Fingerprint } from './fingerprint.ts';
 import type { FlightPart } from './flight.ts';
 import type { FragmentSource, HandshakeLink, HandshakeSettings } from './handshake.ts';
 import { type HandshakeFragment, HandshakeType, wholeMessage } from './handshake-message.ts';
-import { type ClientHello, offers, RANDOM_BYTES, writeServerHello } from './hello.ts';
+import { type ClientHello, RANDOM_BYTES, writeServerHello } from './hello.ts';
 import { isSame, type KeySchedule, Tls12KeySchedule } from './key-schedule.ts';
 import { createKeyShare, type KeyShare } from './key-share.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
@@ -17,7 +17,7 @@ import {
   writeSigned,
 } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
-import { DTLS_1_2, DTLS_1_3 } from './record.ts';
+import { DTLS_1_2 } from './record.ts';
 import { chooseServerParameters, type ServerParameters } from './server-parameters.ts';
 import { signWith, verifyWith } from './signature.ts';
 import { DOWNGRADE_SENTINEL } from './tls13-messages.ts';
@@ -120,8 +120,8 @@ export class ServerHandshake {
   #begin(helloMessage: ReceivedMessage, hello: ClientHello, parameters: ServerParameters): void {
     const { identity, randomBytes } = this.#settings;
     const serverRandom = randomBytes(RANDOM_BYTES);
-    if (this.#settings.versions.includes('1.3') && offers(hello, DTLS_1_3))
-      DOWNGRADE_SENTINEL.copy(serverRandom, RANDOM_BYTES - DOWNGRADE_SENTINEL.length);
+    // RFC 8446 §4.1.3: whoever took 1.3 out of the client's hello is found out by the client.
+    if (this.#settings.versions.includes('1.3')) DOWNGRADE_SENTINEL.copy(serverRandom, RANDOM_BYTES - DOWNGRADE_SENTINEL.length);
     const share = createKeyShare(parameters.group);
     const keyParameters = writeKeyParameters(share.group, share.publicKey);
     const signed = Buffer.concat([hello.random, serverRandom, keyParameters]);

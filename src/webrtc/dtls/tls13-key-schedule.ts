@@ -20,9 +20,9 @@ function hmac(key: Buffer, data: Buffer): Buffer {
   return createHmac('sha256', key).update(data).digest();
 }
 
-/** HKDF-Expand-Label (RFC 8446 §7.1) with the prefix of RFC 9147 §5.9. */
-export function expandLabel(secret: Buffer, label: string, context: Buffer, length: number): Buffer {
-  const info = Buffer.concat([uint16(length), vector8(Buffer.from(`dtls13${label}`)), vector8(context)]);
+/** HKDF-Expand-Label (RFC 8446 §7.1). @param prefix of RFC 9147 §5.9; TLS has another one */
+export function expandLabel(secret: Buffer, label: string, context: Buffer, length: number, prefix = 'dtls13'): Buffer {
+  const info = Buffer.concat([uint16(length), vector8(Buffer.from(`${prefix}${label}`)), vector8(context)]);
   const blocks: Buffer[] = [];
   let block: Buffer = NOTHING;
   for (let n = 1; blocks.length * HASH_BYTES < length; n += 1) {

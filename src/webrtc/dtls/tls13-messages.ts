@@ -7,7 +7,7 @@ import { SIGNATURE_SCHEMES } from './signature.ts';
 
 /** SHA-256 of "HelloRetryRequest": a ServerHello with this random is one (RFC 8446 §4.1.3). */
 export const RETRY_RANDOM = Buffer.from('cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c', 'hex');
-/** The end of a server's random when it speaks 1.3 and yet chose 1.2 (RFC 8446 §4.1.3). */
+/** The end of the random of a server that speaks 1.3 and answers in 1.2 (RFC 8446 §4.1.3). */
 export const DOWNGRADE_SENTINEL = Buffer.from('DOWNGRD\x01', 'latin1');
 /** Browsers send two shares, one of them post-quantum; more than this is not looked at. */
 const MAX_SHARES = 16;

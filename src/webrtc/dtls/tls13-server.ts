@@ -12,6 +12,7 @@ import {
   RANDOM_BYTES,
   readNumberList,
   readUseSrtp,
+  withoutExtension,
   writeServerHello,
   writeUseSrtp,
 } from './hello.ts';
@@ -70,7 +71,8 @@ interface Attempt {
 
 const COOKIE_KEY_BYTES = 16;
 const HASH_BYTES = 32;
-const COOKIE_BYTES = 2 + HASH_BYTES + HASH_BYTES;
+/** What a cookie says that asks for nothing else. */
+const PROOF = Buffer.from('proof');
 const MAX_RECEIVED = 32;
 
 /** Server side of the DTLS 1.3 handshake (RFC 9147 §5), with a certificate asked of the client. */
@@ -122,7 +124,7 @@ export class Tls13Server {
   /** @param isFirst no other hello was answered; only such a one needs no cookie */
   handleHello(message: ReceivedMessage, answer: Tls13Answer, isFirst: boolean): void {
     const cookie = readCookie(answer.hello.extensions);
-    const before = cookie && message.sequence > 0 ? this.#transcriptOf(cookie, answer) : undefined;
+    const before = cookie && message.sequence > 0 ? this.#transcriptOf(message, cookie, answer) : undefined;
     if (before || (isFirst && answer.publicKey && message.sequence === 0)) this.#begin(message, answer, before ?? []);
     else if (message.sequence === 0) this.#askAgain(message, answer);
     else this.#link.drop();
@@ -168,28 +170,34 @@ export class Tls13Server {
   }
 
   /**
-   * HelloRetryRequest (RFC 8446 §4.1.4): for a share of a group that both have, and for a proof that the sender reads our answers. Nothing is kept of
-   * it: the cookie carries the hash of the hello.
+   * HelloRetryRequest (RFC 8446 §4.1.4): for a share of a group that both have, or for a proof that the sender reads our answers. Nothing is kept of it.
+   * The proof is the same for all, so that a client may answer the request that somebody else's hello brought about.
    */
   #askAgain(message: ReceivedMessage, { group, publicKey }: Tls13Answer): void {
     this.#link.drop();
-    const content = Buffer.concat([uint16(publicKey ? 0 : group), transcriptHash([tlsMessage(message)])]);
-    const cookie = Buffer.concat([content, createHmac('sha256', this.#cookieKey).update(content).digest()]);
+    const cookie = publicKey
+      ? this.#cookieOf(PROOF)
+      : this.#cookieOf(Buffer.concat([uint16(group), transcriptHash([tlsMessage(message)])]));
     const body = writeRetry(publicKey ? undefined : group, cookie);
     this.#link.sendOnce({ type: HandshakeType.serverHello, sequence: 0, body });
   }
 
+  #cookieOf(content: Buffer): Buffer {
+    return Buffer.concat([content, createHmac('sha256', this.#cookieKey).update(content).digest()]);
+  }
+
   /** The transcript before a second hello, when its cookie is ours and it has what it was asked for. */
-  #transcriptOf(cookie: Buffer, { group, publicKey }: Tls13Answer): Buffer[] | undefined {
-    if (cookie.length !== COOKIE_BYTES || !publicKey) return undefined;
-    const content = cookie.subarray(0, COOKIE_BYTES - HASH_BYTES);
-    if (!isSame(cookie.subarray(content.length), createHmac('sha256', this.#cookieKey).update(content).digest())) return undefined;
-    const asked = content.readUInt16BE(0);
-    if (asked !== 0 && asked !== group) return undefined;
-    const body = writeRetry(asked === 0 ? undefined : group, cookie);
+  #transcriptOf(message: ReceivedMessage, cookie: Buffer, { group, publicKey }: Tls13Answer): Buffer[] | undefined {
+    const content = cookie.subarray(0, Math.max(0, cookie.length - HASH_BYTES));
+    if (!publicKey || !isSame(cookie, this.#cookieOf(content))) return undefined;
+    const isProof = content.equals(PROOF);
+    if (!isProof && content.readUInt16BE(0) !== group) return undefined;
+    // Without a new share the hello is the first one and the cookie; else the cookie carries the hash of the first.
+    const first = { type: HandshakeType.clientHello, body: withoutExtension(message.body, ExtensionType.cookie) };
+    const hash = isProof ? transcriptHash([tlsMessage(first)]) : content.subarray(2);
     return [
-      { type: HandshakeType.messageHash, body: content.subarray(2) },
-      { type: HandshakeType.serverHello, body },
+      { type: HandshakeType.messageHash, body: hash },
+      { type: HandshakeType.serverHello, body: writeRetry(isProof ? undefined : group, cookie) },
     ].map(tlsMessage);
   }
 
