@@ -62,7 +62,9 @@ agent:
     back.answer();
     await back.acknowledged();
     await nextSound(back.media, 3000);
-    const greeted = (): boolean => findSound(back.media.recording().samples, promptSound('hello').subarray(0, 8000)).share > 0.7;
+    // Any half second of it: a busy machine leaves holes.
+    const pieces = [0, 4000, 8000].map((from) => promptSound('hello').subarray(from, from + 4000));
+    const greeted = (): boolean => pieces.some((piece) => findSound(back.media.recording().samples, piece).share > 0.7);
     await eventually(greeted, 5000, 'the greeting');
     expect((await back.bye()).status).toBe(200);
     await eventually(() => gateway.cdrs().length >= 2, 5000, 'both records');
