@@ -180,7 +180,7 @@ export class PhoneCall {
     const agreed = this.#agree(this.#localMedia(media));
     this.#agreed = agreed;
     const policy = this.#deps.policy?.(this.#invite);
-    const opening = { origin: this.#origin(), audio: agreed.media, signallingAddress: this.#invite.source.address };
+    const opening = { origin: this.#origin(policy), audio: agreed.media, signallingAddress: this.#invite.source.address };
     await media.connect({ ...opening, ...(policy && { policy }) });
     if (this.#over()) return;
     this.#state = 'connecting';
@@ -189,10 +189,14 @@ export class PhoneCall {
     this.#maybeAnswer();
   }
 
-  #origin(): LegOrigin {
+  #origin(policy: LegPolicy | undefined): LegOrigin {
     const { from, requestUri: to, sipCallId } = this.#invite;
-    const callBack = this.#dialled ? undefined : this.#deps.callBack?.(this.#invite);
-    return { kind: 'phone', from, to, sipCallId, ...(this.#dialled ? { direction: 'outbound' } : {}), ...(callBack ? { callBack } : {}) };
+    const origin = { kind: 'phone', from, to, sipCallId } as const;
+    if (this.#dialled) return { ...origin, direction: 'outbound' };
+    const callBack = this.#deps.callBack?.(this.#invite);
+    // Only who is asked about the call has a use for them.
+    const headers = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
+    return { ...origin, ...(callBack ? { callBack } : {}), ...(headers ? { headers } : {}) };
   }
 
   /** The answer to the phone's offer, or an offer of ours when the INVITE has none. @throws GatewayError */

@@ -62,6 +62,8 @@ export interface InboundCall {
   readonly offer: string | undefined;
   /** The local address this caller can reach us at: for Contact and for the SDP's c= line. */
   readonly localAddress: string;
+  /** All header fields in their order, those with credentials left out; absent for a call of ours. */
+  readonly headers?: readonly { readonly name: string; readonly value: string }[];
   /** First value of a header by its full name, any case. */
   header(name: string): string | undefined;
   /** 180 Ringing. Does nothing after a final response. */

@@ -15,6 +15,11 @@ export class HeaderFields {
     return this.#names.length;
   }
 
+  /** Every field in its order: canonical name and value. */
+  get entries(): readonly (readonly [name: string, value: string])[] {
+    return this.#names.map((name, at) => [name, this.#values[at] ?? ''] as const);
+  }
+
   /** First value of a field by its canonical name. */
   first(name: string): string | undefined {
     const at = this.#names.indexOf(name);

@@ -1,5 +1,14 @@
 import { isToken } from './text.ts';
 
+/** What lets somebody in (RFC 3261 §20): no business of whoever is told of a call. */
+const CREDENTIALS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'authentication-info',
+  'www-authenticate',
+  'proxy-authenticate',
+]);
+
 /** Compact forms (RFC 3261 §7.3.3 and the extensions that define one). */
 const COMPACT: ReadonlyMap<string, string> = new Map([
   ['a', 'accept-contact'],
@@ -41,4 +50,16 @@ export function canonicalName(name: string): string | undefined {
   if (!isToken(name)) return undefined;
   const lower = name.toLowerCase();
   return COMPACT.get(lower) ?? lower;
+}
+
+/** By their form inside. */
+const SPELLED: ReadonlyMap<string, string> = new Map(Array.from(USUAL, ([spelled, name]) => [name, spelled]));
+
+/** A name as people write it: `Call-ID`, `X-Account`. */
+export function spelledName(canonical: string): string {
+  return SPELLED.get(canonical) ?? canonical.replace(/(^|-)([a-z])/g, (_, before: string, letter: string) => before + letter.toUpperCase());
+}
+
+export function isCredential(canonical: string): boolean {
+  return CREDENTIALS.has(canonical);
 }

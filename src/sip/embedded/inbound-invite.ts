@@ -7,7 +7,7 @@ import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
 import { Dialog } from './dialog.ts';
 import { DialogCall } from './dialog-call.ts';
 import { EarlySession, type EarlySessionOwner, tryLater } from './early-session.ts';
-import { canonicalName } from './header-names.ts';
+import { canonicalName, isCredential, spelledName } from './header-names.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { PendingMachine, type PendingOutput } from './pending-machine.ts';
 import { refusalParts } from './refusal-parts.ts';
@@ -73,6 +73,12 @@ export class InboundInvite implements InboundCall, DialogHolder {
     this.#early = new EarlySession(services, this.#earlyOwner(), { invite: request, transaction, localTag, dialog: this.#dialog });
     services.assign(this.#dialog.key, this);
     transaction.onFailed = () => this.#unreachable();
+  }
+
+  get headers(): readonly { readonly name: string; readonly value: string }[] {
+    return this.#request.message.headers.entries
+      .filter(([name]) => !isCredential(name))
+      .map(([name, value]) => ({ name: spelledName(name), value: decodeText(value) }));
   }
 
   header(name: string): string | undefined {

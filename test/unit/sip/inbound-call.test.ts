@@ -21,6 +21,24 @@ describe('an arriving call', () => {
     expect(invite?.header('Nothing')).toBeUndefined();
   });
 
+  it('shows all its header fields in their order as people write them, credentials left out', async () => {
+    const test = await EngineUnderTest.start();
+    const secret = 'Digest username="a", realm="r", nonce="n", uri="sip:a@b", response="0"';
+    test.receive(
+      request({
+        headers: ['x-ACCOUNT-id: 7', `Authorization: ${secret}`, 's: Grüße', 'X-Account-Id: 8', `Proxy-Authorization: ${secret}`],
+      }),
+    );
+    const headers = test.invites[0]?.headers ?? [];
+    expect(headers.map(({ name }) => name)).toEqual(expect.arrayContaining(['Via', 'From', 'To', 'Call-ID', 'CSeq']));
+    expect(headers.filter(({ name }) => /^(?:X-|Subject|Auth|Proxy)/.test(name))).toEqual([
+      { name: 'X-Account-Id', value: '7' },
+      { name: 'Subject', value: 'Grüße' },
+      { name: 'X-Account-Id', value: '8' },
+    ]);
+    expect(JSON.stringify(headers)).not.toContain('Digest');
+  });
+
   it('rings, is answered, acknowledged and ended by the caller', async () => {
     const test = await EngineUnderTest.start();
     test.receive(request({ headers: ['Record-Route: <sip:192.0.2.99;lr>'] }));
