@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseAck } from '../../src/webrtc/dtls/ack.ts';
 import { parseClientHello, writeClientHello } from '../../src/webrtc/dtls/hello.ts';
 import { parseRecords } from '../../src/webrtc/dtls/record.ts';
+import { parseEncryptedExtensions, parseTls13Certificate, parseTls13CertificateRequest } from '../../src/webrtc/dtls/tls13-messages.ts';
+import { parseSctpInit } from '../../src/webrtc/sctp/sctp-init.ts';
 import { clientHello } from '../support/dtls-forgery.ts';
-import { DtlsPair, type Side } from '../support/dtls-pair.ts';
+import { DtlsPair, type DtlsPairOptions, pair13, type Side } from '../support/dtls-pair.ts';
 import { seededRandom } from '../support/random.ts';
 
 /** Changes, cuts, lengthens, doubles or joins: what a datagram may look like after a hostile hand. */
@@ -32,14 +35,19 @@ function mutate(datagram: Buffer, others: readonly Buffer[], random: () => numbe
   }
 }
 
-describe('mutated handshakes', () => {
+const versions: readonly [string, (options?: DtlsPairOptions) => DtlsPair][] = [
+  ['1.2', (options) => new DtlsPair(options)],
+  ['1.3', pair13],
+];
+
+describe.each(versions)('mutated handshakes of %s', (version, makePair) => {
   it('of others never throw, in 1500 runs, and do not keep the genuine handshake from completing', () => {
-    const recorded = new DtlsPair().run(1000);
+    const recorded = makePair().run(1000);
     const old = { client: recorded.sent.client, server: recorded.sent.server };
     const all = [...old.client, ...old.server];
     for (let seed = 1; seed <= 1500; seed++) {
       const random = seededRandom(seed);
-      const pair = new DtlsPair({ seed });
+      const pair = makePair({ seed });
       const inject = (side: Side) => {
         // What the peer would send, mostly.
         const source = random() < 0.8 ? old[side === 'client' ? 'server' : 'client'] : all;
@@ -53,6 +61,7 @@ describe('mutated handshakes', () => {
       }
       pair.clock.advance(8000);
       expect([pair.client.state, pair.server.state], `seed ${seed}`).toEqual(['connected', 'connected']);
+      expect(pair.server.snapshot().version).toBe(version);
     }
   });
 
@@ -61,7 +70,7 @@ describe('mutated handshakes', () => {
     for (let seed = 1; seed <= 500; seed++) {
       const random = seededRandom(seed);
       const seen: Buffer[] = [];
-      const pair: DtlsPair = new DtlsPair({
+      const pair: DtlsPair = makePair({
         seed,
         tap: (from, datagram) => {
           seen.push(Buffer.from(datagram));
@@ -94,6 +103,11 @@ describe('parsers', () => {
         const bytes = Buffer.from(array);
         parseRecords(bytes);
         parseClientHello(bytes);
+        parseAck(bytes);
+        parseEncryptedExtensions(bytes);
+        parseTls13Certificate(bytes);
+        parseTls13CertificateRequest(bytes);
+        parseSctpInit(bytes.toString('base64'));
       }),
     );
   });

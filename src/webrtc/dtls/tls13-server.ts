@@ -126,7 +126,8 @@ export class Tls13Server {
     const cookie = readCookie(answer.hello.extensions);
     const before = cookie && message.sequence > 0 ? this.#transcriptOf(message, cookie, answer) : undefined;
     if (before || (isFirst && answer.publicKey && message.sequence === 0)) this.#begin(message, answer, before ?? []);
-    else if (message.sequence === 0) this.#askAgain(message, answer);
+    // With two hellos about, a request for a share would be taken for an answer by the wrong client as well.
+    else if (message.sequence === 0 && (isFirst || answer.publicKey)) this.#askAgain(message, answer);
     else this.#link.drop();
   }
 
