@@ -207,8 +207,12 @@ describe('whatever happens in a conversation', () => {
     } finally {
       handle.mockRestore();
     }
+    // What programs cause is told in surface-media.test.ts and surface-websocket.test.ts.
+    const byPrograms = new Set(['asked', 'input_taken', 'onset_at_once']);
     const rows = (Object.keys(TURN_TABLE) as TurnState[]).flatMap((state) =>
-      Object.keys(TURN_TABLE[state]).map((event) => `${state} ${event}`),
+      Object.keys(TURN_TABLE[state])
+        .filter((event) => !byPrograms.has(event))
+        .map((event) => `${state} ${event}`),
     );
     expect(rows.filter((row) => !used.has(row))).toEqual([]);
   });

@@ -194,6 +194,25 @@ describe.each(['phone', 'browser'] as const)('the Realtime API of a %s call', (m
     expect(bench.client.error()).toMatchObject({ code: 'input_audio_buffer_commit_empty' });
   });
 
+  it.each([
+    ['while somebody speaks', 0],
+    ['in the pause of a turn', 300],
+  ])('commits by hand %s, and takes that for the turn', (_, pauseMs) => {
+    const bench = new SurfaceBench({ media });
+    bench.silence(1000).voice(600).silence(pauseMs);
+    const started = bench.client.last('input_audio_buffer.speech_started');
+    bench.client.take();
+    bench.client.send({ type: 'input_audio_buffer.commit' });
+    bench.silence(2000);
+    expect(bench.client.take()).toMatchObject([
+      { type: 'input_audio_buffer.committed', item_id: started['item_id'] },
+      { type: 'conversation.item.added' },
+      { type: 'conversation.item.done' },
+    ]);
+    expect(bench.model.told.at(-1)).toEqual(['commitTurn', 700, 1600 + pauseMs, false]);
+    expect(bench.session.snapshot()).toMatchObject({ state: 'idle', turns: 1 });
+  });
+
   it('takes a turn back that was committed too early, where turns are taken by pauses', () => {
     const bench = new SurfaceBench({ media, session: { audio: { input: { turn_detection: { type: 'semantic_vad' } } } } });
     bench.voice(1000).silence(600);
