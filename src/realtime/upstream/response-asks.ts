@@ -42,6 +42,11 @@ export class ResponseAsks {
     return this.#waiting.length + this.#sent.length >= MOST_ASKS;
   }
 
+  /** The ask of the conversation that was sent and has no answer. */
+  get unanswered(): Ask | undefined {
+    return this.#sent.find(({ outOfBand }) => !outOfBand);
+  }
+
   /** @param first before all others: it was under way already */
   add(ask: Ask, first = false): void {
     if (first) this.#waiting.unshift(ask);

@@ -1,18 +1,18 @@
 import type { Machine } from '../../base/driver.ts';
 import { randomText } from '../../base/ids.ts';
 import type { CommittedTurn, Item, ModelConfig, ModelEvent, ResponseRequest } from '../model.ts';
-import { ConversationHistory, type HistoryEntry, heardItem } from './conversation-history.ts';
+import { ConversationHistory, type HistoryEntry } from './conversation-history.ts';
 import { InputTranscripts } from './input-transcripts.ts';
-import { wireItem } from './item-shape.ts';
 import { type LinkId, LinkKeeper, type LinkOptions, type LinkOutput } from './link-keeper.ts';
 import { MessageBudget } from './message-budget.ts';
 import type { UpstreamProfile } from './profile.ts';
 import { ASK_KEY, type Ask, ResponseAsks } from './response-asks.ts';
 import { type OpenResponse, ResponseReader } from './response-reader.ts';
-import { SentEvents } from './sent-events.ts';
+import type { SentEvent } from './sent-events.ts';
 import { type Fields, idOf, numberOf, objectOf, readServerEvent, type ServerEvent, textOf } from './server-event.ts';
-import { sessionFields, ToldSession, wireResponse } from './session-shape.ts';
+import { readServerFault, type ServerFault } from './server-fault.ts';
 import { TurnUplink } from './turn-uplink.ts';
+import { UpstreamSender } from './upstream-sender.ts';
 import { readRateLimits } from './usage-shape.ts';
 
 /** What the shell has to do, or is told. */
@@ -53,23 +53,6 @@ const MOST_REFUSALS = 3;
 /** A turn's transcript, or an item's name, is waited for so long before a fresh session may take over. */
 const ACKNOWLEDGED_MS = 8000;
 
-/** Error texts are for people. */
-const MOST_MESSAGE_CHARS = 300;
-
-/** Errors with these codes come again at every try. */
-const PERMANENT = new Set([
-  'invalid_api_key',
-  'invalid_model',
-  'model_not_found',
-  'model_load_error',
-  'insufficient_quota',
-  'account_deactivated',
-  'unsupported_country_region_territory',
-]);
-
-/** The server says that its session ends now. */
-const ENDS_SESSION = new Set(['session_expired', 'session_limit_reached']);
-
 /** A server whose clock disagrees with ours by an hour must not make us leave at once. */
 const LEAST_SESSION_MS = 60_000;
 
@@ -88,12 +71,8 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   readonly #reader: ResponseReader;
   readonly #uplink: TurnUplink;
   readonly #transcripts: InputTranscripts;
-  #told = new ToldSession();
-  #sent = new SentEvents();
+  readonly #sender: UpstreamSender;
   #config: ModelConfig;
-  /** Commits and items that the server has not named yet, in the order they were sent. */
-  #commits: HistoryEntry[] = [];
-  #creates: HistoryEntry[] = [];
   /** The newest commit: the caller may go on with that turn. */
   #lastCommit: { readonly turn: CommittedTurn; readonly entry: HistoryEntry } | undefined;
   /** Until then the names and words of what was sent last are waited for, before a fresh session may take over. */
@@ -106,15 +85,16 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#options = options;
     this.#config = options.config;
     this.#links = new LinkKeeper(options.links, options.random);
-    const emit = (event: ModelEvent): void => void this.#outputs.push({ type: 'event', event });
+    const emit = (event: ModelEvent): void => this.#emit(event);
+    this.#sender = new UpstreamSender(profile, this.#history, (message) => this.#put(message));
     this.#reader = new ResponseReader({
       ...{ profile, history: this.#history, emit },
       count: (what) => this.#count(what),
-      unheard: (entry, heardMs) => this.#shorten(entry, heardMs),
+      unheard: (entry, heardMs) => this.#sender.shorten(entry, heardMs),
       settled: () => this.#asks.settled(),
     });
     this.#transcripts = new InputTranscripts(this.#history, emit);
-    this.#uplink = new TurnUplink(profile, options.appendMs, (message) => this.#sendText(message));
+    this.#uplink = new TurnUplink(profile, options.appendMs, (message) => this.#put(message));
   }
 
   pollOutput(): UpstreamOutput | undefined {
@@ -167,7 +147,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   speechStarted(startMs: number, now: number): void {
     if (this.#closed) return;
-    if (this.#asks.dropContinuations(now)) this.#send('quiet', { type: 'response.cancel' });
+    if (this.#asks.dropContinuations(now)) this.#sender.cancel(undefined);
     const last = this.#lastCommit;
     const resumes = last !== undefined && last.turn.startMs === startMs;
     // Where the first part of a turn cannot be replaced by the whole, the rest is given.
@@ -182,7 +162,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     const ready = this.#links.ready !== undefined;
     const resumed = this.#lastCommit?.turn.startMs === turn.startMs ? this.#lastCommit.entry : undefined;
     const { pcm, rest } = this.#uplink.finish(turn.startMs, turn.endMs, ready);
-    if (resumed && !rest) this.#remove(resumed);
+    if (resumed && !rest) this.#sender.remove(resumed);
     const id = turn.itemId ?? `item_${randomText(20)}`;
     const entry: HistoryEntry = {
       id,
@@ -194,32 +174,34 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#history.add(entry);
     this.#lastCommit = { turn, entry };
     this.#acknowledgedBy = now + ACKNOWLEDGED_MS;
-    if (ready) this.#sendCommit(entry);
+    if (ready) this.#sender.commit(entry);
     if (turn.respond !== false) this.#ask('turn', {});
     this.#settle(now);
   }
 
   configure(config: ModelConfig, now: number): void {
     this.#config = { ...this.#options.config, ...config };
-    if (this.#links.ready !== undefined) this.#sendSession();
+    if (this.#links.ready !== undefined) this.#sender.session(this.#config);
     this.#settle(now);
   }
 
   addItem(item: Item, previousItemId: string | undefined, now: number): void {
     if (this.#closed) return;
     const entry: HistoryEntry = { id: item.id, upstreamId: undefined, item };
-    const previous =
+    // What comes after the newest item needs no name for it, which the server may not have given yet.
+    const last = previousItemId === undefined || this.#history.entries.at(-1)?.id === previousItemId;
+    const named =
       previousItemId === undefined || previousItemId === 'root' ? previousItemId : this.#history.upstreamIdBefore(previousItemId);
     this.#history.add(entry, previousItemId);
     this.#acknowledgedBy = now + ACKNOWLEDGED_MS;
-    if (this.#links.ready !== undefined) this.#sendCreate(entry, previous);
+    if (this.#links.ready !== undefined) this.#sender.create(entry, last ? undefined : named);
     this.#settle(now);
   }
 
   removeItem(itemId: string, now: number): void {
     const entry = this.#history.find(itemId);
     if (this.#closed || !entry) return;
-    this.#remove(entry);
+    this.#sender.remove(entry);
     this.#settle(now);
   }
 
@@ -253,7 +235,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   truncate(itemId: string, sentMs: number, now: number): void {
     const entry = this.#history.find(itemId);
     if (this.#closed || !entry?.speech) return;
-    this.#shorten(entry, sentMs);
+    this.#sender.shorten(entry, sentMs);
     this.#settle(now);
   }
 
@@ -315,11 +297,11 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     switch (type) {
       case 'input_audio_buffer.committed': {
         const id = idOf(fields, 'item_id');
-        if (id !== undefined) this.#name(this.#commits.shift(), id);
+        if (id !== undefined) this.#sender.handleCommitted(id);
         break;
       }
       case 'conversation.item.added':
-        this.#handleAdded(objectOf(fields, 'item') ?? {});
+        this.#sender.handleAdded(objectOf(fields, 'item') ?? {});
         break;
       case 'rate_limits.updated': {
         const limits = readRateLimits(fields);
@@ -348,59 +330,34 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     if (response?.cancelled) this.#sendCancel(response, now);
   }
 
-  /** An item is in the server's conversation: one of ours gets its name there. */
-  #handleAdded(wire: Fields): void {
-    const id = idOf(wire, 'id');
-    if (id === undefined || this.#history.findByUpstreamId(id)) return;
-    const [type, role] = [textOf(wire, 'type'), textOf(wire, 'role')];
-    const at = this.#creates.findIndex(({ item }) => item.type === type && (item.type !== 'message' || item.role === role));
-    if (at >= 0) this.#name(this.#creates.splice(at, 1)[0], id);
-    else if (type === 'message' && role === 'user') this.#name(this.#commits.shift(), id);
-  }
-
-  #name(entry: HistoryEntry | undefined, upstreamId: string): void {
-    if (!entry) return;
-    if (entry.unwanted) {
-      this.#send('quiet', { type: 'conversation.item.delete', item_id: upstreamId });
-      return;
-    }
-    this.#history.name(entry, upstreamId);
-  }
-
   #handleError(link: LinkId, fields: Fields, now: number): void {
-    const error = objectOf(fields, 'error') ?? fields;
-    const code = (textOf(error, 'code') ?? textOf(error, 'type') ?? 'server_error').slice(0, 64);
-    const message = this.#clean(textOf(error, 'message') ?? 'the model reported an error');
-    const param = textOf(error, 'param')?.slice(0, MOST_MESSAGE_CHARS);
+    const { fault, eventId, kind } = readServerFault(fields, this.#options.secret);
     if (!this.#budget.takeError()) this.#links.handleFailure(link, 'error_storm', false, now);
-    else if (PERMANENT.has(code) || ENDS_SESSION.has(code)) this.#links.handleFailure(link, code, PERMANENT.has(code), now);
+    else if (kind === 'permanent' || kind === 'ends_session') this.#links.handleFailure(link, fault.code, kind === 'permanent', now);
     else if (this.#links.ready !== link) this.#links.handleFailure(link, 'refused', false, now);
-    else this.#handleRefusal(this.#sent.take(idOf(error, 'event_id')), { code, message, ...(param !== undefined && { param }) }, now);
+    else this.#handleRefusal(this.#refused(eventId, kind === 'response'), fault, now);
   }
 
-  #handleRefusal(sent: ReturnType<SentEvents['take']>, why: { code: string; message: string; param?: string }, now: number): void {
-    if (sent === 'quiet') {
-      this.#count('refused');
-      return;
-    }
-    if (sent && 'item' in sent) {
+  /** What was refused. Some servers do not say: then it is the response that was asked for, where the error sounds like one. */
+  #refused(eventId: string | undefined, aboutResponse: boolean): SentEvent {
+    if (eventId !== undefined || !aboutResponse) return this.#sender.refused(eventId);
+    const { unanswered } = this.#asks;
+    return unanswered && { ask: unanswered };
+  }
+
+  #handleRefusal(sent: SentEvent, why: ServerFault, now: number): void {
+    if (sent === 'quiet') this.#count('refused');
+    else if (!sent) this.#fault(why);
+    else if ('item' in sent) {
       // Its audio stays ours when it was a turn: the next session gets it.
-      this.#commits = this.#commits.filter((entry) => entry !== sent.item);
-      this.#creates = this.#creates.filter((entry) => entry !== sent.item);
       if (!sent.item.pcm) this.#history.remove(sent.item);
       this.#fault({ ...why, itemId: sent.item.id });
-      return;
-    }
-    if (!sent) {
-      this.#fault(why);
-      return;
-    }
-    const { ask } = sent;
-    if (ask.cancelled) this.#asks.refused(ask);
-    else if (why.code === 'conversation_already_has_active_response' && ask.refusals < MOST_REFUSALS) this.#asks.postpone(ask, now);
+    } else if (sent.ask.cancelled) this.#asks.refused(sent.ask);
+    else if (why.code === 'conversation_already_has_active_response' && sent.ask.refusals < MOST_REFUSALS)
+      this.#asks.postpone(sent.ask, now);
     else {
-      this.#asks.refused(ask);
-      this.#tellFailed(ask, why);
+      this.#asks.refused(sent.ask);
+      this.#tellFailed(sent.ask, why);
     }
   }
 
@@ -411,31 +368,20 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#asks.add({ kind, outOfBand, eventId: undefined, refusals: 0, cancelled: false, ...ask }, first);
   }
 
-  #sendAsk(ask: Ask): void {
-    const { profile } = this.#options;
-    const fields = ask.request ? wireResponse(ask.request, profile, (id) => this.#history.find(id)?.upstreamId) : {};
-    if (ask.instructions !== undefined) fields['instructions'] = ask.instructions;
-    ask.eventId = this.#sent.next({ ask });
-    const metadata = ask.request?.metadata ?? {};
-    // Sixteen pairs is what the reference allows.
-    if (Object.keys(metadata).length < 16) fields['metadata'] = { ...metadata, [ASK_KEY]: ask.eventId };
-    this.#sendText(JSON.stringify({ type: 'response.create', event_id: ask.eventId, response: fields }));
-  }
-
   #sendCancel(response: OpenResponse, now: number): void {
     if (!response.outOfBand) this.#asks.cancelling(now);
-    this.#send('quiet', { type: 'response.cancel', response_id: response.upstreamId });
+    this.#sender.cancel(response.upstreamId);
   }
 
   #tellCancelled(ask: Ask, told: boolean): void {
-    if (told) this.#send('quiet', { type: 'response.cancel' });
+    if (told) this.#sender.cancel(undefined);
     const responseId = ask.responseId ?? `resp_${randomText(20)}`;
     if (ask.request) this.#emit({ type: 'response_started', responseId, requestId: ask.request.requestId });
     if (ask.request || ask.responseId !== undefined) this.#emit({ type: 'response_done', responseId, status: 'cancelled' });
   }
 
   /** Each commit is answered, and each request. */
-  #tellFailed(ask: Ask, why: { code: string; message: string; param?: string }): void {
+  #tellFailed(ask: Ask, why: ServerFault): void {
     if (ask.request) {
       this.#emit({ type: 'fault', ...why, requestId: ask.request.requestId });
       return;
@@ -445,72 +391,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#emit({ type: 'response_done', responseId, status: 'failed', error: { code: why.code, message: why.message } });
   }
 
-  #sendSession(): void {
-    const { profile } = this.#options;
-    const session = this.#told.update(sessionFields(this.#config, profile), profile.dialect);
-    if (session) this.#send(undefined, { type: 'session.update', session });
-  }
-
-  #sendCommit(entry: HistoryEntry): void {
-    this.#commits.push(entry);
-    this.#send({ item: entry }, { type: 'input_audio_buffer.commit' });
-  }
-
-  #sendCreate(entry: HistoryEntry, previousUpstreamId?: string): void {
-    const { dialect, supports } = this.#options.profile;
-    const id = supports.createItemIds ? (entry.asText ? `item_${randomText(20)}` : entry.id) : undefined;
-    const item = wireItem(heardItem(entry), id, dialect);
-    if ('content' in item && Array.isArray(item['content']) && item['content'].length === 0) return;
-    entry.asText = entry.speech !== undefined;
-    if (id !== undefined) this.#history.name(entry, id);
-    else this.#creates.push(entry);
-    const previous = previousUpstreamId === undefined ? {} : { previous_item_id: previousUpstreamId };
-    this.#send({ item: entry }, { type: 'conversation.item.create', ...previous, item });
-  }
-
-  /** Not part of the conversation any more, here and there. */
-  #remove(entry: HistoryEntry): void {
-    this.#history.remove(entry);
-    if (!this.#options.profile.supports.delete) return;
-    if (entry.upstreamId !== undefined) this.#send('quiet', { type: 'conversation.item.delete', item_id: entry.upstreamId });
-    else entry.unwanted = true;
-  }
-
-  /** Of this item the caller has heard no more than that. */
-  #shorten(entry: HistoryEntry, heardMs: number): void {
-    const { speech, upstreamId } = entry;
-    const { supports } = this.#options.profile;
-    const receivedMs = (speech?.receivedSamples ?? 0) / 24;
-    const ms = Math.floor(Math.max(0, Math.min(heardMs, receivedMs)));
-    if (ms === 0) {
-      // Nobody has heard anything of it.
-      this.#remove(entry);
-      if (supports.delete) return;
-    } else if (speech) speech.heardMs = ms;
-    if (entry.asText) {
-      this.#rewrite(entry);
-      return;
-    }
-    if (!supports.truncate || upstreamId === undefined || !speech) return;
-    const message = { type: 'conversation.item.truncate', item_id: upstreamId, content_index: speech.contentIndex, audio_end_ms: ms };
-    this.#send('quiet', message);
-  }
-
-  /** A session that was told of this speech as a text is told the shorter text. */
-  #rewrite(entry: HistoryEntry): void {
-    const { createItemIds, delete: canDelete } = this.#options.profile.supports;
-    if (!canDelete || !createItemIds || entry.upstreamId === undefined || !this.#history.has(entry.id)) return;
-    this.#send('quiet', { type: 'conversation.item.delete', item_id: entry.upstreamId });
-    const before = this.#history.entryBefore(entry);
-    this.#sendCreate(entry, before ? this.#history.upstreamIdBefore(before.id) : 'root');
-  }
-
-  /** @param why what an error that names this event is about */
-  #send(why: Parameters<SentEvents['next']>[0], message: Record<string, unknown>): void {
-    this.#sendText(JSON.stringify({ ...message, event_id: this.#sent.next(why) }));
-  }
-
-  #sendText(message: string): void {
+  #put(message: string): void {
     const link = this.#links.ready;
     if (link !== undefined) this.#outputs.push({ type: 'send', link, message });
   }
@@ -528,7 +409,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     if (this.#links.ready === undefined) return;
     for (let ask = this.#takeAsk(now); ask; ask = this.#takeAsk(now)) {
       if (!ask.outOfBand) this.#reader.abandonCancelled();
-      this.#sendAsk(ask);
+      this.#sender.ask(ask);
     }
   }
 
@@ -539,8 +420,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   #isQuiet(): boolean {
     if (this.#uplink.isSpeaking || !this.#asks.isEmpty || !this.#reader.isEmpty) return false;
     if (this.#acknowledgedBy === undefined) return true;
-    const unnamed = this.#commits.length > 0 || this.#creates.length > 0;
-    return !unnamed && !(this.#config.transcription && this.#transcripts.isAwaited(this.#lastCommit?.entry));
+    return !this.#sender.awaitsNames && !(this.#config.transcription && this.#transcripts.isAwaited(this.#lastCommit?.entry));
   }
 
   #drainLinks(now: number): void {
@@ -585,22 +465,18 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   /** A session that knows nothing yet: configuration, what was said, and what is being said. */
   #tellEverything(): void {
-    this.#told = new ToldSession();
-    this.#sent = new SentEvents();
-    this.#commits = [];
-    this.#creates = [];
-    this.#history.forgetNames();
-    this.#sendSession();
+    this.#sender.begin();
+    this.#sender.session(this.#config);
     for (const entry of this.#history.replayable()) {
-      if (!entry.pcm) this.#sendCreate(entry);
-      else if (this.#uplink.replay(entry.pcm)) this.#sendCommit(entry);
+      if (!entry.pcm) this.#sender.create(entry);
+      else if (this.#uplink.replay(entry.pcm)) this.#sender.commit(entry);
     }
     this.#uplink.resume();
   }
 
   // ---- to the session ----
 
-  #fault(fault: { readonly code: string; readonly message: string; readonly param?: string; readonly itemId?: string }): void {
+  #fault(fault: ServerFault & { readonly itemId?: string }): void {
     this.#count('error');
     if (this.#budget.takeFault()) this.#emit({ type: 'fault', ...fault });
   }
@@ -611,11 +487,6 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   #count(what: string): void {
     this.#outputs.push({ type: 'strange', what });
-  }
-
-  #clean(text: string): string {
-    const { secret } = this.#options;
-    return (secret ? text.replaceAll(secret, '[key]') : text).slice(0, MOST_MESSAGE_CHARS);
   }
 }
 

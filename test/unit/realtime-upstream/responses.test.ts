@@ -183,6 +183,23 @@ describe('one response at a time', () => {
   });
 });
 
+describe('a server that does not say what its error is about', () => {
+  test.each([
+    ['rate_limit_exceeded', 'response_started response_done'],
+    ['invalid_value', 'fault'],
+  ])('%s is taken for the refusal of what it sounds like', (code, types) => {
+    const probe = ConversationProbe.ready();
+    turn(probe);
+    probe.server(1, 'error', { error: { code, message: 'no' } });
+    expect(
+      probe
+        .events()
+        .map(({ type }) => type)
+        .join(' '),
+    ).toBe(types);
+  });
+});
+
 describe('requests', () => {
   const request = { requestId: 'q1', conversation: 'auto' } as const;
 
@@ -280,10 +297,12 @@ describe('items', () => {
     const item = { type: 'message', id: 'mine', role: 'user', status: 'completed', content: [{ type: 'input_text', text: 'hi' }] } as const;
     probe.run((now) => probe.machine.addItem(item, undefined, now));
     probe.run((now) => probe.machine.addItem({ ...item, id: 'second' }, 'mine', now));
+    probe.run((now) => probe.machine.addItem({ ...item, id: 'between' }, 'mine', now));
     probe.run((now) => probe.machine.addItem({ ...item, id: 'first' }, 'root', now));
     expect(probe.sent().slice(1)).toMatchObject([
       { type: 'conversation.item.create', item: { id: 'mine', role: 'user' } },
-      { previous_item_id: 'mine', item: { id: 'second' } },
+      { item: { id: 'second' } },
+      { previous_item_id: 'mine', item: { id: 'between' } },
       { previous_item_id: 'root', item: { id: 'first' } },
     ]);
     probe.run((now) => probe.machine.removeItem('mine', now));
