@@ -29,6 +29,7 @@ import { createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
 import type { SessionHost } from './leg/session-host.ts';
+import { ClusterHost } from './ownership/cluster-host.ts';
 import { deriveDoorKeys, deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { DoorLegHost } from './ownership/door-leg-host.ts';
 import { MemoryDirectory } from './ownership/memory-directory.ts';
@@ -126,6 +127,8 @@ class RunningGateway implements Gateway {
     if (this.#pool) await this.#pool.allReady();
     else if (this.#has('transceiver')) await this.#startTransceiver(this.#membership, inside);
     if (this.#has('sip')) await this.#startPhones(this.#membership);
+    // Programs that come here may speak to the sessions of other nodes.
+    if (this.#has('control') && this.#config.node && !this.#remote) this.#dialNodes(this.#membership);
     this.#started = true;
     this.#log.info({ roles: this.#config.roles, doors: this.doors }, 'started');
   }
@@ -191,10 +194,12 @@ class RunningGateway implements Gateway {
     return [...new Set(['localhost', '127.0.0.1', '::1', ...fitting])];
   }
 
-  /** The owner of sessions that programs speak to: in this process, or behind the node door. */
+  /** The owner of sessions that programs speak to: in this process, in its workers, or behind the node door. */
   #sessionHost(): SessionHost | undefined {
-    const host: LegHost | undefined = this.#transceiver ?? this.#remote;
-    return host && 'connect' in host ? (host as SessionHost) : undefined;
+    const own = this.#transceiver;
+    const others = this.#remote;
+    if (own && others && this.#membership) return new ClusterHost({ own, others, nodeId: this.#membership.self.nodeId });
+    return own ?? this.#pool?.sessions ?? others;
   }
 
   /** @returns the wire behind the relay, for a transceiver in the same process */
@@ -342,7 +347,11 @@ class RunningGateway implements Gateway {
 
   #ownerAnswers(sessionId: string): boolean {
     const owner = sessionNode(sessionId);
-    return !this.#remote || this.#remote.nodes().some(({ nodeId, healthy }) => nodeId === owner && healthy);
+    return (
+      !this.#remote ||
+      owner === this.#membership?.self.nodeId ||
+      this.#remote.nodes().some(({ nodeId, healthy }) => nodeId === owner && healthy)
+    );
   }
 
   /** By the bridge of this process, or one that has come to our door. */
@@ -368,7 +377,7 @@ class RunningGateway implements Gateway {
     if (!this.#started) return { ready: false, reason: 'starting' };
     if (this.#transceiver && !this.#transceiver.ready) return { ready: false, reason: 'no relay has been heard' };
     if (this.#pool && !this.#pool.ready) return { ready: false, reason: 'no worker takes calls' };
-    if (this.#remote && !this.#remote.ready) return { ready: false, reason: 'no transceiver takes calls' };
+    if (this.#remote && !this.#transceiver && !this.#remote.ready) return { ready: false, reason: 'no transceiver takes calls' };
     return { ready: true };
   }
 
