@@ -1,8 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 
 /** A worker's process as its parent sees it. */
 export interface Child {
   readonly pid: number | undefined;
+  /** Milliseconds in which it could have run and the machine had no core for it, since its start; 0 where no one tells (Linux does). */
+  readonly waitedMs: number;
   onMessage: ((message: unknown) => void) | undefined;
   /** Once; it is gone, or could not be started. */
   onExit: ((how: string) => void) | undefined;
@@ -40,6 +43,15 @@ class ForkedChild implements Child {
 
   get pid(): number | undefined {
     return this.#process.pid;
+  }
+
+  get waitedMs(): number {
+    try {
+      // Of its main thread: time on a core, time in the queue for one (both in nanoseconds), turns.
+      return Number(readFileSync(`/proc/${this.pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6 || 0;
+    } catch {
+      return 0;
+    }
   }
 
   send(message: object): void {

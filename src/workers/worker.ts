@@ -19,11 +19,12 @@ export const BEAT_MS = 250;
 const MISSED_BEATS = 6;
 
 /**
- * A look of ours that comes later than this says that the machine has no time for us either, so the silence of a worker proves less: it takes
- * twice as many such looks, 4.5 s and more.
+ * A worker that stood in the queue for a core is silent through no fault of its own, and a look of ours that comes later than this says that the
+ * machine has no time for us either. Such looks count less, by the share of the time that it had to wait, but never nothing: after 4.25 s no
+ * caller waits any longer.
  */
 const LATE_MS = 100;
-const LATE_LOOK_COUNTS = 0.5;
+const LEAST_COUNT = 0.375;
 
 /** Of a candidate that is passed over (ownership/placement.ts). */
 const FULL = 1;
@@ -216,9 +217,12 @@ export class Worker {
   /** Looks are counted, not milliseconds: after a machine slept, or we did, what the worker said meanwhile is read before it is judged. */
   #watch(): void {
     const { clock } = this.#deps;
-    const dueAt = clock.now() + BEAT_MS;
+    const lookedAt = clock.now();
+    const waitedMs = this.#child?.waitedMs ?? 0;
     this.#timer = clock.setTimer(BEAT_MS, () => {
-      this.#unheard += clock.now() - dueAt > LATE_MS ? LATE_LOOK_COUNTS : 1;
+      const passedMs = clock.now() - lookedAt;
+      const ownShare = 1 - ((this.#child?.waitedMs ?? 0) - waitedMs) / passedMs;
+      this.#unheard += passedMs > BEAT_MS + LATE_MS ? LEAST_COUNT : Math.max(LEAST_COUNT, ownShare);
       if (this.#unheard > MISSED_BEATS) {
         this.#log.error({ pid: this.pid }, 'a worker does not answer');
         this.#child?.kill();

@@ -19,6 +19,7 @@ class FakeChild implements Child {
   onMessage: ((message: unknown) => void) | undefined;
   onExit: ((how: string) => void) | undefined;
   killed = false;
+  waitedMs = 0;
   released = false;
   /** Ports it gives to calls; without any it says that there are none. */
   ports = 100;
@@ -261,7 +262,7 @@ describe('the worker pool', () => {
 
   test('gives a worker more time on a machine that has none for its own looks either, but not forever', async () => {
     const bench = await new Bench(1).ready();
-    for (let n = 0; n < 12; n += 1) bench.lateLook(110);
+    for (let n = 0; n < 16; n += 1) bench.lateLook(110);
     expect(bench.child(0).killed).toBe(false);
     bench.lateLook(110);
     expect(bench.child(0).killed).toBe(true);
@@ -272,6 +273,27 @@ describe('the worker pool', () => {
       if (n % 10 === 0) busy.child(0).status();
     }
     expect(busy.child(0).killed).toBe(false);
+  });
+
+  test('does not take a worker that waits for a core for one that is stuck, for 4 s at the most', async () => {
+    const bench = await new Bench(1).ready();
+    const [child] = bench.children;
+    if (!child) throw new Error('no worker');
+    // Half of the time, and then all of it.
+    for (let n = 0; n < 12; n += 1) {
+      child.waitedMs += 125;
+      bench.clock.advance(250);
+    }
+    expect(child.killed).toBe(false);
+    child.status();
+    for (let n = 0; n < 16; n += 1) {
+      child.waitedMs += 250;
+      bench.clock.advance(250);
+    }
+    expect(child.killed).toBe(false);
+    child.waitedMs += 250;
+    bench.clock.advance(250);
+    expect(child.killed).toBe(true);
   });
 
   test('has drained when no call and no session is left in any worker, and starts none that dies meanwhile', async () => {
