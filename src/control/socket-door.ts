@@ -8,6 +8,7 @@ import type { Counter, Metrics } from '../base/metrics.ts';
 import type { OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { type ApiError, apiErrorOf, refuse } from './api-error.ts';
 import type { ConnectionBook } from './connection-book.ts';
+import { noteCall } from './ephemeral-secrets.ts';
 import { bearerOf, type Credential, type Gatekeeper } from './gatekeeper.ts';
 import { sessionFor } from './session-request.ts';
 import { closeCodes, SocketChannel } from './socket-channel.ts';
@@ -126,7 +127,9 @@ export class SocketDoor {
       return host.attach(wanted.callId, access, channel);
     }
     const asked = wanted.type === 'session' ? { type: 'realtime', model: wanted.model } : { type: 'transcription' };
-    return host.connect({ access, session: sessionFor(credential, asked) }, channel);
+    const opened = await host.connect({ access, session: sessionFor(credential, asked) }, channel);
+    if (secret) noteCall(secret, opened.sessionId);
+    return opened;
   }
 
   #atMost(opening: Promise<OpenedChannel>, channel: SocketChannel): Promise<OpenedChannel> {

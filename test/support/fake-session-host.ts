@@ -35,12 +35,15 @@ export class FakeSessionHost implements SessionHost {
   failure: GatewayError | undefined;
   /** What `open`, `connect` and `attach` wait for. */
   gate: Promise<void> = Promise.resolve();
+  /** How many have come to the gate. */
+  arrived = 0;
   #made = 0;
 
   async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
     this.#mayFail();
     const told = new EventLog<LegEvent>();
     this.legs.push({ opening, leg, told });
+    this.arrived += 1;
     await this.gate;
     const sessionId = this.#addCall(opening.policy?.project ?? 'default', opening.origin.kind);
     return { sessionId, answer: 'v=0\r\nanswer', tell: (event) => told.push(event) };
@@ -48,6 +51,7 @@ export class FakeSessionHost implements SessionHost {
 
   async connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {
     this.#mayFail();
+    this.arrived += 1;
     await this.gate;
     return this.#channel(this.#addCall(opening.access.project, 'websocket'), opening, channel);
   }
@@ -55,6 +59,7 @@ export class FakeSessionHost implements SessionHost {
   async attach(sessionId: string, access: Access, channel: EventChannel): Promise<OpenedChannel> {
     this.#mayFail();
     this.#find(sessionId, access);
+    this.arrived += 1;
     await this.gate;
     return this.#channel(sessionId, { sessionId, access }, channel);
   }
