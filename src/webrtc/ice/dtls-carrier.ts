@@ -50,8 +50,10 @@ export class DtlsCarrier {
     }
     if (!dtlsInStun || packetKind(dtlsInStun) !== 'dtls') return { speaks: true };
     this.#carried += 1;
+    // A flight stands in every check until it is confirmed; DTLS would take that for a sign that its answer was lost.
+    const isKnown = this.#received.includes(crc32(dtlsInStun));
     this.handleReceived(dtlsInStun);
-    return { speaks: true, datagram: Buffer.from(dtlsInStun) };
+    return isKnown ? { speaks: true } : { speaks: true, datagram: Buffer.from(dtlsInStun) };
   }
 
   /** A DTLS datagram came, in a check or by itself. */
