@@ -151,8 +151,8 @@ agent:
     await nothingLeft();
   });
 
-  test('sipp, 200 calls at 50 a second through it', async () => {
-    const result = await runSipp(kamailio.local, { scenario: 'uac-call', calls: 200, rate: 50, talkMs: 200 });
+  test('sipp, 200 calls at up to 50 a second through it', async () => {
+    const result = await runSipp(kamailio.local, { scenario: 'uac-call', calls: 200, rate: 50, limit: 25, talkMs: 200 });
     // An ACK that comes late on a busy machine makes a 200 come twice, and sipp names that.
     expect(result).toMatchObject({ exitCode: 0, successful: 200, failed: 0, unexpected: 0, unanswered: 0 });
     await nothingLeft();

@@ -37,8 +37,8 @@ describePeer('sipp', 'sipp offers late, holds, overlaps and takes its time', () 
     },
   );
 
-  test('its own uac over TCP, 100 calls, 50 a second', async () => {
-    const result = await runSipp(gateway.sip, { scenario: { builtIn: 'uac' }, calls: 100, rate: 50, talkMs: 300, args: TCP });
+  test('its own uac over TCP, 100 calls, up to 50 a second', async () => {
+    const result = await runSipp(gateway.sip, { scenario: { builtIn: 'uac' }, calls: 100, rate: 50, limit: 25, talkMs: 300, args: TCP });
     expect(result).toMatchObject({ ...SUCCESS, successful: 100, retransmissions: 0 });
   });
 });

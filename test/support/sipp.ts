@@ -173,7 +173,10 @@ function readResult(folder: string, exitCode: number | null, child: Child): Sipp
   const errorLog = join(folder, 'errors.log');
   const counters = existsSync(statistics) ? readStatistics(readFileSync(statistics, 'latin1')) : () => '';
   const number = (name: string): number => Number(counters(name)) || 0;
-  const errors = existsSync(errorLog) ? withoutRepeats(readFileSync(errorLog, 'latin1')) : '';
+  // sipp also writes its faults (a scenario it cannot read, a port in use) to stderr.
+  const errors = existsSync(errorLog)
+    ? withoutRepeats(readFileSync(errorLog, 'latin1'))
+    : child.stderr.all.filter((line) => !line.startsWith('Resolving')).join('\n');
   return {
     exitCode,
     created: number('TotalCallCreated'),
@@ -184,8 +187,7 @@ function readResult(folder: string, exitCode: number | null, child: Child): Sipp
     unanswered: number('FailedMaxUDPRetrans(C)'),
     outOfCall: number('OutOfCallMsgs(C)'),
     meanAnswerMs: milliseconds(counters('ResponseTime1(C)')),
-    // sipp also writes its faults (a scenario it cannot read, a port in use) to stderr.
-    errors: (errors || child.stderr.all.filter((line) => !line.startsWith('Resolving')).join('\n')).slice(0, MAX_ERRORS_CHARS),
+    errors: errors.slice(0, MAX_ERRORS_CHARS),
   };
 }
 
