@@ -152,6 +152,17 @@ describe('a model behind a WebSocket', () => {
   });
 });
 
+test('a recording that a program hands over at once arrives whole', async () => {
+  const server = await serve();
+  const call = new Call(server);
+  const session = await server.session(1);
+  await session.expect('session.update');
+  call.say(200_000);
+  await session.expect('response.create', 20_000);
+  expect(session.committed.length).toBe(200_000 * 48);
+  expect(server.sessions.count).toBe(1);
+});
+
 describe('a model server that goes away', () => {
   test('in the middle of a sentence is back within two seconds, knows what was said and goes on', async () => {
     const server = await serve({

@@ -66,7 +66,7 @@ const openai: UpstreamProfile = {
 };
 
 /** Profiles by name. `generic` is for any server with the reference's names, `generic-beta` for one with those of the preview. */
-export const UPSTREAM_PROFILES = {
+const UPSTREAM_PROFILES = {
   openai,
   azure: { ...openai, name: 'azure', path: '/openai/v1/realtime?model={model}', auth: { header: 'api-key', prefix: '' } },
   generic: {

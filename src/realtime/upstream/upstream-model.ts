@@ -2,7 +2,16 @@ import { type Clock, soon } from '../../base/clock.ts';
 import { Driver } from '../../base/driver.ts';
 import { GatewayError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { CommittedTurn, Item, ModelConfig, ModelConnection, ModelEvent, RealtimeModel, ResponseRequest } from '../model.ts';
+import type {
+  CallContext,
+  CommittedTurn,
+  Item,
+  ModelConfig,
+  ModelConnection,
+  ModelEvent,
+  RealtimeModel,
+  ResponseRequest,
+} from '../model.ts';
 import { DEFAULT_LINK_OPTIONS, type LinkId, type LinkOptions } from './link-keeper.ts';
 import type { UpstreamProfile } from './profile.ts';
 import { UpstreamConversation, type UpstreamOutput } from './upstream-conversation.ts';
@@ -28,7 +37,7 @@ export interface UpstreamOptions {
   readonly ca?: string | undefined;
   /** How the model is where the session does not say otherwise: its own instructions, its own voice. */
   readonly config?: Partial<ModelConfig>;
-  /** The model speaks first when the call is answered. */
+  /** The model speaks first when the call is answered, unless the call's owner leaves the first word to somebody else. */
   readonly greet?: boolean;
   /** What the greeting shall be; replaces the model's instructions for that one response. */
   readonly greeting?: string | undefined;
@@ -59,14 +68,14 @@ export class UpstreamModel implements RealtimeModel {
     this.name = options.model === undefined ? options.profile.name : `${options.profile.name}/${options.model}`;
   }
 
-  connect(onEvent: (event: ModelEvent) => void): ModelConnection {
+  connect(onEvent: (event: ModelEvent) => void, call?: CallContext): ModelConnection {
     const { profile, apiKey, config, greet, greeting, appendMs, links } = this.#options;
     const conversation = new UpstreamConversation({
       profile,
       links: { ...DEFAULT_LINK_OPTIONS, capMs: profile.capMinutes === undefined ? undefined : profile.capMinutes * 60_000, ...links },
       config: { ...PLAIN, ...config },
       appendMs: appendMs ?? DEFAULT_APPEND_MS,
-      greeting: greet ? { instructions: greeting } : undefined,
+      greeting: greet && (call?.speaksFirst ?? true) ? { instructions: greeting } : undefined,
       random: Math.random,
       secret: apiKey,
     });

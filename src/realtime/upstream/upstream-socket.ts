@@ -1,10 +1,14 @@
+import { rootCertificates } from 'node:tls';
 import { type RawData, WebSocket } from 'ws';
 
 /** Two minutes of audio in one message: what the playout keeps at the most. */
 const MOST_MESSAGE_BYTES = 8 * 1024 * 1024;
 
-/** A server that reads so little that this much waits is as good as gone: more than a minute of audio. */
-const MOST_WAITING_BYTES = 4 * 1024 * 1024;
+/**
+ * A server for which more than this waits is as good as gone. A call's audio comes as it is spoken, and a server that does not read is
+ * found out by its silence before 1 MB waits; but a program may hand over a recording of 15 MiB at once.
+ */
+const MOST_WAITING_BYTES = 24 * 1024 * 1024;
 
 /** A message in more pieces than this, or a buffer of more crumbs, is an attack on our memory. */
 const MOST_FRAGMENTS = 4096;
@@ -51,7 +55,7 @@ export class UpstreamSocket {
       maxBufferedChunks: MOST_FRAGMENTS,
       perMessageDeflate: false, // base64 of audio does not get smaller, and a bomb would get larger
       followRedirects: false,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
+      ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }),
     });
     this.#socket.on('message', (data, isBinary) => this.#handleMessage(data, isBinary));
     this.#socket.on('pong', () => this.#alive() && this.#handlers.onPong());
