@@ -125,6 +125,8 @@ export class Transceiver implements SessionHost {
   }
 
   async command(sessionId: string, access: Access, command: CallCommand): Promise<void> {
+    // Which calls the bearer of a secret may end at all, the door knows that gave it out.
+    if (access.ephemeral && command.type !== 'hangup') throw new GatewayError('ERR_FORBIDDEN', 'an ephemeral secret decides on no call');
     await this.#find(sessionId, access).command(command);
   }
 
@@ -168,11 +170,10 @@ export class Transceiver implements SessionHost {
     if (this.overloaded) throw new GatewayError('ERR_OVERLOADED', 'audio leaves late');
   }
 
-  /** @throws GatewayError ERR_NOT_FOUND, ERR_FORBIDDEN: an ephemeral secret is for one session of its own, and does not name it */
+  /** @throws GatewayError ERR_NOT_FOUND */
   #find(sessionId: string, access: Access): HostedSession {
     const hosted = this.#byId.get(sessionId);
     if (!hosted?.isOf(access)) throw new GatewayError('ERR_NOT_FOUND', 'no such call');
-    if (access.ephemeral) throw new GatewayError('ERR_FORBIDDEN', 'an ephemeral secret reaches no other call');
     return hosted;
   }
 

@@ -436,15 +436,16 @@ describe('a program that looks into a session', () => {
     expect(bench.clock.timers).toBe(0);
   });
 
-  test('finds nothing of other projects, and nothing with an ephemeral secret', async () => {
+  test('finds nothing of other projects, and decides nothing with an ephemeral secret', async () => {
     const bench = new Bench();
     const { id } = await bench.call({ project: 'mine', decide: { by: 'answer' } });
     const other: Access = { project: 'other', ephemeral: false };
     expect(await codeOf(bench.transceiver.attach(id, other, new Program()))).toBe('ERR_NOT_FOUND');
     expect(await codeOf(bench.transceiver.command(id, other, { type: 'hangup' }))).toBe('ERR_NOT_FOUND');
     expect(await bench.transceiver.list(other)).toEqual([]);
-    expect(await codeOf(bench.transceiver.command(id, { ...MINE, ephemeral: true }, { type: 'hangup' }))).toBe('ERR_FORBIDDEN');
-    expect(await codeOf(bench.transceiver.attach(id, { ...MINE, ephemeral: true }, new Program()))).toBe('ERR_FORBIDDEN');
+    const secret = { ...MINE, ephemeral: true };
+    expect(await codeOf(bench.transceiver.command(id, secret, { type: 'refer', target: 'sip:a@192.0.2.1' }))).toBe('ERR_FORBIDDEN');
+    expect(await codeOf(bench.transceiver.command(id, secret, { type: 'reject', status: 486 }))).toBe('ERR_FORBIDDEN');
     expect(await codeOf(bench.transceiver.attach('rtc_7_AAAAAAAAAAAAAAAAAAAAAA', MINE, new Program()))).toBe('ERR_NOT_FOUND');
   });
 
