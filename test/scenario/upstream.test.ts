@@ -220,7 +220,7 @@ describe('a model server that goes away', () => {
 
   test('without a word, and reads no more: it is found out', async () => {
     const server = await serve();
-    const call = new Call(server, { links: { pingMs: 300 } });
+    const call = new Call(server, { links: { pingMs: 1000 } });
     const session = await server.session(1);
     await session.expect('session.update');
     session.stopReading();

@@ -50,7 +50,8 @@ interface Link {
   readonly dialedAt: number;
   greetedAt: number | undefined;
   heardAt: number;
-  pinged: boolean;
+  /** Our ping has no answer yet. Counted from when it was sent: a process that stood still must not take that for the server's silence. */
+  pingedAt: number | undefined;
   /** When the next session is to be opened. */
   refreshAt: number;
   /** Its session ends soon after this. */
@@ -125,7 +126,7 @@ export class LinkKeeper {
     const link = this.#find(id);
     if (!link) return;
     link.heardAt = now;
-    link.pinged = false;
+    link.pingedAt = undefined;
   }
 
   /** The connection failed, or shall: `permanent` when another try would fail the same way. */
@@ -195,7 +196,7 @@ export class LinkKeeper {
 
   #deadlineOf(link: Link): number {
     if (link.greetedAt === undefined) return link.dialedAt + this.#options.connectTimeoutMs;
-    const silentAt = link.heardAt + this.#options.pingMs * (link.pinged ? 2 : 1);
+    const silentAt = (link.pingedAt ?? link.heardAt) + this.#options.pingMs;
     const silent = Math.ceil(silentAt / SILENCE_STEP_MS) * SILENCE_STEP_MS;
     return link === this.#current ? Math.min(silent, link.leaveAt) : silent;
   }
@@ -203,9 +204,9 @@ export class LinkKeeper {
   #expire(link: Link, now: number): void {
     if (link.greetedAt === undefined) this.handleFailure(link.id, 'connect_timeout', false, now);
     else if (link === this.#current && now >= link.leaveAt) this.handleFailure(link.id, 'session_cap', false, now);
-    else if (link.pinged) this.handleFailure(link.id, 'silent', false, now);
+    else if (link.pingedAt !== undefined) this.handleFailure(link.id, 'silent', false, now);
     else {
-      link.pinged = true;
+      link.pingedAt = now;
       this.#outputs.push({ type: 'ping', link: link.id });
     }
   }
@@ -218,7 +219,7 @@ export class LinkKeeper {
       dialedAt: now,
       greetedAt: undefined,
       heardAt: now,
-      pinged: false,
+      pingedAt: undefined,
       refreshAt: Number.POSITIVE_INFINITY,
       leaveAt: Number.POSITIVE_INFINITY,
     };

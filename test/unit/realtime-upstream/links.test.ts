@@ -108,6 +108,15 @@ describe('connections that fail', () => {
   });
 });
 
+test('a process that stood still asks the server before it takes it for gone', () => {
+  const probe = ConversationProbe.ready();
+  probe.clock.oversleep(30_000);
+  expect(probe.links().at(-1)).toBe('30000 ping 1');
+  probe.clock.advance(4000);
+  probe.run((now) => probe.machine.handleHeard(1, now));
+  expect(probe.links().at(-1)).toBe('30000 ping 1');
+});
+
 describe('a connection lost in the middle of a conversation', () => {
   test('is replaced by one that is told what was said', () => {
     const probe = ConversationProbe.ready();
