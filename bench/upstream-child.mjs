@@ -1,5 +1,8 @@
 // A model server that talks and listens, for the benchmark: every response is so many seconds of audio, sent in real time.
 import { WebSocketServer } from 'ws';
+import { goFirst } from './priority.mjs';
+
+goFirst();
 
 process.on('disconnect', () => process.exit(0)); // the benchmark is over, however it ended
 
