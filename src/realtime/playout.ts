@@ -110,6 +110,11 @@ export class Playout {
     this.#notePlayed();
   }
 
+  /** Is there anything to take with takeBegun or takePlayed? */
+  get hasNews(): boolean {
+    return this.#begun.length > 0 || this.#played.length > 0;
+  }
+
   /** The next response of which all has left on the wire; undefined when there is none. Each is told once. */
   takePlayed(): string | undefined {
     return this.#played.shift();

@@ -2,8 +2,9 @@ import { createLog } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import type { EndCause } from '../../src/leg/leg.ts';
 import type { ModelConnection, ModelEvent, RealtimeModel } from '../../src/realtime/model.ts';
-import { Session, type SessionOptions } from '../../src/realtime/session.ts';
+import { Session } from '../../src/realtime/session.ts';
 import { createSessionMetrics } from '../../src/realtime/session-metrics.ts';
+import type { SessionOptions } from '../../src/realtime/session-options.ts';
 import { FakeClock } from './fake-clock.ts';
 
 /** A model that does as it is told, and notes what it is told. */

@@ -1,0 +1,425 @@
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { Conversation } from './conversation.ts';
+import { ConversationCommands } from './conversation-commands.ts';
+import { IdleWatch } from './idle-watch.ts';
+import { type CallContext, MODEL_FRAME_SAMPLES, type ModelEvent, type RealtimeModel, type ResponseRequest } from './model.ts';
+import { ModelLink, type Stopped } from './model-link.ts';
+import { PlaybackRecord } from './playback-record.ts';
+import { Playout } from './playout.ts';
+import { samplesToMs } from './playout-ledger.ts';
+import type { SessionConfig } from './session-config.ts';
+import type { Audience, CommandFault, StopReason } from './session-event.ts';
+import type { SessionStatistics } from './session-statistics.ts';
+import { type HeardFrame, TurnMachine, type TurnOutput } from './turn-machine.ts';
+import type { TurnOptions } from './turn-options.ts';
+import { type TurnPolicy, turnOptionsOf } from './turn-policy.ts';
+import { TurnRecord } from './turn-record.ts';
+import type { TurnState } from './turn-table.ts';
+import type { VoiceDetector } from './voice-detector.ts';
+
+/** What the model says of the call itself. */
+export type CallWish =
+  | { readonly type: 'hangup' }
+  | { readonly type: 'call_back' }
+  | { readonly type: 'transfer'; readonly target: string }
+  | { readonly type: 'closed'; readonly reason: string };
+
+export interface FloorDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly model: RealtimeModel;
+  readonly detector: VoiceDetector;
+  readonly statistics: SessionStatistics;
+  readonly audience: Audience;
+}
+
+export interface FloorOptions {
+  readonly turns: Partial<TurnOptions> | undefined;
+  readonly streams: boolean;
+  readonly keysInterrupt: boolean;
+  readonly call: CallContext;
+  readonly onCallWish: (wish: CallWish, now: number) => void;
+}
+
+/** Without uplink for this long, silence is heard: turns end and holds too, whatever feeds us. (The transport fills gaps sooner, after 240 ms.) */
+const UPLINK_LOST_MS = 300;
+
+/** The model promised audio and none came for so long: it is being waited for. */
+const STALLED_AFTER_MS = 1000;
+
+const SILENCE = new Int16Array(MODEL_FRAME_SAMPLES);
+
+/**
+ * The floor between a caller and a model: hears the one, plays the other, and carries out what the turn machine decides.
+ * Begins when the call is answered; knows nothing of the call otherwise.
+ */
+export class Floor {
+  /** Items and responses, for programs. */
+  readonly commands: ConversationCommands;
+  readonly conversation: Conversation;
+  readonly link: ModelLink;
+  readonly playout = new Playout();
+  readonly #deps: FloorDeps;
+  readonly #options: FloorOptions;
+  readonly #turns: TurnMachine;
+  readonly #record: TurnRecord;
+  readonly #playback: PlaybackRecord;
+  readonly #idle = new IdleWatch();
+  // One object for all frames: a call has 50 a second.
+  readonly #frame = { voiced: false, levelDb: 0, concealed: false, heardMs: 0 };
+  /** Stopped, and not told yet: whoever spoke is told first. */
+  readonly #stops: { readonly stopped: Stopped; readonly reason: StopReason }[] = [];
+  /** undefined: as the options say; null: turns are committed by hand. */
+  #policy: TurnPolicy | null | undefined;
+  #transcribeOnly = false;
+  #modelTakesTurns = true;
+  #state: 'pending' | 'live' | 'closing' | 'over' = 'pending';
+  #draining = false;
+  #heardSamples = 0;
+  #concealedFrames = 0;
+  #lastUplinkAt = 0;
+  #lastAudioAt = 0;
+  #speechEndedAt: number | undefined;
+
+  constructor(deps: FloorDeps, options: FloorOptions) {
+    const { audience, model } = deps;
+    const { streams, turns, call } = options;
+    this.#deps = deps;
+    this.#options = options;
+    this.#turns = new TurnMachine(() => this.#remainingMs(), turnOptionsOf(undefined, streams, turns));
+    this.#playback = new PlaybackRecord(audience);
+    this.conversation = new Conversation(audience, { streams });
+    this.#record = new TurnRecord(audience, this.conversation);
+    const onEvent = (event: ModelEvent, request?: ResponseRequest) => this.#handleModel(event, request);
+    this.link = new ModelLink(model, this.playout, onEvent, call, { truncates: !streams });
+    this.commands = new ConversationCommands(this.conversation, this.link, {
+      readiness: () => this.#readiness(),
+      onAsked: () => this.#noteAsked(),
+      onCancelled: () => this.#noteCancelled(),
+    });
+  }
+
+  get turnState(): TurnState {
+    return this.#turns.state;
+  }
+
+  get heardMs(): number {
+    return samplesToMs(this.#heardSamples);
+  }
+
+  /** Share of the caller's frames that were made up, 0 to 100. */
+  get lostPercent(): number {
+    const frames = this.#heardSamples / MODEL_FRAME_SAMPLES;
+    return frames === 0 ? 0 : (100 * this.#concealedFrames) / frames;
+  }
+
+  /** The call is answered: the model may greet. */
+  begin(now: number): void {
+    this.#state = 'live';
+    this.#lastUplinkAt = now;
+    this.#lastAudioAt = now;
+    this.#switchTurns(now);
+    this.link.connection.start();
+    this.commands.handleAnswered((fault, requestId) => this.#deps.audience.listener?.({ type: 'fault', ...fault, requestId }));
+  }
+
+  configure(config: SessionConfig, now: number): void {
+    this.#policy = config.turns;
+    this.#transcribeOnly = config.transcribeOnly ?? false;
+    this.#idle.timeoutMs = config.turns?.idleTimeoutMs;
+    this.#turns.setOptions(turnOptionsOf(config.turns ?? undefined, this.#options.streams, this.#options.turns));
+    this.link.connection.configure?.(config.model);
+    if (this.#state === 'live') this.#switchTurns(now);
+  }
+
+  /** What is queued is still said, and nobody interrupts it. */
+  beginClosing(now: number): void {
+    this.#state = 'closing';
+    this.#turns.handle('turns_off', now);
+  }
+
+  /** Has nothing been said for so long, and is nothing left to say? */
+  isQuiet(forMs: number, now: number): boolean {
+    return !this.playout.isReady && this.playout.queuedMs === 0 && now - this.#lastAudioAt >= forMs;
+  }
+
+  close(): void {
+    this.#state = 'over';
+    this.link.close();
+    this.#deps.detector.free();
+  }
+
+  /** A frame of the caller's audio. */
+  hear(pcm: Int16Array, concealed: boolean, now: number): void {
+    this.#lastUplinkAt = now;
+    this.#hear(pcm, concealed, now);
+  }
+
+  /** The next frame towards the caller; false when it is silence. */
+  pull(out: Int16Array, now: number): boolean {
+    if (!this.#options.streams) this.#bridgeLostUplink(now);
+    this.#turns.handleTimeout(now);
+    this.drain(now);
+    if (this.#turns.mayPlay && this.playout.isReady) this.#turns.handle('audio_started', now);
+    const sounded = (this.#turns.mayPlay || this.playout.isFading) && this.playout.pull(out, now);
+    if (sounded) this.#noteAudio(now);
+    else out.fill(0);
+    this.#afterPull(now);
+    return sounded;
+  }
+
+  /** The caller pressed a key. */
+  handleKey(digit: string, now: number): void {
+    this.#idle.callerSpoke();
+    if (this.#options.keysInterrupt) {
+      if (this.#turns.state === 'off') this.#stopSpeech(now);
+      this.#turns.handle('key', now);
+      this.drain(now);
+    }
+    this.link.expectResponse();
+    this.link.connection.dtmf(digit);
+    this.drain(now);
+  }
+
+  /** What was heard and is not committed becomes a turn; nobody answers it until asked. */
+  commitInput(now: number): CommandFault | undefined {
+    const turn = this.#record.commitByHand(this.heardMs);
+    if ('code' in turn) return turn;
+    this.#turns.handle('input_taken', now);
+    this.#deps.statistics.countTurn(false);
+    this.#idle.callerSpoke();
+    this.link.commitTurn({ ...turn, respond: false });
+    this.drain(now);
+    return undefined;
+  }
+
+  /** What was heard and is not committed will be no turn. */
+  clearInput(now: number): void {
+    this.#turns.handle('input_taken', now);
+    this.#record.clear(this.heardMs);
+  }
+
+  /** Stops what is on the wire and all that waits to be. Responses that are still being made go on. */
+  clearOutput(now: number): void {
+    this.#stops.push({ stopped: this.link.clearPlayout(now), reason: 'client_cancelled' });
+    this.drain(now);
+  }
+
+  /** Carries out what the turn machine decided. What that leads to is drained by the outer call. */
+  drain(now: number): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      for (let output = this.#turns.pollOutput(); output && this.#state !== 'over'; output = this.#turns.pollOutput()) {
+        this.#carryOut(output, now);
+      }
+      if (this.#stops.length > 0) this.#announceStops();
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  #readiness(): 'pending' | 'live' | 'never' {
+    if (this.#transcribeOnly || this.#state === 'closing' || this.#state === 'over') return 'never';
+    return this.#state;
+  }
+
+  /** Turns are taken here when nobody commits them by hand and the model does not want the audio itself. */
+  #switchTurns(now: number): void {
+    const on = this.#policy !== null && this.#modelTakesTurns && this.#state !== 'closing';
+    this.#turns.handle(on ? 'turns_on' : 'turns_off', now);
+    this.drain(now);
+  }
+
+  #hear(pcm: Int16Array, concealed: boolean, now: number): void {
+    if (this.#policy === null && !this.#record.isCollecting) this.#collect();
+    this.#heardSamples += pcm.length;
+    if (concealed) this.#concealedFrames += 1;
+    this.link.connection.appendAudio(pcm);
+    const { state } = this.#turns;
+    if (state === 'off' || state === 'lost') return;
+    const voice = this.#deps.detector.process(pcm);
+    const frame = this.#frame;
+    frame.voiced = voice.voiced;
+    frame.levelDb = voice.levelDb;
+    frame.concealed = concealed;
+    frame.heardMs = samplesToMs(this.#heardSamples);
+    this.#turns.handleFrame(frame satisfies HeardFrame, now);
+    this.drain(now);
+  }
+
+  /** Audio that somebody will commit begins: the model must keep it. */
+  #collect(): void {
+    this.#record.collect(this.heardMs);
+    this.link.connection.speechStarted(this.heardMs);
+  }
+
+  #bridgeLostUplink(now: number): void {
+    // One frame a pull: as much as time has passed, once the uplink counts as lost.
+    if (now - this.#lastUplinkAt >= UPLINK_LOST_MS) this.#hear(SILENCE, false, now);
+  }
+
+  #noteAudio(now: number): void {
+    this.#lastAudioAt = now;
+    if (this.#speechEndedAt === undefined || this.#turns.state !== 'agent') return;
+    this.#deps.statistics.addLatency(now - this.#speechEndedAt);
+    this.#speechEndedAt = undefined;
+  }
+
+  #afterPull(now: number): void {
+    if (this.playout.hasNews) this.#tellPlayback();
+    if (this.playout.isReady || this.#state === 'over') return;
+    if (this.#turns.state === 'agent') {
+      if (!this.link.isResponding && this.playout.queuedMs === 0) this.#turns.handle('audio_ended', now);
+      else if (now - this.#lastAudioAt >= STALLED_AFTER_MS) this.#turns.handle('audio_stalled', now);
+    }
+    if (this.#idle.timeoutMs !== undefined) this.#watchIdle(now);
+    this.drain(now);
+  }
+
+  #tellPlayback(): void {
+    for (let id = this.playout.takeBegun(); id !== undefined; id = this.playout.takeBegun()) {
+      this.#idle.agentSpoke();
+      if (!this.#options.streams) this.#playback.begun(id);
+    }
+    for (let id = this.playout.takePlayed(); id !== undefined; id = this.playout.takePlayed()) {
+      this.#playback.played(id);
+      this.link.connection.played?.(id);
+    }
+  }
+
+  #watchIdle(now: number): void {
+    if (this.#turns.state !== 'idle' || this.link.isBusy || this.#state !== 'live' || this.playout.queuedMs > 0) return;
+    if (!this.#idle.isDue(now - this.#lastAudioAt)) return;
+    const turn = this.#record.idle(Math.max(0, this.heardMs - (now - this.#lastAudioAt)), this.heardMs);
+    this.#turns.handle('asked', now);
+    this.link.commitTurn(turn);
+  }
+
+  #handleModel(event: ModelEvent, request: ResponseRequest | undefined): void {
+    if (this.#state === 'over') return;
+    const now = this.#deps.clock.now();
+    switch (event.type) {
+      case 'response_started':
+        this.conversation.responseStarted(event.responseId, request);
+        break;
+      case 'audio':
+      case 'item_started':
+      case 'text':
+      case 'transcript':
+      case 'arguments':
+      case 'item_done':
+        this.conversation.write(event);
+        return;
+      case 'input_transcript':
+      case 'input_transcript_delta':
+      case 'input_transcript_failed':
+        this.conversation.transcribe(event);
+        return;
+      case 'rate_limits':
+        this.#deps.audience.listener?.(event);
+        return;
+      case 'response_done':
+        this.conversation.responseDone(event);
+        this.#noteNothingMore(now);
+        break;
+      case 'fault':
+        this.#deps.log.debug({ code: event.code, model: this.#deps.model.name }, 'model reports a fault');
+        this.#deps.audience.listener?.(event);
+        this.#noteNothingMore(now);
+        break;
+      case 'turn_detection':
+        this.#modelTakesTurns = event.enabled;
+        this.#switchTurns(now);
+        break;
+      case 'closed':
+        this.conversation.failAll({ code: 'model_connection_lost', message: 'The connection to the model is lost.' });
+        this.#turns.handle('model_lost', now);
+        this.#options.onCallWish(event, now);
+        break;
+      default:
+        this.#options.onCallWish(event, now);
+    }
+    this.drain(now);
+  }
+
+  /** The model owes nothing any more: if nothing of it is left to play, nobody has the floor. */
+  #noteNothingMore(now: number): void {
+    if (!this.link.isResponding && this.playout.queuedMs === 0) this.#turns.handle('nothing_to_say', now);
+  }
+
+  #noteAsked(): void {
+    const now = this.#deps.clock.now();
+    this.link.expectResponse();
+    this.#turns.handle('asked', now);
+    this.drain(now);
+  }
+
+  #noteCancelled(): void {
+    const now = this.#deps.clock.now();
+    this.#noteNothingMore(now);
+    this.drain(now);
+  }
+
+  #remainingMs(): number {
+    return this.link.isResponding ? Number.POSITIVE_INFINITY : this.playout.queuedMs;
+  }
+
+  #carryOut(output: TurnOutput, now: number): void {
+    switch (output.type) {
+      case 'speech_started':
+        this.#idle.callerSpoke();
+        this.#record.speechStarted(output.startMs, () => this.#announceStops());
+        this.link.connection.speechStarted(output.startMs);
+        break;
+      case 'turn_committed':
+        this.#commit(output, now);
+        break;
+      case 'turn_discarded':
+        this.#record.discarded(output.endMs);
+        this.#deps.statistics.countDiscardedTurn();
+        break;
+      case 'cancel':
+        if (this.#policy?.interrupt ?? true) this.#stopSpeech(now);
+        break;
+      case 'hold':
+        this.playout.hold();
+        break;
+      case 'resume':
+        this.playout.resume(output.fromStart);
+        this.#lastAudioAt = now; // the hold was not the model's stall
+        if (this.#turns.state === 'agent') this.#deps.statistics.countBargeIn('rejected');
+        break;
+      case 'interrupt':
+        if (output.by === 'voice') this.#deps.statistics.countBargeIn('interrupted');
+        this.#stopSpeech(now);
+        break;
+    }
+    this.#deps.log.trace({ output }, 'turn');
+  }
+
+  #commit(output: Extract<TurnOutput, { readonly type: 'turn_committed' }>, now: number): void {
+    this.#deps.statistics.countTurn(output.continued);
+    this.#speechEndedAt = output.speechEndedAt;
+    const turn = this.#record.committed(output.startMs, output.endMs);
+    // Who must not be interrupted is not asked a second thing either.
+    const respond = (this.#policy?.respond ?? true) && !this.#transcribeOnly && !this.link.isBusy;
+    this.link.commitTurn({ ...turn, respond });
+    if (!respond) this.#turns.handle('nothing_to_say', now);
+  }
+
+  #stopSpeech(now: number): void {
+    this.#speechEndedAt = undefined;
+    this.#stops.push({ stopped: this.link.stopResponses(now), reason: 'turn_detected' });
+  }
+
+  #announceStops(): void {
+    for (const { stopped, reason } of this.#stops.splice(0)) {
+      for (const responseId of stopped.responseIds) this.conversation.stop(responseId, reason);
+      if (this.#options.streams) continue;
+      this.#playback.cleared();
+      this.conversation.cut(stopped.cut);
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import type { RealtimeModel } from './model.ts';
+import type { SessionMetrics } from './session-metrics.ts';
+import type { TurnStatistics } from './session-statistics.ts';
+import type { TurnOptions } from './turn-options.ts';
+import type { TurnState } from './turn-table.ts';
+import type { VoiceDetector } from './voice-detector.ts';
+
+export interface SessionDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly model: RealtimeModel;
+  readonly createVoiceDetector: () => VoiceDetector;
+  readonly metrics?: SessionMetrics;
+}
+
+export interface SessionOptions {
+  /** `at_once`: take the call as soon as it is there. `manual`: somebody else says `accept` or `reject`. */
+  readonly answer?: 'at_once' | 'manual';
+  readonly turns?: Partial<TurnOptions>;
+  /** May the caller be called back when the call is over? */
+  readonly mayCallBack?: boolean;
+  /** Does a key stop the agent's speech? Default true. */
+  readonly keysInterrupt?: boolean;
+  /** Does the agent say the first word? Default true. */
+  readonly speaksFirst?: boolean;
+  /**
+   * Audio goes out as it comes, and the far end plays it: nothing is held back here, and only the far end knows what of it was heard. The pulls go
+   * on, as an estimate of what is being played.
+   */
+  readonly streams?: boolean;
+}
+
+/** What is known of a session at any time: the closing log line, the CDR, GET /v1/calls/:id. */
+export interface SessionSnapshot extends TurnStatistics {
+  readonly state: TurnState;
+  readonly heardMs: number;
+  readonly playoutQueueMs: number;
+  /** Audio of the model that was dropped because too much was queued. */
+  readonly playoutDroppedMs: number;
+  /** The newest items: what came, and what left on the wire. */
+  readonly items: readonly { readonly itemId: string; readonly receivedMs: number; readonly sentMs: number }[];
+}
