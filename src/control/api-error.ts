@@ -50,14 +50,13 @@ export function apiErrorOf(thrown: unknown): ApiError {
   return { status: answer.status, body: errorBody(message, answer.type, code, error.param), headers: retry };
 }
 
-/** Errors of fastify and its plugins carry the status they stand for. */
+/** Errors of the framework and of Node's parser carry the status they stand for; ours never do. */
 function frameworkRefusal(thrown: unknown): Refusal | undefined {
   const { code, statusCode } = (thrown ?? {}) as { code?: unknown; statusCode?: unknown };
-  if (typeof code !== 'string' || !code.startsWith('FST_')) return undefined;
   if (statusCode === refusals.request_too_large) return 'request_too_large';
   // multipart/form-data is expected where fastify says 406.
   if (statusCode === refusals.unsupported_media_type || code === 'FST_INVALID_MULTIPART_CONTENT_TYPE') return 'unsupported_media_type';
-  return typeof statusCode === 'number' && statusCode < 500 ? 'invalid_request' : undefined;
+  return typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500 ? 'invalid_request' : undefined;
 }
 
 function errorBody(message: string, type: ErrorType, code: string, param: string | undefined): string {

@@ -51,6 +51,8 @@ export function createApiServer(listener: HttpListener, log: Logger, requests: C
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { allow } = request.routeOptions.config;
+    // In an absolute URI another host may stand than in Host, which trust has looked at (RFC 9112 §3.2.2).
+    if (!request.raw.url?.startsWith('/')) return sendError(reply, refuse('invalid_request', 'The request line must have a path.'));
     // Before the body: nobody waits for a body that nothing is done with.
     if (request.is404) return sendError(reply, refuse('not_found', 'There is no such path.'));
     if (allow !== undefined) return sendError(reply, refuse('method_not_allowed', `This path takes ${allow}.`, { allow }));
