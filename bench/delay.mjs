@@ -56,7 +56,7 @@ function between(frames, from, to) {
 
 async function measure(count, quick) {
   const gateway = await Gateway.start({ probe: true });
-  const phones = await Phones.open(gateway.sip);
+  const phones = await Phones.open(gateway.sip, { oneSocket: true });
   const calls = [];
   const sentAt = new Map();
   for (let n = 0; n < count; n++) {

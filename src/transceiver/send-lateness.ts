@@ -13,8 +13,8 @@ const FEW = 0.05;
 /** Judged by the last one to two of these: long enough to forgive a stall, short enough to stop a rush of callers. */
 const STRETCH_MS = 2000;
 
-/** A process carries a hundred legs and more. Half of that does not make it late; what does then is not cured by refusing callers. */
-const LEAST_LEGS = 50;
+/** What one core carries (docs/benchmarks.md). Fewer do not make a process late; what does then, neighbours mostly, is not cured by refusing callers. */
+const LEAST_LEGS = 100;
 
 /** How late audio leaves for the legs of this process, and whether more of them could be served. Keeps no timer: beats bring the time. */
 export class SendLateness {

@@ -83,10 +83,10 @@ describe('the lateness of what is sent', () => {
   });
 
   test('refuses nobody for the sake of a few legs, whatever makes them late', () => {
-    expect(new Bench(49).beats(500, late)).toBeUndefined();
+    expect(new Bench(99).beats(500, late)).toBeUndefined();
     const bench = new Bench(100);
     bench.beats(200, late);
-    bench.leave(51);
+    bench.leave(1);
     expect(bench.lateness.overloaded).toBe(false);
   });
 

@@ -228,8 +228,8 @@ describe('a transceiver', () => {
   });
 
   test('refuses whoever comes while its audio leaves late, and lets go of nobody', async () => {
-    const legs = 50;
-    const bench = new Bench({ maxSessions: 100 });
+    const legs = 100;
+    const bench = new Bench({ maxSessions: 200 });
     const clients: Client[] = [];
     for (let n = 0; n < legs; n++) {
       const client = await bench.open();
