@@ -61,7 +61,9 @@ export class ModelLink {
   }
 
   get isFull(): boolean {
-    return this.#requests.size >= MOST_REQUESTS;
+    let wanted = 0;
+    for (const each of this.#requests.values()) if (each.wanted) wanted += 1;
+    return wanted >= MOST_REQUESTS;
   }
 
   /** The response of the conversation that was opened last. */
@@ -85,6 +87,7 @@ export class ModelLink {
   respond(request: ResponseRequest): void {
     if (!this.connection.respond) return;
     this.#requests.set(request.requestId, { request, wanted: true });
+    if (this.#requests.size > 2 * MOST_REQUESTS) this.#forgetRefused();
     this.connection.respond(request);
   }
 
@@ -129,6 +132,11 @@ export class ModelLink {
     if (this.#closed) return;
     this.#closed = true;
     this.connection.close();
+  }
+
+  /** A model need not say what became of a request that was cancelled. */
+  #forgetRefused(): void {
+    for (const [requestId, { wanted }] of this.#requests) if (!wanted) this.#requests.delete(requestId);
   }
 
   #refusePending(): void {

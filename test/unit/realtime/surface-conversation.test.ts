@@ -230,6 +230,13 @@ describe('responses', () => {
     expect(bench.client.error()).toMatchObject({ code: 'rate_limit_exceeded' });
   });
 
+  it('are not kept from being made by ones that were cancelled and never heard of again', () => {
+    const bench = new SurfaceBench();
+    for (let n = 0; n < 100; n++) bench.client.send({ type: 'response.create' }).send({ type: 'response.cancel' });
+    expect(bench.model.requests).toHaveLength(100);
+    expect(bench.client.types()).not.toContain('error');
+  });
+
   it('can be cancelled, by name or without, before and after they have one', () => {
     const bench = new SurfaceBench();
     bench.client.send({ type: 'response.cancel', event_id: 'none' });
