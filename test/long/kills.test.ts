@@ -17,6 +17,7 @@ const READY_MS = 30_000;
 
 const hook = new Switchhook();
 let roles: RolesApart;
+let refused = 0;
 
 beforeAll(async () => {
   roles = await startRolesApart();
@@ -27,10 +28,23 @@ afterAll(async () => {
   await roles.stop();
 });
 
+/** A gateway whose audio leaves late, as it does on a machine that is too busy, refuses callers by 503; they try again. */
+async function answeredCall(): Promise<PhoneCall> {
+  const giveUpAt = performance.now() + READY_MS;
+  for (;;) {
+    const call = await (await hook.phone()).dial(roles.sip.sip);
+    const { status } = await call.final();
+    if (status === 200) return call;
+    if (status !== 503 || performance.now() > giveUpAt) throw new Error(`refused by ${status}`);
+    refused += 1;
+    await elapse(500);
+  }
+}
+
 async function talkingCalls(): Promise<PhoneCall[]> {
   const calls: PhoneCall[] = [];
   for (let n = 0; n < CALLS; n++) {
-    const call = await hook.call(roles.sip.sip);
+    const call = await answeredCall();
     await nextSound(call.media, 5000);
     calls.push(call);
   }
@@ -77,7 +91,7 @@ async function takesCalls(): Promise<boolean> {
 async function nextCallerMs(): Promise<number> {
   const at = performance.now();
   await eventually(takesCalls, READY_MS, 'the gateway to take calls again');
-  const call = await hook.call(roles.sip.sip);
+  const call = await answeredCall();
   await nextSound(call.media, 5000);
   await call.bye();
   return performance.now() - at;
@@ -114,7 +128,7 @@ test('kills of relay and transceiver end no call that could go on, and leave not
   await elapse(6000);
   await idle.restored(40_000);
   const left = Object.values(usage(await roles.transceiver.metrics())).reduce((sum, count) => sum + count, 0);
-  const records = roles.sip.cdrs();
+  const records = roles.sip.cdrs().filter((each) => each['sip_status'] === 200);
   const made = CALLS * (KILLS + 1) + KILLS;
   const causes = new Map<unknown, number>();
   for (const { cause } of records) causes.set(cause, (causes.get(cause) ?? 0) + 1);
@@ -139,6 +153,7 @@ test('kills of relay and transceiver end no call that could go on, and leave not
   report.row('left in the sip process: calls, dialogs, codecs, ports, file descriptors', '0', '0', true);
   report.row('left at the transceiver: sessions, codecs', `${left}`, '0', left === 0);
   report.note(`The next caller heard the agent ${(nextMs / 1000).toFixed(1)} s after both were up again, at worst.`);
+  if (refused > 0) report.note(`${refused} calls were refused by 503 for the business of the machine, and came again.`);
   report.note(`Records by cause: ${[...causes].map(([cause, count]) => `${cause} ${count}`).join(', ')}.`);
   report.write();
   expect(report.missed).toEqual([]);
