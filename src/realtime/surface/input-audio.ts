@@ -7,8 +7,13 @@ import type { AudioFormat } from './session-schema.ts';
 /** Audio that waits to be heard: two events of the largest size. A client that sends more has to wait. */
 const MOST_QUEUED_BYTES = 24 * 1024 * 1024;
 
-/** Of audio that comes faster than time goes by, a second is heard every 20 ms: other calls of the process are not kept waiting by it. */
-const FRAMES_A_PULL = 50;
+/**
+ * Of audio that comes faster than time goes by, so much is heard every 20 ms that other calls of the process are not kept waiting by it (5 ms at most):
+ * a second where turns are listened for, two of G.711, which is resampled, ten of PCM, which is only passed on.
+ */
+const LISTENED_FRAMES = 50;
+const RESAMPLED_FRAMES = 100;
+const PASSED_FRAMES = 500;
 
 const HEARD = { concealed: false };
 
@@ -17,15 +22,20 @@ export class InputAudio {
   readonly #session: Session;
   readonly #reader: AudioReader;
   readonly #frame = new Int16Array(MODEL_FRAME_SAMPLES);
-  #budget = FRAMES_A_PULL;
+  #framesAPull = LISTENED_FRAMES;
+  #budget = LISTENED_FRAMES;
 
   constructor(session: Session, format: AudioFormat) {
     this.#session = session;
     this.#reader = new AudioReader(format);
   }
 
-  /** @param atOnce nobody listens for turns in it: it costs nothing to take it all */
-  append(base64: string, atOnce: boolean, now: number): Fault | undefined {
+  /** Is there audio that was sent and is not heard yet? */
+  get isBehind(): boolean {
+    return this.#reader.queuedBytes > 1; // half a sample waits for its other half
+  }
+
+  append(base64: string, now: number): Fault | undefined {
     const bytes = fromBase64(base64);
     if (!bytes) return { message: "Invalid 'audio'. Expected base64-encoded audio bytes.", code: 'invalid_value', param: 'audio' };
     if (this.#reader.queuedBytes + bytes.length > MOST_QUEUED_BYTES) {
@@ -36,19 +46,18 @@ export class InputAudio {
       };
     }
     this.#reader.push(bytes);
-    this.#hear(atOnce ? Number.POSITIVE_INFINITY : this.#budget, now);
+    this.#hear(now);
     return undefined;
   }
 
   /** Another 20 ms have gone by. */
   pulled(now: number): void {
-    this.#budget = FRAMES_A_PULL;
-    if (this.#reader.queuedBytes > 0) this.#hear(this.#budget, now);
+    this.#budget = this.#framesAPull;
+    if (this.isBehind) this.#hear(now);
   }
 
-  /** All that was sent is heard: it is to be committed. */
+  /** All that was sent is to be committed; nothing is behind. */
   finish(now: number): void {
-    this.#hear(Number.POSITIVE_INFINITY, now);
     if (this.#reader.last(this.#frame)) this.#session.handleUplink(this.#frame, HEARD, now);
   }
 
@@ -56,17 +65,18 @@ export class InputAudio {
     this.#reader.clear();
   }
 
-  setFormat(format: AudioFormat, now: number): void {
-    this.#hear(Number.POSITIVE_INFINITY, now);
+  /** How what follows is written, and whether turns are listened for in it; nothing is behind. */
+  configure(format: AudioFormat, listened: boolean): void {
     this.#reader.setFormat(format);
+    if (listened) this.#framesAPull = LISTENED_FRAMES;
+    else this.#framesAPull = format.type === 'audio/pcm' ? PASSED_FRAMES : RESAMPLED_FRAMES;
+    this.#budget = this.#framesAPull;
   }
 
-  #hear(most: number, now: number): void {
-    let heard = 0;
-    while (heard < most && this.#reader.next(this.#frame)) {
+  #hear(now: number): void {
+    while (this.#budget > 0 && this.#reader.next(this.#frame)) {
       this.#session.handleUplink(this.#frame, HEARD, now);
-      heard += 1;
+      this.#budget -= 1;
     }
-    this.#budget = Math.max(0, this.#budget - heard);
   }
 }

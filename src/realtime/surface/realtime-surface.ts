@@ -24,8 +24,14 @@ const MOST_CHANNELS = 16;
 /** Requests and items whose fault the model may still report: older ones are told to everybody. */
 const MOST_ORIGINS = 256;
 
+/** Events that wait for audio sent before them to be heard: half an hour of G.711 in one event takes ten seconds. */
+const MOST_WAITING = 1000;
+
 /** As the reference: an hour. */
 const DEFAULT_MAX_DURATION_MS = 3_600_000;
+
+/** What can be done only when all audio that was sent before it is heard. */
+const NEEDS_AUDIO: ReadonlySet<ClientEvent['type']> = new Set(['input_audio_buffer.commit', 'session.update']);
 
 /** Close codes of RFC 6455 §7.4.1. */
 const NORMAL = 1000;
@@ -73,6 +79,8 @@ export class RealtimeSurface {
   readonly #origins = new Map<string, Origin>();
   readonly #writers = new Map<string, AudioWriter>();
   readonly #input: InputAudio | undefined;
+  /** Events behind one that has to wait for the audio before it, in order. */
+  readonly #waiting: { readonly channel: Channel; readonly event: ClientEvent }[] = [];
   readonly #telling: Telling;
   #ended = false;
 
@@ -88,8 +96,12 @@ export class RealtimeSurface {
     session.configure(sessionConfigOf(options.settings));
     if (options.media !== 'websocket') return;
     const input = new InputAudio(session, formatOf(options.settings, 'input'));
-    session.onPull = (now) => input.pulled(now);
     this.#input = input;
+    this.#configureInput(input);
+    session.onPull = (now) => {
+      input.pulled(now);
+      if (this.#waiting.length > 0) this.#catchUp(input);
+    };
   }
 
   /** The session object in force. */
@@ -139,6 +151,7 @@ export class RealtimeSurface {
     for (const channel of [...this.#channels]) channel.close(code, cause);
     this.#writers.clear();
     this.#origins.clear();
+    this.#waiting.length = 0;
   }
 
   #makeTelling(): Telling {
@@ -229,6 +242,24 @@ export class RealtimeSurface {
       return;
     }
     const { event } = parsed;
+    if (this.#waiting.length > 0 || (this.#input?.isBehind && NEEDS_AUDIO.has(event.type))) this.#wait(channel, event);
+    else this.#obey(channel, event);
+  }
+
+  #wait(channel: Channel, event: ClientEvent): void {
+    if (this.#waiting.length < MOST_WAITING) this.#waiting.push({ channel, event });
+    else channel.fault({ message: 'Too many events wait for audio to be heard.', code: 'rate_limit_exceeded' }, event.event_id);
+  }
+
+  #catchUp(input: InputAudio): void {
+    for (let next = this.#waiting[0]; next && !this.#ended; next = this.#waiting[0]) {
+      if (input.isBehind && NEEDS_AUDIO.has(next.event.type)) return;
+      this.#waiting.shift();
+      if (!next.channel.isClosed) this.#obey(next.channel, next.event);
+    }
+  }
+
+  #obey(channel: Channel, event: ClientEvent): void {
     try {
       const fault = this.#handle(channel, event);
       if (fault) channel.fault(fault, event.event_id);
@@ -273,7 +304,7 @@ export class RealtimeSurface {
 
   #append(audio: string): Fault | undefined {
     if (!this.#input) return wrongTransport('input_audio_buffer.append');
-    return this.#input.append(audio, turnDetectionOf(this.settings) === null, this.#deps.clock.now());
+    return this.#input.append(audio, this.#deps.clock.now());
   }
 
   #update(channel: Channel, update: SessionSettings): Fault | undefined {
@@ -284,9 +315,13 @@ export class RealtimeSurface {
 
   /** The session object in force has changed. */
   #apply(): void {
-    this.#input?.setFormat(formatOf(this.settings, 'input'), this.#deps.clock.now());
+    if (this.#input) this.#configureInput(this.#input);
     this.#deps.session.configure(sessionConfigOf(this.settings));
     this.#broadcast({ type: 'session.updated', session: this.effective });
+  }
+
+  #configureInput(input: InputAudio): void {
+    input.configure(formatOf(this.settings, 'input'), turnDetectionOf(this.settings) !== null);
   }
 
   #expect(name: string, origin: Origin): void {

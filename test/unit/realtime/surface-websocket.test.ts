@@ -82,6 +82,23 @@ describe('a session over a WebSocket', () => {
     expect(call.client.types()).toEqual([]);
   });
 
+  it('lets what follows on audio wait until it is heard, in order', () => {
+    const call = bench({ audio: { input: { format: { type: 'audio/pcmu' }, turn_detection: null } } });
+    call.client.take();
+    call.client.send({ type: 'input_audio_buffer.append', audio: Buffer.alloc(600 * 8000).toString('base64') });
+    call.client.send({ type: 'input_audio_buffer.commit' });
+    call.client.send({ type: 'input_audio_buffer.append', audio: Buffer.alloc(8000).toString('base64') });
+    call.client.send({ type: 'input_audio_buffer.commit' }).send({ type: 'response.create' });
+    expect(call.client.types()).toEqual([]);
+    expect(call.model.heardSamples).toBeLessThan(5 * 24_000);
+    call.wait(7000);
+    expect(call.model.told.filter(([what]) => what === 'commitTurn')).toEqual([
+      ['commitTurn', 0, 600_000, false],
+      ['commitTurn', 600_000, 601_000, false],
+    ]);
+    expect(call.model.requests).toHaveLength(1);
+  });
+
   it('takes turns in audio that comes faster than time goes by', () => {
     const call = bench();
     call.client.take();
