@@ -20,6 +20,9 @@ const RATE_HZ = 8000;
 const FRAME_MS = 20;
 const FRAME_SAMPLES = (RATE_HZ * FRAME_MS) / 1000;
 const OPUS = 111;
+const GOODBYE_MS = 100;
+/** The gateway begins SCTP; two of werift that begin at the same moment wait for their timers. */
+const SCTP_FIRST_MS = 100;
 
 /** An event of the Realtime API. */
 export interface ApiEvent {
@@ -104,7 +107,7 @@ export class BrowserPeer {
   }
 
   /** Waits for an event of this type, from number `from` on. */
-  event(type: string, deadlineMs = 5000, from = 0): Promise<ApiEvent> {
+  event(type: string, deadlineMs = 15_000, from = 0): Promise<ApiEvent> {
     return this.events.find((each) => each.type === type, deadlineMs, `the event ${type}`, from);
   }
 
@@ -118,11 +121,15 @@ export class BrowserPeer {
     this.#peer?.openChannel(label);
   }
 
+  snapshot(): unknown {
+    return this.#peer?.snapshot();
+  }
+
   get bufferedBytes(): number {
     return this.#peer?.snapshot().data?.bufferedBytes ?? 0;
   }
 
-  async connected(deadlineMs = 5000): Promise<void> {
+  async connected(deadlineMs = 15_000): Promise<void> {
     await eventually(() => this.connectedAt, deadlineMs, 'the browser to be connected');
   }
 
@@ -171,7 +178,8 @@ export class BrowserPeer {
     this.#peer?.close();
     this.#encoder.free();
     this.#decoder.free();
-    this.#socket.close();
+    // The goodbye is still on its way out of the socket.
+    setTimeout(() => this.#socket.close(), GOODBYE_MS).unref();
   }
 
   get #codec(): 'opus' | 'PCMU' | 'PCMA' {
@@ -199,6 +207,7 @@ export class BrowserPeer {
             this.connectedAt = performance.now();
             this.#startAt = this.connectedAt;
             this.#beat();
+            if (label !== null) setTimeout(() => this.#openEvents(label), SCTP_FIRST_MS).unref();
           },
           onRtp: (packet) => this.#hear(packet),
           onChannel: (channel) => {
@@ -212,9 +221,12 @@ export class BrowserPeer {
       },
     );
     this.#peer = peer;
-    if (label !== null) this.#channel = peer.openChannel(label);
     this.#socket.onDatagram = (datagram, from) => peer.handleDatagram(datagram, this.#path(from), systemClock.now());
     peer.start();
+  }
+
+  #openEvents(label: string): void {
+    this.#channel = this.#peer?.openChannel(label);
   }
 
   #hear(packet: Buffer): void {
