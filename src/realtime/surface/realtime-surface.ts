@@ -5,13 +5,14 @@ import type { EndCause } from '../../leg/leg.ts';
 import type { EventChannel } from '../../leg/session-host.ts';
 import type { Session } from '../session.ts';
 import type { SessionEvent } from '../session-event.ts';
-import { AudioWriter } from './audio-codec.ts';
 import { commandConversation } from './client-commands.ts';
 import { type ClientEvent, parseClientEvent } from './client-event.ts';
 import { effectiveSession, formatOf, turnDetectionOf } from './effective-session.ts';
 import { Channel, errorEvent, newEventId } from './event-channel.ts';
 import type { Fault } from './fault.ts';
 import { InputAudio } from './input-audio.ts';
+import { Origins } from './origins.ts';
+import { OutputAudio } from './output-audio.ts';
 import { itemObject } from './response-object.ts';
 import { DTMF_RECEIVED, type ServerEvent, serverEventsOf, type Telling } from './server-event.ts';
 import { sessionConfigOf } from './session-config-of.ts';
@@ -20,9 +21,6 @@ import { SessionUpdates } from './session-updates.ts';
 
 /** A program, its monitor, its recorder …: nobody watches one call with more. */
 const MOST_CHANNELS = 16;
-
-/** Requests and items whose fault the model may still report: older ones are told to everybody. */
-const MOST_ORIGINS = 256;
 
 /** Events that wait for audio sent before them to be heard: half an hour of G.711 in one event takes ten seconds. */
 const MOST_WAITING = 1000;
@@ -62,11 +60,6 @@ export interface SurfaceChannel {
   close(): void;
 }
 
-interface Origin {
-  readonly channel: Channel;
-  readonly eventId: string | undefined;
-}
-
 /** The Realtime API of one session: client events in, server events out, to any number of channels. */
 export class RealtimeSurface {
   readonly #deps: SurfaceDeps;
@@ -76,8 +69,8 @@ export class RealtimeSurface {
   readonly #expiry: Timer;
   readonly #updates: SessionUpdates;
   readonly #channels = new Set<Channel>();
-  readonly #origins = new Map<string, Origin>();
-  readonly #writers = new Map<string, AudioWriter>();
+  readonly #origins = new Origins();
+  readonly #output = new OutputAudio();
   readonly #input: InputAudio | undefined;
   /** Events behind one that has to wait for the audio before it, in order. */
   readonly #waiting: { readonly channel: Channel; readonly event: ClientEvent }[] = [];
@@ -149,8 +142,6 @@ export class RealtimeSurface {
     if (this.#options.media !== 'websocket') this.#broadcast({ type: 'call.ended', reason: cause });
     const code = closeCodeOf(cause);
     for (const channel of [...this.#channels]) channel.close(code, cause);
-    this.#writers.clear();
-    this.#origins.clear();
     this.#waiting.length = 0;
   }
 
@@ -162,31 +153,16 @@ export class RealtimeSurface {
         return surface.settings;
       },
       conversationId: this.#conversationId,
-      audio: (itemId, pcm) => this.#writer(itemId)?.write(pcm),
-      lastAudio: (itemId) => {
-        const last = this.#writers.get(itemId)?.flush();
-        this.#writers.delete(itemId);
-        return last;
-      },
+      audio: (itemId, pcm) => (this.#input ? this.#output.write(itemId, pcm, formatOf(this.settings, 'output')) : undefined),
+      lastAudio: (itemId) => this.#output.last(itemId),
       audioMs: (itemId) => session.commands.audioMs(itemId),
       wallclock: () => clock.wallclock(),
     };
   }
 
-  /** One an item, gone with the item's last audio. */
-  #writer(itemId: string): AudioWriter | undefined {
-    if (!this.#input) return undefined;
-    let writer = this.#writers.get(itemId);
-    if (!writer) {
-      writer = new AudioWriter(formatOf(this.settings, 'output'));
-      this.#writers.set(itemId, writer);
-    }
-    return writer;
-  }
-
   #forget(channel: Channel): void {
     this.#channels.delete(channel);
-    for (const [name, origin] of this.#origins) if (origin.channel === channel) this.#origins.delete(name);
+    this.#origins.forget(channel);
     // Without anybody who listens no event is made.
     if (this.#channels.size === 0) this.#deps.session.observe(undefined);
   }
@@ -212,16 +188,14 @@ export class RealtimeSurface {
       this.#tellFault(event);
       return;
     }
-    if (event.type === 'response_started' && event.request) this.#origins.delete(event.request.requestId);
+    if (event.type === 'response_started' && event.request) this.#origins.take(event.request.requestId);
     for (const each of serverEventsOf(event, this.#telling)) this.#broadcast(each);
   }
 
   /** Whoever caused it is told; if nobody did, all are. */
   #tellFault(event: Extract<SessionEvent, { readonly type: 'fault' }>): void {
-    const name = event.requestId ?? event.itemId;
-    const origin = name === undefined ? undefined : this.#origins.get(name);
+    const origin = this.#origins.take(event.requestId ?? event.itemId);
     const fault: Fault = { message: event.message, code: event.code, param: event.param };
-    if (name !== undefined) this.#origins.delete(name);
     if (origin) origin.channel.fault(fault, origin.eventId);
     else this.#sendAll(errorEvent({ ...fault, type: 'server_error' }));
   }
@@ -296,7 +270,7 @@ export class RealtimeSurface {
       default:
         return commandConversation(session, event, {
           retrieved: (item) => channel.send(serialize({ type: 'conversation.item.retrieved', item: itemObject(item, true) })),
-          expect: (name) => this.#expect(name, { channel, eventId: event.event_id }),
+          expect: (name) => this.#origins.add(name, { channel, eventId: event.event_id }),
           restrict: (config) => (channel.ephemeral ? this.#updates.restrict(config) : config),
         });
     }
@@ -322,15 +296,6 @@ export class RealtimeSurface {
 
   #configureInput(input: InputAudio): void {
     input.configure(formatOf(this.settings, 'input'), turnDetectionOf(this.settings) !== null);
-  }
-
-  #expect(name: string, origin: Origin): void {
-    this.#origins.set(name, origin);
-    if (this.#origins.size <= MOST_ORIGINS) return;
-    for (const oldest of this.#origins.keys()) {
-      this.#origins.delete(oldest);
-      break;
-    }
   }
 }
 
