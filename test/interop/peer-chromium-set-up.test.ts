@@ -6,6 +6,7 @@ import { LoopbackPeer } from '../support/loopback-peer.ts';
 import { rtpPacket } from '../support/peer-pair.ts';
 import { describePeer } from '../support/peers.ts';
 import { eventually } from '../support/wait.ts';
+import { WebCore } from '../support/web-core.ts';
 
 const DEADLINE_MS = 10_000;
 
@@ -85,6 +86,24 @@ describePeer('chromium', 'Chromium sets up a call', () => {
       expect(snapshot.dtls).toMatchObject({ version: '1.3' });
       expect(snapshot.dtlsInStun).toBeGreaterThan(0);
       expect(snapshot.data?.state).toBe('connected');
+    });
+
+    it('through relay and transceiver, which take them up as well', async () => {
+      const core = await WebCore.start();
+      const browser = await chromium.peer();
+      try {
+        const leg = await core.open(await browser.offer());
+        expect(leg.answer).toMatch(/a=sctp-init:/);
+        await browser.accept(leg.answer);
+        await browser.connected();
+        await browser.channelOpen();
+        await eventually(() => core.view(leg).peer.rtpReceived > 5, DEADLINE_MS, 'its audio');
+        const { dtls, dtlsInStun, data } = core.view(leg).peer;
+        expect([dtls?.version, dtlsInStun > 0, data?.state]).toEqual(['1.3', true, 'connected']);
+      } finally {
+        await browser.close();
+        await core.stop();
+      }
     });
 
     it('with a negotiated channel on top', async () => {

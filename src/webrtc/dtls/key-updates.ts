@@ -8,7 +8,7 @@ import { parseKeyUpdate, writeKeyUpdate } from './tls13-messages.ts';
 /** message_seq has 16 bits, and no more messages are taken or sent: so many key updates are enough for any call. */
 const MAX_SEQUENCE = 0xffff;
 /** The epoch of the first application data (RFC 9147 §6.1). */
-export const FIRST_EPOCH = 3;
+const FIRST_EPOCH = 3;
 
 export interface KeyUpdatesOptions {
   /** Traffic secrets of epoch 3. */
