@@ -29,6 +29,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
+/** Hidden files are not pages, and `:` and `*` mean something in a route. */
+const PLAIN_NAME = /^[\w-][\w.-]*$/;
 /** The pages are a few hundred kB; a folder with more is not theirs. */
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_FILES = 500;
@@ -74,7 +76,7 @@ export async function readPages(folder: string, log: Logger): Promise<readonly P
   for (const entry of entries) {
     const file = join(entry.parentPath, entry.name);
     const type = TYPES[extname(entry.name)];
-    if (!entry.isFile() || type === undefined || entry.name.startsWith('.')) continue;
+    if (!entry.isFile() || type === undefined || !PLAIN_NAME.test(entry.name)) continue;
     const body = await readFile(file);
     bytes += body.length;
     if (bytes > MOST_BYTES || pages.length >= MOST_FILES) {
@@ -95,13 +97,11 @@ function pathOf(file: string): string {
 /** The pages and what belongs to them, for everybody: what they ask for needs trust or a key. */
 export function addPages(app: FastifyInstance, pages: readonly Page[]): void {
   for (const { path, type, body, etag } of pages) {
-    // A file name is not a pattern.
-    const url = path.replaceAll(':', '::').replaceAll('*', '%2A');
-    app.get(url, (request, reply) => {
+    app.get(path, (request, reply) => {
       reply.headers({ ...HEADERS, etag });
       if (request.headers['if-none-match'] === etag) return reply.code(NOT_MODIFIED).send();
       return reply.code(OK).header('content-type', type).send(body);
     });
-    refuseOthers(app, url, ['GET']);
+    refuseOthers(app, path, ['GET']);
   }
 }
