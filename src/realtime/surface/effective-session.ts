@@ -8,10 +8,10 @@ export interface SessionIdentity {
 }
 
 /** What a session is called when nobody named a model. */
-export const DEFAULT_MODEL = 'ringdown';
+const DEFAULT_MODEL = 'ringdown';
 
 /** Used when a session does not say otherwise, and told. */
-export const DEFAULT_FORMAT: AudioFormat = { type: 'audio/pcm', rate: 24_000 };
+const DEFAULT_FORMAT: AudioFormat = { type: 'audio/pcm', rate: 24_000 };
 const DEFAULT_VOICE = 'alloy';
 const DEFAULT_TURN_DETECTION: TurnDetection = { type: 'server_vad' };
 

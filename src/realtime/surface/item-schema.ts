@@ -4,7 +4,7 @@ import type { Item } from '../model.ts';
 import { newItemId } from '../turn-record.ts';
 
 /** The reference's own ids have 25 characters; a client may choose longer ones, within reason. */
-export const MOST_ID = 128;
+const MOST_ID = 128;
 
 /** Base64 of fifteen mebibytes: what the reference takes in one event. */
 export const MOST_AUDIO = 15 * 1024 * 1024;

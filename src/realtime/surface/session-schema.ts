@@ -64,7 +64,7 @@ const output = z.strictObject({
   speed: z.number().min(0.25).max(1.5).optional(),
 });
 
-export const functionTool = z.strictObject({
+const functionTool = z.strictObject({
   type: z.literal('function').default('function'),
   name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/),
   description: shortText.optional(),

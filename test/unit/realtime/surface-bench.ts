@@ -11,7 +11,7 @@ import { faultsOf } from './event-schemas.ts';
 export type Json = Record<string, unknown>;
 
 /** A model that notes what it is told, and says what the test says. */
-export class NotingModel implements RealtimeModel, ModelConnection {
+class NotingModel implements RealtimeModel, ModelConnection {
   readonly name = 'noting';
   readonly told: unknown[][] = [];
   readonly configs: ModelConfig[] = [];
