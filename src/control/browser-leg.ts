@@ -15,6 +15,8 @@ export interface BrowserOffer {
   readonly project: string;
   readonly ephemeral: boolean;
   readonly session: Readonly<Record<string, unknown>>;
+  /** Stream of the data channel that the browser has made without asking. */
+  readonly dataChannelId?: number | undefined;
 }
 
 /**
@@ -22,7 +24,10 @@ export interface BrowserOffer {
  * when the browser has gone.
  * @throws GatewayError as SessionHost.open(), ERR_FORBIDDEN when it was rejected at once
  */
-export async function openBrowserLeg(host: SessionHost, { offer, project, ephemeral, session }: BrowserOffer): Promise<BrowserCall> {
+export async function openBrowserLeg(
+  host: SessionHost,
+  { offer, project, ephemeral, session, dataChannelId }: BrowserOffer,
+): Promise<BrowserCall> {
   let opened: OpenedLeg | undefined;
   let answered = false;
   let ended: EndCause | undefined;
@@ -41,7 +46,11 @@ export async function openBrowserLeg(host: SessionHost, { offer, project, epheme
     hangup: (cause) => end(cause),
     report: () => undefined,
   };
-  opened = await host.open({ origin: { kind: 'browser' }, offer, policy: { project, ephemeral, decide: { by: 'answer' }, session } }, leg);
+  const policy = {
+    ...{ project, ephemeral, session, decide: { by: 'answer' } as const },
+    ...(dataChannelId !== undefined && { dataChannelId }),
+  };
+  opened = await host.open({ origin: { kind: 'browser' }, offer, policy }, leg);
   // What the owner has said before we knew it.
   if (ended !== undefined) {
     opened.tell({ type: 'ended', cause: ended });

@@ -77,6 +77,22 @@ async function secret(body: unknown = {}): Promise<string> {
 }
 
 describe('a call of a browser', () => {
+  test('names the data channel that it has made by itself', async () => {
+    for (const stream of [0, 100, 65_534]) {
+      expect(await offer(`?dcid=${stream}`)).toMatchObject({ status: 201 });
+      expect(host.legs.at(-1)?.opening.policy?.dataChannelId).toBe(stream);
+    }
+    expect((await offer()).status).toBe(201);
+    expect(host.legs.at(-1)?.opening.policy).not.toHaveProperty('dataChannelId');
+  });
+
+  test.each(['65535', '-1', '1.5', 'one', '', '000000', '1&dcid=2'])('is refused with dcid=%s', async (stream) => {
+    const { status, json } = await offer(`?dcid=${stream}`);
+    expect(status).toBe(400);
+    expect(json.error).toMatchObject({ type: 'invalid_request_error', param: 'dcid', code: 'invalid_value' });
+    expect(host.legs).toEqual([]);
+  });
+
   test('by its SDP alone gets an answer and a place', async () => {
     const { status, headers, text } = await offer('?model=some-model');
     expect([status, headers.get('content-type'), text]).toEqual([201, 'application/sdp', 'v=0\r\nanswer']);
