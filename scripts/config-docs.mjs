@@ -69,15 +69,16 @@ const MODEL = [
   '  type: realtime # or embedded, the agent that needs no other service',
   '  profile: openai # azure, generic (a server with the names of today) or generic-beta (with those of the beta)',
   '  url: wss://api.openai.com/v1/realtime # the default of openai; the others need one',
-  '  model: gpt-realtime # for azure the deployment',
+  '  model: gpt-realtime # for azure the deployment; generic servers may need none',
   '  key: { env: OPENAI_API_KEY }',
   "  voice: marin # the session's own, where a program chose one",
   '  instructions: You are friendly and brief.',
   '  greet: true # the model speaks first; false: it waits; a text: instructions for its first words',
-  '  cap-minutes: 60 # the vendor ends a session then; ours goes on in a new one',
+  "  ca: other.pem # certificates to trust beside the system's: another gateway's own",
+  '  cap-minutes: 60 # the vendor ends a session then, and ours goes on in a new one; the profile knows it when left out',
   '```',
   '',
-  'Only `type` and `model` are needed, and `key` for openai and azure. With `type: realtime` calls cost money, so only trunks may call, unless `callers: anyone` says otherwise.',
+  'Only `type` is needed, `model` and `key` for openai and azure, and `url` for all but openai. With `type: realtime` calls cost money, so only trunks may call, unless `callers: anyone` says otherwise.',
 ];
 const EXAMPLES = { trunks: TRUNKS, projects: PROJECTS, routes: ROUTES, model: MODEL };
 const lines = [

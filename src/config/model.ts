@@ -6,17 +6,19 @@ import { maskedSecret, secret } from './secrets.ts';
 /** Keys of vendors are longer; those of programs on this machine are what somebody made up. */
 export const LEAST_MODEL_KEY = 1;
 
-export const MODEL_PROFILES = ['openai', 'azure', 'generic', 'generic-beta'] as const;
+const MODEL_PROFILES = ['openai', 'azure', 'generic', 'generic-beta'] as const;
 export type ModelProfile = (typeof MODEL_PROFILES)[number];
 
 const OPENAI_URL = 'wss://api.openai.com/v1/realtime';
+/** https and http are taken for wss and ws. */
+const SCHEMES = ['wss:', 'ws:', 'https:', 'http:'];
 
 const text = (max: number) => z.string({ error: 'must be text' }).min(1, 'must not be empty').max(max, `longer than ${max} characters`);
 
 const url = z.string({ error: 'must be text' }).superRefine((value, context) => {
   const parsed = URL.canParse(value) ? new URL(value) : undefined;
-  if (!parsed || (parsed.protocol !== 'wss:' && parsed.protocol !== 'ws:')) {
-    context.addIssue({ code: 'custom', message: 'a wss: or ws: URL' });
+  if (!parsed || !SCHEMES.includes(parsed.protocol)) {
+    context.addIssue({ code: 'custom', message: 'a wss:, ws:, https: or http: URL' });
   } else if (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('api-key')) {
     context.addIssue({ code: 'custom', message: 'a key does not belong in a URL: logs show those' });
   }
@@ -26,15 +28,17 @@ const realtime = z.strictObject({
   type: z.literal('realtime'),
   profile: z.enum(MODEL_PROFILES, { error: MODEL_PROFILES.join(', ') }).default('openai'),
   url: url.optional(),
-  /** What the vendor calls it; for Azure the deployment. */
-  model: text(256),
+  /** What the vendor calls it; for Azure the deployment. Servers with one model need no name. */
+  model: text(256).optional(),
   key: secret(LEAST_MODEL_KEY).optional(),
+  /** Certificates to trust beside the system's. */
+  ca: text(4096).optional(),
   voice: text(256).optional(),
   instructions: text(100_000).optional(),
   /** true: the model speaks first; a text: by these instructions. */
   greet: z.union([z.boolean(), text(10_000)], { error: 'true, false or instructions for the first words' }).default(true),
-  /** The vendor ends a session after so long; ours goes on in a new one. */
-  'cap-minutes': z.number({ error: 'minutes, 1 to 1440' }).min(1, 'minutes, 1 to 1440').max(1440, 'minutes, 1 to 1440').default(60),
+  /** The vendor ends a session after so long; ours goes on in a new one. The profile's own when left out. */
+  'cap-minutes': z.number({ error: 'minutes, 1 to 1440' }).min(1, 'minutes, 1 to 1440').max(1440, 'minutes, 1 to 1440').optional(),
 });
 
 const embedded = z.strictObject({ type: z.literal('embedded') });
@@ -45,14 +49,18 @@ export const model = z
   })
   .superRefine((value, context) => {
     if (value.type !== 'realtime') return;
-    const { profile, url: given, key } = value;
+    const { profile, url: given, key, model: name } = value;
+    const isVendor = profile === 'openai' || profile === 'azure';
     if (given === undefined && profile !== 'openai')
       context.addIssue({ code: 'custom', path: ['url'], message: `profile ${profile} needs one` });
-    if (key === undefined && (profile === 'openai' || profile === 'azure')) {
-      context.addIssue({ code: 'custom', path: ['key'], message: `profile ${profile} needs one` });
+    for (const [path, at] of [
+      ['key', key],
+      ['model', name],
+    ] as const) {
+      if (isVendor && at === undefined) context.addIssue({ code: 'custom', path: [path], message: `profile ${profile} needs one` });
     }
-    if (key !== undefined && given?.startsWith('ws:') && !isHere(new URL(given).hostname)) {
-      context.addIssue({ code: 'custom', path: ['url'], message: 'a key does not go to another machine unencrypted: use wss:' });
+    if (key !== undefined && given !== undefined && /^(?:ws|http):/i.test(given) && !isHere(new URL(given).hostname)) {
+      context.addIssue({ code: 'custom', path: ['url'], message: 'a key does not go to another machine unencrypted: use wss: or https:' });
     }
   });
 
@@ -67,12 +75,14 @@ export interface RealtimeModelConfig {
   readonly type: 'realtime';
   readonly profile: ModelProfile;
   readonly url: string;
-  readonly model: string;
+  readonly model?: string;
   readonly key?: string;
+  /** A PEM file. */
+  readonly caFile?: string;
   readonly voice?: string;
   readonly instructions?: string;
   readonly greet: boolean | string;
-  readonly capMinutes: number;
+  readonly capMinutes?: number;
 }
 
 export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig;
@@ -80,17 +90,18 @@ export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig;
 /** @param key fetched */
 export function modelOf(values: ModelValues, key: string | undefined): ModelConfig {
   if (values.type === 'embedded') return values;
-  const { type, profile, url: given = OPENAI_URL, model: name, voice, instructions, greet, 'cap-minutes': capMinutes } = values;
+  const { type, profile, url: given = OPENAI_URL, model: name, ca, voice, instructions, greet, 'cap-minutes': capMinutes } = values;
   return {
     type,
     profile,
     url: given,
-    model: name,
+    ...(name === undefined ? {} : { model: name }),
     ...(key === undefined ? {} : { key }),
+    ...(ca === undefined ? {} : { caFile: ca }),
     ...(voice === undefined ? {} : { voice }),
     ...(instructions === undefined ? {} : { instructions }),
     greet,
-    capMinutes,
+    ...(capMinutes === undefined ? {} : { capMinutes }),
   };
 }
 

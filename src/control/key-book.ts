@@ -8,7 +8,7 @@ export interface ProjectKeys {
 }
 
 /** What is served without any configuration. */
-export const DEFAULT_PROJECT = 'default';
+const DEFAULT_PROJECT = 'default';
 
 export class KeyBook {
   readonly #keys: readonly { readonly project: string; readonly digest: Buffer }[];

@@ -191,8 +191,14 @@ describe('the model', () => {
   });
 
   test('needs no key on this machine', () => {
-    const { config } = load('model: {type: realtime, profile: generic, url: "ws://127.0.0.1:8000/v1/realtime", model: m}\n');
-    expect(config.model).toMatchObject({ profile: 'generic', url: 'ws://127.0.0.1:8000/v1/realtime', greet: true, capMinutes: 60 });
+    const { config } = load('model: {type: realtime, profile: generic, url: "http://127.0.0.1:8000/v1", ca: other.pem}\n');
+    expect(config.model).toEqual({
+      type: 'realtime',
+      profile: 'generic',
+      url: 'http://127.0.0.1:8000/v1',
+      caFile: 'other.pem',
+      greet: true,
+    });
   });
 
   test.each([
@@ -200,11 +206,12 @@ describe('the model', () => {
     ['{type: embedded, key: canary}', 'model.key', 'no such key'],
     ['{type: pipeline}', 'model.type', 'embedded or realtime'],
     ['{type: embedded, voice: x}', 'model.voice', 'no such key'],
-    ['{type: realtime, key: k}', 'model.model', 'must be text'],
+    ['{type: realtime, key: k}', 'model.model', 'needs one'],
     ['{type: realtime, model: m}', 'model.key', 'needs one'],
     ['{type: realtime, model: m, profile: azure, key: k}', 'model.url', 'needs one'],
     ['{type: realtime, model: m, profile: other, key: k}', 'model.profile', 'generic-beta'],
-    ['{type: realtime, model: m, key: k, url: "https://x"}', 'model.url', 'wss: or ws:'],
+    ['{type: realtime, model: m, key: k, url: "ftp://x"}', 'model.url', 'wss:, ws:'],
+    ['{type: realtime, model: m, key: k, url: "http://other.example/"}', 'model.url', 'unencrypted'],
     ['{type: realtime, model: m, key: k, url: "ws://other.example/"}', 'model.url', 'unencrypted'],
     ['{type: realtime, model: m, key: k, cap-minutes: 0}', 'model.cap-minutes', '1 to 1440'],
     ['{type: realtime, model: m, key: {env: ABSENT}}', 'model.key', 'ABSENT is not set'],

@@ -47,6 +47,13 @@ describe('a request without a key', () => {
     }
   });
 
+  test('is trusted from our own page over TLS by its https origin, and by no other', () => {
+    expect(distrust(caller({ origin: 'https://127.0.0.1:8080' }, { encrypted: true }))).toBeUndefined();
+    for (const origin of ['http://127.0.0.1:8080', 'https://127.0.0.1:9090', 'https://127.0.0.1', 'null']) {
+      expect(distrust(caller({ origin }, { encrypted: true })), origin).toContain('Origin');
+    }
+  });
+
   test('is not trusted from an image or frame of another site', () => {
     expect(distrust(caller({ 'sec-fetch-site': 'none' }))).toBeUndefined();
     expect(distrust(caller({ 'sec-fetch-site': 'same-origin' }))).toBeUndefined();
