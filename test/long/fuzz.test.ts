@@ -5,6 +5,7 @@ import { HeapProbe } from '../support/heap-probe.ts';
 import { nextSound } from '../support/heard.ts';
 import { IdleGateway } from '../support/idle-gateway.ts';
 import { LongReport, scaled } from '../support/long-run.ts';
+import { MachineSlack } from '../support/machine-slack.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { describeWithTestData, testDataPath } from '../support/test-data.ts';
 import { elapse } from '../support/wait.ts';
@@ -24,6 +25,8 @@ interface FuzzFigures {
   readonly probesMissed: number;
   readonly worstProbeMs: number;
   readonly answers: Readonly<Record<string, number>>;
+  /** What the machine kept both sides waiting at worst. */
+  readonly slackMs: number;
 }
 
 describeWithTestData('fuzzed SIP', () => {
@@ -45,10 +48,13 @@ describeWithTestData('fuzzed SIP', () => {
     const { address, port } = gateway.sip;
     const args = ['--to', `${address}:${port}`, '--n', `${count}`, '--seed', `${seed}`, '--rate', `${RATE}`, '--pid', `${gateway.pid}`];
     const child = new Child(process.execPath, [testDataPath('tools', 'sipfuzz.mjs'), ...args], { cwd: gateway.dataDir, name: 'sipfuzz' });
+    const slack = new MachineSlack(gateway.pid, child.pid);
     await child.end(60_000 + (count / RATE) * 10_000);
     const line = child.stdout.all.findLast((each) => each.startsWith('{'));
     if (!line) throw new Error(`sipfuzz said nothing:\n${child.lastWords()}`);
-    return JSON.parse(line) as FuzzFigures;
+    const slackMs = slack.worstMs;
+    slack.stop();
+    return { ...(JSON.parse(line) as Omit<FuzzFigures, 'slackMs'>), slackMs };
   }
 
   test('misses no probe and leaves nothing behind', async () => {
@@ -72,7 +78,9 @@ describeWithTestData('fuzzed SIP', () => {
     const { status } = await call.bye();
 
     report.row('probes without an answer', `${figures.probesMissed} of ${Math.floor(MESSAGES / 250)}`, '0', figures.probesMissed === 0);
-    report.row('slowest probe', `${figures.worstProbeMs} ms`, '≤ 100 ms', figures.worstProbeMs <= 100);
+    const { worstProbeMs, slackMs } = figures;
+    const machine = `the ${slackMs.toFixed(0)} ms that the machine kept both sides waiting for a core`;
+    report.row('slowest probe', `${worstProbeMs} ms`, `≤ 100 ms and ${machine}`, worstProbeMs <= 100 + slackMs);
     for (const what of ['heap', 'rss'] as const) {
       const change = (100 * (after[what] - before[what])) / before[what];
       const course = `${(before[what] / MB).toFixed(1)} → ${(after[what] / MB).toFixed(1)} MB (${change.toFixed(1)} %)`;
