@@ -71,6 +71,8 @@ export class HostedSession {
   readonly #log: Logger;
   readonly #session: Session;
   readonly #transfer: TransferWatch;
+  /** It has a data channel, which opens when the agent has begun to speak. */
+  #awaitsClient = false;
   #leg: Leg | undefined;
   #callBack: DialRequest | undefined;
   #media: PeerMedia | undefined;
@@ -105,6 +107,7 @@ export class HostedSession {
     hosted.#leg = leg;
     hosted.#callBack = deps.dialler && origin.callBack;
     hosted.#session.attach(leg);
+    hosted.#awaitsClient = origin.kind === 'browser' && options.offer.application !== undefined;
     const media = hosted.#makeMedia(options);
     try {
       await media.open();
@@ -114,7 +117,7 @@ export class HostedSession {
       throw thrown;
     }
     if (policy?.decide.by === 'api') hosted.#await(policy.decide);
-    else if (facts.settings) hosted.#ensureSurface();
+    else if (facts.settings || hosted.#awaitsClient) hosted.#ensureSurface();
     return { hosted, media };
   }
 
@@ -228,7 +231,7 @@ export class HostedSession {
       {
         session: this.#session,
         onClosed: (reason) => this.#peerClosed(reason),
-        ...(browser ? { events: { open: (channel) => this.#open(channel, this.#facts) } } : {}),
+        ...(browser ? { events: { open: (channel) => this.#open(channel, { ...this.#facts, isClient: true }) } } : {}),
       },
     );
     this.#media = media;
@@ -240,7 +243,10 @@ export class HostedSession {
     const { kind: media, settings = LOCAL_SETTINGS, ephemeral } = this.#facts;
     this.#surface ??= new RealtimeSurface(
       { clock, log: this.#log, session: this.#session },
-      { sessionId: this.id, media, settings, ephemeral, ...(maxDurationMs === undefined ? {} : { maxDurationMs }) },
+      {
+        ...{ sessionId: this.id, media, settings, ephemeral, awaitsClient: this.#awaitsClient },
+        ...(maxDurationMs === undefined ? {} : { maxDurationMs }),
+      },
     );
     return this.#surface;
   }
@@ -248,7 +254,7 @@ export class HostedSession {
   /** The way in for a client of whatever kind; a session without a leg ends with the last of them. */
   #open(
     channel: EventChannel,
-    { ephemeral }: { readonly ephemeral: boolean },
+    { ephemeral, isClient = false }: { readonly ephemeral: boolean; readonly isClient?: boolean },
   ): { receive(event: string): void; close(): void } | undefined {
     if (this.#ended) return undefined;
     const surface = this.#ensureSurface();
@@ -260,7 +266,7 @@ export class HostedSession {
           this.#endIfAlone();
         },
       },
-      { ephemeral },
+      { ephemeral, isClient },
     );
     return (
       end && {

@@ -11,6 +11,7 @@ import { effectiveSession, formatOf, turnDetectionOf } from './effective-session
 import { Channel, errorEvent, newEventId } from './event-channel.ts';
 import type { Fault } from './fault.ts';
 import { InputAudio } from './input-audio.ts';
+import { MissedEvents } from './missed-events.ts';
 import { Origins } from './origins.ts';
 import { OutputAudio } from './output-audio.ts';
 import { itemObject } from './response-object.ts';
@@ -50,6 +51,8 @@ export interface SurfaceOptions {
   readonly ephemeral: boolean;
   /** Default an hour. */
   readonly maxDurationMs?: number;
+  /** Its own client comes later, by a data channel: what happens until then is kept for it. */
+  readonly awaitsClient?: boolean;
 }
 
 /** One client of a session, as the owner of the connection sees it. */
@@ -75,6 +78,7 @@ export class RealtimeSurface {
   /** Events behind one that has to wait for the audio before it, in order. */
   readonly #waiting: { readonly channel: Channel; readonly event: ClientEvent }[] = [];
   readonly #telling: Telling;
+  readonly #missed: MissedEvents | undefined;
   #ended = false;
 
   constructor(deps: SurfaceDeps, options: SurfaceOptions) {
@@ -87,6 +91,10 @@ export class RealtimeSurface {
     this.#expiry = clock.setTimer(maxDurationMs, () => this.#expire(maxDurationMs));
     this.#telling = this.#makeTelling();
     session.configure(sessionConfigOf(options.settings));
+    if (options.awaitsClient) {
+      this.#missed = new MissedEvents();
+      session.observe((event) => this.#tell(event));
+    }
     if (options.media !== 'websocket') return;
     const input = new InputAudio(session, formatOf(options.settings, 'input'));
     this.#input = input;
@@ -112,8 +120,11 @@ export class RealtimeSurface {
     return this.#channels.size;
   }
 
-  /** Another channel, which gets `session.created` first; undefined when there are too many, or the session is over. */
-  open(channel: EventChannel, access: { readonly ephemeral: boolean }): SurfaceChannel | undefined {
+  /**
+   * Another channel, which gets `session.created` first; undefined when there are too many, or the session is over.
+   * @param access.isClient the session's own client, which gets what it has missed after that
+   */
+  open(channel: EventChannel, access: { readonly ephemeral: boolean; readonly isClient?: boolean }): SurfaceChannel | undefined {
     if (this.#ended || this.#channels.size >= MOST_CHANNELS) return undefined;
     const { clock, session } = this.#deps;
     const opened = new Channel(channel, { ephemeral: access.ephemeral, now: clock.now(), onClosed: (gone) => this.#forget(gone) });
@@ -123,6 +134,7 @@ export class RealtimeSurface {
     if (this.settings.type === 'realtime') {
       opened.send(serialize({ type: 'conversation.created', conversation: { id: this.#conversationId, object: 'realtime.conversation' } }));
     }
+    if (access.isClient) for (const event of this.#missed?.take() ?? []) opened.send(event);
     return { receive: (text) => this.#receive(opened, text), close: () => opened.forget() };
   }
 
@@ -164,7 +176,7 @@ export class RealtimeSurface {
     this.#channels.delete(channel);
     this.#origins.forget(channel);
     // Without anybody who listens no event is made.
-    if (this.#channels.size === 0) this.#deps.session.observe(undefined);
+    if (this.#channels.size === 0 && !this.#missed?.isWaiting) this.#deps.session.observe(undefined);
   }
 
   #expire(maxDurationMs: number): void {
@@ -201,10 +213,12 @@ export class RealtimeSurface {
   }
 
   #broadcast(event: ServerEvent): void {
-    if (this.#channels.size > 0) this.#sendAll(serialize(event));
+    if (this.#channels.size > 0 || this.#missed?.isWaiting) this.#sendAll(serialize(event));
+    else this.#deps.session.observe(undefined);
   }
 
   #sendAll(text: string): void {
+    this.#missed?.keep(text);
     for (const channel of [...this.#channels]) channel.send(text);
   }
 
