@@ -421,6 +421,40 @@ describe('a session without media of its own', () => {
   });
 });
 
+describe('a browser', () => {
+  const offer = (dataChannel: boolean) =>
+    writeWebRtcOffer({
+      ufrag: 'clie',
+      pwd: 'client-password-22-ice',
+      fingerprint: createIdentity(0).fingerprint,
+      setup: 'actpass',
+      dataChannel,
+    });
+
+  test('that never comes is waited for thirty seconds, and leaves nothing', async () => {
+    const bench = new Bench();
+    const leg = new FakePhone();
+    leg.opened = await bench.transceiver.open({ origin: { kind: 'browser' }, offer: offer(true) }, leg);
+    await nextTurn();
+    bench.clock.advance(29_999);
+    expect(bench.transceiver.sessions).toBe(1);
+    bench.clock.advance(1);
+    expect(leg.commands).toEqual(['answer', 'hangup media_failed', 'report']);
+    expect([bench.transceiver.sessions, bench.model.open, bench.clock.timers]).toEqual([0, 0, 0]);
+  });
+
+  test('is looked into before it is there, and its session object is the one of its request', async () => {
+    const bench = new Bench();
+    const leg = new FakePhone();
+    const policy: LegPolicy = { project: 'mine', ephemeral: true, decide: { by: 'answer' }, session: REALTIME };
+    leg.opened = await bench.transceiver.open({ origin: { kind: 'browser' }, offer: offer(false), policy }, leg);
+    const program = new Program();
+    await bench.transceiver.attach(leg.opened.sessionId, MINE, program);
+    expect(program.events[0]).toMatchObject({ type: 'session.created', session: { instructions: 'Be kind.' } });
+    expect(await bench.transceiver.list(MINE)).toMatchObject([{ kind: 'browser', state: 'pending' }]);
+  });
+});
+
 describe('a program that looks into a session', () => {
   test('is one of at most sixteen, and all are closed with the call', async () => {
     const bench = new Bench();
