@@ -262,6 +262,25 @@ describe('what a peer may ask for', () => {
     expect(pair.server.snapshot().dropped.auth + pair.client.snapshot().dropped.auth).toBe(0);
   });
 
+  it('nothing: 4000 changed, cut and joined records of a call with key updates end neither side of it', () => {
+    const random = seededRandom(11);
+    const at = (length: number) => Math.floor(random() * length);
+    const pair = pair13({ client: { maxRecordsPerKey: 25 }, server: { maxRecordsPerKey: 40 } }).run(500);
+    for (let n = 0; n < 4000; n++) {
+      const side = n % 2 ? 'client' : 'server';
+      if (n % 20 === 0) for (const each of sides) pair.change(each, (connection) => connection.send(Buffer.from(`${n}`)));
+      const source = pair.sent[side === 'client' ? 'server' : 'client'];
+      const bytes = Buffer.from(source[at(source.length)]!);
+      for (let i = 0; i <= at(3); i++) bytes[at(bytes.length)]! ^= 1 << at(8);
+      pair.inject(side, n % 3 ? bytes : n % 5 ? bytes.subarray(0, at(bytes.length)) : Buffer.concat([bytes, source[at(source.length)]!]));
+      pair.clock.advance(1);
+    }
+    pair.clock.advance(2000);
+    expect([pair.client.state, pair.server.state]).toEqual(['connected', 'connected']);
+    for (const side of sides) expect(pair.events[side].filter(({ type }) => type === 'data').length).toBe(200);
+    expect([pair.client.nextTimeout(), pair.server.nextTimeout()]).toEqual([undefined, undefined]);
+  });
+
   it('records of epochs to come are dropped, before and after the handshake', () => {
     const pair = pair13().run(500);
     for (const bits of [0, 1]) pair.inject('server', unified(0x0c | bits, Buffer.concat([hex('00010020'), Buffer.alloc(32, 1)])));
