@@ -7,12 +7,11 @@ import type { Ticker } from './base/ticker.ts';
 import { InnerLeg } from './bridge/inner-leg.ts';
 import { LocalMediaHost } from './bridge/local-media.ts';
 import type { Config, RtpPorts } from './config/config.ts';
+import { createModel } from './gateway-model.ts';
 import type { LegDialler, LegHost } from './leg/leg.ts';
 import { type ClusterKeys, deriveNodeKeys } from './ownership/cluster-keys.ts';
 import type { NodeId } from './ownership/node-id.ts';
 import type { RelayLink } from './ownership/relay-link.ts';
-import { EmbeddedAgent } from './realtime/embedded/agent.ts';
-import { loadPrompts } from './realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
 import { createSessionMetrics } from './realtime/session-metrics.ts';
 import { RtpPortPool } from './rtp/ports.ts';
@@ -34,14 +33,15 @@ export interface TransceiverParts extends MediaParts {
   /** Who calls somebody for a session. */
   readonly dialler: LegDialler;
   readonly agent: Config['agent'];
+  readonly model: Config['model'];
 }
 
 export async function createTransceiver(
-  { agent, ...parts }: TransceiverParts,
+  { agent, model: configured, ...parts }: TransceiverParts,
   options: { readonly nodeId: NodeId; readonly maxSessions: number },
 ): Promise<Transceiver> {
   const createVoiceDetector = await loadVoiceDetectors();
-  const model = new EmbeddedAgent({ prompts: await loadPrompts() }, agent);
+  const model = await createModel(parts, configured, agent);
   return new Transceiver(
     {
       ...parts,

@@ -40,7 +40,7 @@ export class GatewayWorker {
 
   /** @throws GatewayError ERR_PORT_IN_USE */
   static async start(options: WorkerStart, log: Logger, send: (message: FromWorker) => void): Promise<GatewayWorker> {
-    const { worker: nodeId, key, maxCalls, agent, bind } = options;
+    const { worker: nodeId, key, maxCalls, agent, model, bind } = options;
     const clock = systemClock;
     const metrics = new Metrics({ worker: String(nodeId) });
     await Promise.all([warmUpOpus(), Transceiver.warmUp()]);
@@ -60,7 +60,7 @@ export class GatewayWorker {
     ticker.start();
     const dialler = new FrontDialler(send, clock);
     const transceiver = await createTransceiver(
-      { clock, log, metrics, ticker, keys, link, dialler, agent },
+      { clock, log, metrics, ticker, keys, link, dialler, agent, model },
       { nodeId, maxSessions: maxCalls },
     );
     const started = new GatewayWorker(

@@ -254,6 +254,7 @@ class RunningGateway implements Gateway {
       link,
       dialler: { dial: (request: DialRequest) => this.#dial(request) },
       agent: this.#config.agent,
+      model: this.#config.model,
     };
     const transceiver = await createTransceiver(parts, { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls });
     this.#transceiver = transceiver;

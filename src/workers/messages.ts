@@ -62,6 +62,23 @@ const origin = z.strictObject({
   headers: legHeaders.exactOptional(),
 });
 
+/** As the configuration has it, which has been checked; its key comes along. */
+const model = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('embedded') }),
+  z.strictObject({
+    type: z.literal('realtime'),
+    profile: z.enum(['openai', 'azure', 'generic', 'generic-beta']),
+    url: z.string(),
+    model: z.string().exactOptional(),
+    key: z.string().exactOptional(),
+    caFile: z.string().exactOptional(),
+    voice: z.string().exactOptional(),
+    instructions: z.string().exactOptional(),
+    greet: z.union([z.boolean(), z.string()]),
+    capMinutes: z.number().exactOptional(),
+  }),
+]);
+
 /** What a worker is told first, and once. */
 const workerStart = z.strictObject({
   type: z.literal('start'),
@@ -73,6 +90,7 @@ const workerStart = z.strictObject({
   maxCalls: count,
   mediaTimeoutMs: z.number().min(0),
   agent: z.strictObject({ transferTarget: uri.exactOptional(), callbackTrunk: z.string().max(256).exactOptional() }),
+  model,
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
 });
 

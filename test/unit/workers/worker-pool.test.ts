@@ -103,6 +103,7 @@ class Bench {
         mediaTimeoutMs: 30_000,
         logLevel: 'info',
         agent: {},
+        model: { type: 'embedded' },
       },
     );
   }
