@@ -1,13 +1,21 @@
 import type { ServerEvent } from './conversation.ts';
-import { CallRefused, NoMediaPath } from './failures.ts';
+import { CallRefused, GatewayGone, NoMediaPath } from './failures.ts';
 
 export interface CallHandlers {
   /** The data channel is open: events can be sent. */
   onOpen(): void;
   onEvent(event: ServerEvent): void;
   onVoice(stream: MediaStream): void;
+  /** No packets come through; or they do again. */
+  onInterrupted(isInterrupted: boolean): void;
   /** The call is over; `failure` when nobody wanted it to be. */
   onEnded(failure?: unknown): void;
+}
+
+/** How the audio travels. */
+export interface MediaRoute {
+  readonly roundTripMs: number;
+  readonly protocol: 'UDP' | 'TCP';
 }
 
 export interface CallOptions {
@@ -22,14 +30,21 @@ const CONNECT_MS = 12_000;
 /** A connection that is cut for so long is given up; browsers mend shorter ones by themselves. */
 const DISCONNECTED_MS = 8000;
 
+/** A gateway that lives answers sooner. */
+const ASK_MS = 3000;
+
+/** The stream of the data channel. Both sides know it beforehand, so the gateway's first event needs no channel to be asked for. */
+const EVENTS_STREAM = 0;
+
 /** One conversation with the agent over WebRTC. */
 export class Call {
   readonly #peer = new RTCPeerConnection();
-  readonly #channel = this.#peer.createDataChannel('oai-events');
+  readonly #channel = this.#peer.createDataChannel('oai-events', { negotiated: true, id: EVENTS_STREAM });
   readonly #audio: RTCRtpTransceiver;
   readonly #handlers: CallHandlers;
   readonly #options: CallOptions;
-  #deadline: number | undefined;
+  #connectBy: number | undefined;
+  #mendBy: number | undefined;
   #over = false;
 
   constructor(handlers: CallHandlers, options: CallOptions) {
@@ -39,7 +54,10 @@ export class Call {
     this.#audio = this.#peer.addTransceiver(track ?? 'audio', { direction: 'sendrecv' });
     this.#peer.addEventListener('track', ({ streams, track: voice }) => handlers.onVoice(streams[0] ?? new MediaStream([voice])));
     this.#peer.addEventListener('connectionstatechange', () => this.#follow());
-    this.#channel.addEventListener('open', () => handlers.onOpen());
+    this.#channel.addEventListener('open', () => {
+      clearTimeout(this.#connectBy);
+      handlers.onOpen();
+    });
     this.#channel.addEventListener('message', ({ data }) => this.#receive(data));
     this.#channel.addEventListener('close', () => this.#end());
   }
@@ -48,7 +66,7 @@ export class Call {
   async start(): Promise<void> {
     await this.#peer.setLocalDescription();
     const { key } = this.#options;
-    const response = await fetch('/v1/realtime/calls', {
+    const response = await fetch(`/v1/realtime/calls?dcid=${EVENTS_STREAM}`, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
       body: this.#peer.localDescription?.sdp ?? '',
@@ -56,7 +74,7 @@ export class Call {
     if (!response.ok) throw await refusalOf(response);
     const sdp = await response.text();
     if (this.#over) return;
-    this.#deadline = setTimeout(() => this.#end(new NoMediaPath('timeout')), CONNECT_MS);
+    this.#connectBy = setTimeout(() => this.#end(new NoMediaPath('timeout')), CONNECT_MS);
     await this.#peer.setRemoteDescription({ type: 'answer', sdp });
   }
 
@@ -66,19 +84,26 @@ export class Call {
     return true;
   }
 
-  press(key: string): void {
-    this.#audio.sender.dtmf?.insertDTMF(key, 120, 60);
+  /** False: keys travel with the microphone's audio, and there is none. */
+  press(key: string): boolean {
+    const { dtmf } = this.#audio.sender;
+    if (!dtmf?.canInsertDTMF) return false;
+    // What is still to be pressed stays.
+    dtmf.insertDTMF(dtmf.toneBuffer + key, 120, 60);
+    return true;
   }
 
   async useMicrophone(stream: MediaStream): Promise<void> {
     await this.#audio.sender.replaceTrack(stream.getAudioTracks()[0] ?? null);
   }
 
-  /** Round-trip time of the media path in milliseconds, as soon as one is known. */
-  async roundTripMs(): Promise<number | undefined> {
-    for (const entry of (await this.#peer.getStats()).values()) {
-      if (entry.type === 'candidate-pair' && entry.nominated && entry.currentRoundTripTime !== undefined)
-        return entry.currentRoundTripTime * 1000;
+  /** As soon as it is known. */
+  async route(): Promise<MediaRoute | undefined> {
+    const report = await this.#peer.getStats();
+    for (const pair of report.values()) {
+      if (pair.type !== 'candidate-pair' || !pair.nominated || pair.currentRoundTripTime === undefined) continue;
+      const remote = report.get(pair.remoteCandidateId) as { protocol?: string } | undefined;
+      return { roundTripMs: pair.currentRoundTripTime * 1000, protocol: remote?.protocol === 'tcp' ? 'TCP' : 'UDP' };
     }
     return undefined;
   }
@@ -88,7 +113,7 @@ export class Call {
   }
 
   #follow(): void {
-    clearTimeout(this.#deadline);
+    clearTimeout(this.#mendBy);
     switch (this.#peer.connectionState) {
       case 'failed':
         this.#end(new NoMediaPath('failed'));
@@ -97,11 +122,23 @@ export class Call {
         this.#end();
         break;
       case 'disconnected':
-        this.#deadline = setTimeout(() => this.#end(new NoMediaPath('disconnected')), DISCONNECTED_MS);
+        this.#mendBy = setTimeout(() => this.#end(new NoMediaPath('disconnected')), DISCONNECTED_MS);
+        this.#handlers.onInterrupted(true);
+        void this.#ask();
+        break;
+      case 'connected':
+        this.#handlers.onInterrupted(false);
         break;
       default:
         break;
     }
+  }
+
+  /** Is it the network or the gateway? One that is gone need not be waited for. */
+  async #ask(): Promise<void> {
+    await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(ASK_MS) }).catch((thrown: unknown) => {
+      if (thrown instanceof TypeError && this.#peer.connectionState === 'disconnected') this.#end(new GatewayGone());
+    });
   }
 
   #receive(data: unknown): void {
@@ -117,7 +154,7 @@ export class Call {
   #end(failure?: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#deadline);
+    for (const timer of [this.#connectBy, this.#mendBy]) clearTimeout(timer);
     this.#peer.close();
     this.#handlers.onEnded(failure);
   }

@@ -26,6 +26,7 @@ export class EventView {
     const arrow = document.createElement('span');
     arrow.className = 'way';
     arrow.textContent = way === 'in' ? '↓' : '↑';
+    arrow.setAttribute('role', 'img');
     arrow.setAttribute('aria-label', way === 'in' ? 'received' : 'sent');
     summary.append(time, arrow, event.type);
     details.append(summary);

@@ -23,6 +23,12 @@ export class CallRefused extends Error {
 /** The call was set up, and no way for its audio was found. */
 export class NoMediaPath extends Error {}
 
+/** The call lived, and the gateway does not any more. */
+export class GatewayGone extends Error {}
+
+/** The device was unplugged, or taken away by the system, in the middle of a call. */
+export class MicrophoneGone extends Error {}
+
 /** Why there can be no microphone on this page, before anybody is asked; undefined when there can. */
 export function insecurePage(page: {
   readonly isSecure: boolean;
@@ -41,6 +47,15 @@ export function insecurePage(page: {
 /** @param thrown by getUserMedia, fetch, or the peer connection */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof CallRefused) return refusal(thrown);
+  if (thrown instanceof GatewayGone) {
+    return {
+      title: 'The gateway is gone',
+      text: 'It ended, or the network to it did, in the middle of the call. Press Talk to try again.',
+    };
+  }
+  if (thrown instanceof MicrophoneGone) {
+    return { title: 'The microphone is gone', text: 'You still hear the agent. Choose another microphone under Devices.' };
+  }
   if (thrown instanceof NoMediaPath) {
     return {
       title: 'No way for the audio',

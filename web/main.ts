@@ -1,20 +1,17 @@
+import { Announcer } from './announcer.ts';
 import { Call } from './call.ts';
 import { Conversation, type Floor, type ServerEvent } from './conversation.ts';
 import { listDevices, openMicrophone } from './devices.ts';
+import { element } from './element.ts';
 import { EventView } from './event-view.ts';
-import { type Failure, failureOf, insecurePage } from './failures.ts';
+import { failureOf, insecurePage, MicrophoneGone } from './failures.ts';
 import { buildKeyPad } from './key-pad.ts';
 import { LevelMeter } from './level-meter.ts';
-import { TranscriptView } from './transcript-view.ts';
+import { ProblemView } from './problem-view.ts';
+import { spokenForm, TranscriptView } from './transcript-view.ts';
 import { TurnStopwatch } from './turn-latency.ts';
 
 const KEY = 'ringdown-key';
-
-const element = <T extends HTMLElement>(id: string): T => {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found as T;
-};
 
 const callButton = element<HTMLButtonElement>('call');
 const muteButton = element<HTMLButtonElement>('mute');
@@ -26,11 +23,18 @@ const speakerList = element<HTMLSelectElement>('speaker');
 const voice = element<HTMLAudioElement>('voice');
 const writeForm = element<HTMLFormElement>('write');
 const textField = element<HTMLInputElement>('text');
-const keyForm = element<HTMLFormElement>('key-form');
 const levelOfCaller = element<HTMLMeterElement>('level-caller');
 const levelOfAgent = element<HTMLMeterElement>('level-agent');
 
 const transcript = new TranscriptView(element('transcript'));
+const announcer = new Announcer(element('announcer'));
+const problem = new ProblemView({
+  listen: () => void begin({ listenOnly: true }),
+  useKey: (key) => {
+    sessionStorage.setItem(KEY, key);
+    void begin();
+  },
+});
 const events = new EventView(element('events'), element('events-count'));
 
 /** Everything that lives as long as one call. */
@@ -44,6 +48,11 @@ interface Running {
   agentMeter: LevelMeter | undefined;
   startedAt: number | undefined;
   agentSounds: boolean;
+  /** Why the gateway says that the call is over. */
+  reason: string | undefined;
+  /** Turns that a screen reader has been told of. */
+  readonly announced: Set<string>;
+  routeTimer: number | undefined;
 }
 
 let running: Running | undefined;
@@ -57,41 +66,32 @@ const SAYINGS: Readonly<Record<Floor, string>> = {
   agent: 'The agent speaks',
 };
 
+/** What the gateway's reasons mean to the caller; the rest is a call that is over. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  agent_hangup: 'The agent hung up',
+  duration_cap: 'The call was as long as calls may be',
+  shutdown: 'The gateway is shutting down',
+  media_failed: 'The audio was lost',
+  media_timeout: 'The audio was lost',
+};
+
+const ROUTE_EVERY_MS = 2000;
+
 function setState(state: 'idle' | 'connecting' | 'live', status: string): void {
   document.body.dataset['state'] = state;
   element('status').textContent = status;
   element('call-label').textContent = state === 'idle' ? 'Talk' : 'Hang up';
   const live = state === 'live';
-  for (const control of [muteButton, interruptButton, padButton, textField]) control.disabled = !live;
+  for (const control of [interruptButton, textField]) control.disabled = !live;
+  // Keys travel with the microphone's audio.
+  for (const control of [muteButton, padButton]) control.disabled = !live || running?.microphone === undefined;
   for (const button of writeForm.querySelectorAll('button')) button.disabled = !live;
-}
-
-function showProblem(failure: Failure | undefined): void {
-  const action = element('problem-action');
-  action.replaceChildren();
-  keyForm.hidden = failure?.action?.type !== 'key';
-  element('problem').hidden = failure === undefined;
-  if (!failure) return;
-  element('problem-title').textContent = failure.title;
-  element('problem-text').textContent = failure.text;
-  if (failure.action?.type === 'link') {
-    const link = document.createElement('a');
-    link.href = failure.action.href;
-    link.textContent = failure.action.label;
-    action.append(link);
-  } else if (failure.action?.type === 'listen') {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = failure.action.label;
-    button.addEventListener('click', () => void begin({ listenOnly: true }));
-    action.append(button);
-  }
 }
 
 async function begin({ listenOnly = false } = {}): Promise<void> {
   if (running || starting) return;
   starting = true;
-  showProblem(undefined);
+  problem.clear();
   setState('connecting', listenOnly ? 'Connecting' : 'Waiting for the microphone');
   let microphone: MediaStream | undefined;
   try {
@@ -107,7 +107,7 @@ async function begin({ listenOnly = false } = {}): Promise<void> {
     else {
       stopTracks(microphone);
       setState('idle', 'No call');
-      showProblem(failureOf(thrown));
+      problem.show(failureOf(thrown));
     }
   } finally {
     starting = false;
@@ -125,6 +125,7 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
         voice.srcObject = stream;
         mine.agentMeter = new LevelMeter(context, stream);
       },
+      onInterrupted: (isInterrupted) => interrupted(mine, isInterrupted),
       onEnded: (failure) => end(mine, failure),
     },
     { microphone, key },
@@ -139,8 +140,12 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
     agentMeter: undefined,
     startedAt: undefined,
     agentSounds: false,
+    reason: undefined,
+    announced: new Set(),
+    routeTimer: undefined,
   };
   running = mine;
+  if (microphone) watchMicrophone(mine, microphone);
   transcript.show([]);
   await Promise.all([call.start(), refreshDevices()]);
   requestAnimationFrame(() => frame(mine));
@@ -150,15 +155,42 @@ function opened(mine: Running): void {
   if (running !== mine) return;
   mine.startedAt = performance.now();
   setState('live', SAYINGS.listening);
+  announcer.say('Connected');
+  const look = () => void showRoute(mine);
+  mine.routeTimer = setInterval(look, ROUTE_EVERY_MS);
+  look();
+}
+
+async function showRoute(mine: Running): Promise<void> {
+  const route = await mine.call.route();
+  if (route && running === mine) element('route').textContent = `${Math.round(route.roundTripMs)} ms by ${route.protocol}`;
+}
+
+function interrupted(mine: Running, isInterrupted: boolean): void {
+  if (running !== mine || mine.startedAt === undefined) return;
+  const status = isInterrupted ? 'The connection is interrupted …' : SAYINGS[mine.conversation.floor];
+  element('status').textContent = status;
+  announcer.say(isInterrupted ? 'The connection is interrupted' : 'Connected again');
 }
 
 function receive(mine: Running, event: ServerEvent): void {
   events.add(event, 'in');
   if (event.type === 'input_audio_buffer.committed') mine.stopwatch.decided(performance.now());
   if (event.type === 'error') mine.conversation.note(messageOf(event));
-  mine.conversation.handle(event);
+  if (event.type === 'call.ended') mine.reason = typeof event['reason'] === 'string' ? event['reason'] : undefined;
+  mine.conversation.handle(event, performance.now());
   transcript.show(mine.conversation.turns);
+  announceTurns(mine);
   if (document.body.dataset['state'] === 'live') element('status').textContent = SAYINGS[mine.conversation.floor];
+}
+
+/** Each once, when it is over: nobody wants to have a sentence read while it grows. */
+function announceTurns({ conversation, announced }: Running): void {
+  for (const turn of conversation.turns) {
+    if (!turn.over || announced.has(turn.id)) continue;
+    announced.add(turn.id);
+    announcer.say(spokenForm(turn));
+  }
 }
 
 function messageOf(event: ServerEvent): string {
@@ -207,13 +239,25 @@ function end(mine: Running, failure?: unknown): void {
   mine.agentMeter?.close();
   void mine.context.close();
   stopTracks(mine.microphone);
+  clearInterval(mine.routeTimer);
+  element('route').textContent = '';
   voice.srcObject = null;
   for (const meter of [levelOfCaller, levelOfAgent]) meter.value = 0;
+  if (pad.contains(document.activeElement)) callButton.focus();
   muteButton.setAttribute('aria-pressed', 'false');
   pad.hidden = true;
   padButton.setAttribute('aria-expanded', 'false');
-  setState('idle', mine.startedAt === undefined ? 'No call' : 'The call is over');
-  if (failure !== undefined) showProblem(failureOf(failure));
+  const ending = ENDINGS[mine.reason ?? ''] ?? 'The call is over';
+  setState('idle', mine.startedAt === undefined ? 'No call' : ending);
+  if (mine.startedAt !== undefined) announcer.say(ending);
+  if (failure !== undefined) problem.show(failureOf(failure));
+}
+
+/** Unplugged, or taken by the system: nobody is heard any more. */
+function watchMicrophone(mine: Running, stream: MediaStream): void {
+  stream.getAudioTracks()[0]?.addEventListener('ended', () => {
+    if (running === mine && mine.microphone === stream) problem.show(failureOf(new MicrophoneGone()));
+  });
 }
 
 function stopTracks(stream: MediaStream | undefined): void {
@@ -235,9 +279,12 @@ async function changeMicrophone(): Promise<void> {
   }
   await mine.call.useMicrophone(stream);
   stopTracks(mine.microphone);
+  problem.clear();
+  watchMicrophone(mine, stream);
   mine.callerMeter?.close();
   mine.microphone = stream;
   mine.callerMeter = new LevelMeter(mine.context, stream);
+  for (const control of [muteButton, padButton]) control.disabled = mine.startedAt === undefined;
   applyMute();
 }
 
@@ -257,12 +304,12 @@ callButton.addEventListener('click', () => {
 muteButton.addEventListener('click', () => {
   const muted = muteButton.getAttribute('aria-pressed') !== 'true';
   muteButton.setAttribute('aria-pressed', String(muted));
-  muteButton.textContent = muted ? 'Muted' : 'Mute';
   applyMute();
 });
 
 interruptButton.addEventListener('click', () => {
-  send({ type: 'response.cancel' });
+  // What is made already may still be played for long.
+  if (running?.conversation.responds) send({ type: 'response.cancel' });
   send({ type: 'output_audio_buffer.clear' });
 });
 
@@ -280,18 +327,12 @@ writeForm.addEventListener('submit', (submitted) => {
   textField.value = '';
 });
 
-keyForm.addEventListener('submit', (submitted) => {
-  submitted.preventDefault();
-  sessionStorage.setItem(KEY, element<HTMLInputElement>('key').value.trim());
-  void begin();
-});
-
 microphoneList.addEventListener('change', () => {
-  changeMicrophone().catch((thrown: unknown) => showProblem(failureOf(thrown)));
+  changeMicrophone().catch((thrown: unknown) => problem.show(failureOf(thrown)));
 });
 
 speakerList.addEventListener('change', () => {
-  voice.setSinkId(speakerList.value).catch((thrown: unknown) => showProblem(failureOf(thrown)));
+  voice.setSinkId(speakerList.value).catch((thrown: unknown) => problem.show(failureOf(thrown)));
 });
 
 window.addEventListener('pagehide', () => running?.call.hangUp());
@@ -300,7 +341,7 @@ buildKeyPad(pad, (key) => running?.call.press(key));
 
 const insecure = insecurePage({ isSecure: window.isSecureContext, hasDevices: navigator.mediaDevices !== undefined, host: location.host });
 if (insecure) {
-  showProblem(insecure);
+  problem.show(insecure);
   callButton.disabled = true;
   setState('idle', 'No microphone here');
 } else {

@@ -35,18 +35,32 @@ export class TranscriptView {
   }
 }
 
-function words({ who, text, unwritten, interrupted }: Turn): HTMLElement {
+function words(turn: Turn): HTMLElement {
+  const { who, text, unwritten, interrupted } = turn;
   const line = document.createElement('p');
   if (who !== 'note') line.append(label(who));
   if (unwritten || text === '') {
     const unsaid = document.createElement('span');
     unsaid.className = 'unsaid';
-    unsaid.textContent = who === 'caller' ? 'spoke' : 'speaks';
+    unsaid.textContent = soundOf(turn);
     line.append(unsaid);
   } else {
     line.append(interrupted ? `${text} — interrupted` : text);
   }
   return line;
+}
+
+/** Words that nobody wrote down. */
+function soundOf({ over, spokenMs, interrupted }: Turn): string {
+  if (!over) return 'speaks …';
+  const length = spokenMs === undefined ? '' : ` ${(spokenMs / 1000).toFixed(1)} s`;
+  return `spoke${length}${interrupted ? ' — interrupted' : ''}`;
+}
+
+/** What a screen reader is told of a turn that is over. */
+export function spokenForm(turn: Turn): string {
+  const name = turn.who === 'note' ? '' : turn.who === 'caller' ? 'You: ' : 'Agent: ';
+  return `${name}${turn.unwritten || turn.text === '' ? soundOf(turn) : turn.text}`;
 }
 
 function label(who: 'caller' | 'agent'): HTMLElement {
@@ -57,15 +71,17 @@ function label(who: 'caller' | 'agent'): HTMLElement {
 }
 
 function latencyBar({ decidingMs, answeringMs }: NonNullable<Turn['latency']>): HTMLElement {
-  const total = Math.round(decidingMs + answeringMs);
+  const [deciding, answering] = [Math.round(decidingMs), Math.round(answeringMs)];
   const row = document.createElement('div');
   row.className = 'latency';
-  row.title = `${Math.round(decidingMs)} ms until the turn was taken for over, ${Math.round(answeringMs)} ms until the first sound`;
+  row.title = `${deciding} ms until the turn was taken for over, ${answering} ms until the first sound`;
   const bar = document.createElement('div');
   bar.className = 'bar';
+  bar.setAttribute('role', 'img');
+  bar.setAttribute('aria-label', row.title);
   bar.append(piece('deciding', decidingMs), piece('answering', answeringMs));
   const figure = document.createElement('span');
-  figure.textContent = `${total} ms`;
+  figure.textContent = `${deciding + answering} ms`;
   row.append(bar, figure);
   return row;
 }

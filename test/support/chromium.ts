@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import type { Page, Browser as PlaywrightBrowser } from 'playwright-core';
+import type { BrowserContext, BrowserContextOptions, Page, Browser as PlaywrightBrowser } from 'playwright-core';
 import { LOOPBACK } from './endpoint.ts';
 import { requiredPeer } from './peers.ts';
 import { removeFolder, tempFolder } from './temp-folder.ts';
@@ -30,6 +30,8 @@ export interface ChromiumOptions {
   /** What the fake microphone hears, over and over; Chromium's own beep when left out. */
   readonly microphone?: { readonly samples: Int16Array; readonly rateHz: number };
   readonly flags?: readonly string[];
+  /** Of the usual flags those that begin so are left out. */
+  readonly without?: readonly string[];
 }
 
 export interface BrowserPeerOptions {
@@ -103,7 +105,8 @@ export class Chromium {
   static async start(options: ChromiumOptions = {}): Promise<Chromium> {
     const executablePath = requiredPeer('chromium');
     const folder = tempFolder('chromium');
-    const flags = [...FLAGS, ...(options.flags ?? [])];
+    const { without = [] } = options;
+    const flags = [...FLAGS.filter((flag) => !without.some((start) => flag.startsWith(start))), ...(options.flags ?? [])];
     if (options.microphone) {
       writeWav(`${folder}/microphone.wav`, options.microphone.samples, options.microphone.rateHz);
       flags.push(`--use-file-for-fake-audio-capture=${folder}/microphone.wav`);
@@ -129,6 +132,11 @@ export class Chromium {
   /** A plain tab, for tests of the gateway's own pages. */
   newPage(): Promise<Page> {
     return this.#browser.newPage();
+  }
+
+  /** Tabs that share nothing with others: for pages that keep something. */
+  newContext(options: BrowserContextOptions = {}): Promise<BrowserContext> {
+    return this.#browser.newContext(options);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,150 @@
+/*
+ * Put into a tab before the gateway's own page loads (test/support/chromium-page.ts, bench/web.mjs): taps the page's connection, what it hears, and
+ * when the steps of its set-up happened. The page knows nothing of it. Times are performance.now() milliseconds of the tab.
+ */
+
+(() => {
+  const RECORDING_RATE_HZ = 16_000;
+  const LOUD = 0.01;
+  const Connection = window.RTCPeerConnection;
+
+  /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. */
+  const changes = { offer: [], answer: [], ...window.tapChanges };
+  const tap = { connections: [], marks: {}, events: [], changes, heard, forget, stats, level, turns };
+  window.tap = tap;
+
+  let chunks = [];
+  let heardFrom = 0;
+
+  function mark(name) {
+    tap.marks[name] ??= performance.now();
+  }
+
+  const changed = (sdp, rules) => rules.reduce((text, [pattern, replacement]) => text.replace(new RegExp(pattern, 'gm'), replacement), sdp);
+
+  window.RTCPeerConnection = class extends Connection {
+    constructor(...args) {
+      super(...args);
+      tap.connections.push(this);
+      tap.marks = {};
+      this.addEventListener('track', ({ track, receiver }) => {
+        void listen(track);
+        watch(receiver);
+      });
+      this.addEventListener('iceconnectionstatechange', () => mark(`ice ${this.iceConnectionState}`));
+      this.addEventListener('connectionstatechange', () => mark(this.connectionState));
+    }
+
+    createDataChannel(...args) {
+      const channel = super.createDataChannel(...args);
+      channel.addEventListener('open', () => mark('open'));
+      channel.addEventListener('message', ({ data }) => {
+        mark('message');
+        tap.events.push({ at: performance.now(), ...JSON.parse(data) });
+      });
+      return channel;
+    }
+
+    async setLocalDescription(...args) {
+      mark('described');
+      await super.setLocalDescription(...args);
+    }
+
+    async setRemoteDescription({ type, sdp }) {
+      mark('answer');
+      await super.setRemoteDescription({ type, sdp: changed(sdp, changes.answer) });
+    }
+
+    get localDescription() {
+      const description = super.localDescription;
+      if (!description || changes.offer.length === 0) return description;
+      return { type: description.type, sdp: changed(description.sdp, changes.offer) };
+    }
+  };
+
+  /** The first packet of ours that came: asked for often, while the call is new. */
+  function watch(receiver) {
+    const giveUpAt = performance.now() + 20_000;
+    const look = () => {
+      if (receiver.getSynchronizationSources().length > 0) mark('packet');
+      else if (performance.now() < giveUpAt) setTimeout(look, 1);
+    };
+    look();
+  }
+
+  /** What the page plays, decoded and out of the jitter buffer. */
+  async function listen(track) {
+    const reader = new MediaStreamTrackProcessor({ track: track.clone(), maxBufferSize: 500 }).readable.getReader();
+    for (;;) {
+      const { done, value: data } = await reader.read().catch(() => ({ done: true }));
+      if (done) return;
+      const samples = new Float32Array(data.numberOfFrames);
+      data.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+      const step = data.sampleRate / RECORDING_RATE_HZ;
+      data.close();
+      keep(samples, step);
+    }
+  }
+
+  function keep(samples, step) {
+    const chunk = new Int16Array(Math.floor(samples.length / step));
+    let loudest = 0;
+    for (let n = 0; n < chunk.length; n++) {
+      const from = Math.floor(n * step);
+      const to = Math.max(from + 1, Math.floor((n + 1) * step));
+      let sum = 0;
+      for (let k = from; k < to; k++) sum += samples[k];
+      const sample = sum / (to - from);
+      loudest = Math.max(loudest, Math.abs(sample));
+      chunk[n] = Math.max(-32_768, Math.min(32_767, Math.round(sample * 32_768)));
+    }
+    if (loudest > LOUD) mark('heard');
+    if (chunks.length === 0) heardFrom = performance.now() - (chunk.length * 1000) / RECORDING_RATE_HZ;
+    chunks.push(chunk);
+  }
+
+  /** Since the last forget(), as base64 of signed 16 bit samples. */
+  function heard() {
+    const samples = new Int16Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      samples.set(chunk, at);
+      at += chunk.length;
+    }
+    const bytes = new Uint8Array(samples.buffer);
+    let text = '';
+    for (let from = 0; from < bytes.length; from += 8192) text += String.fromCharCode(...bytes.subarray(from, from + 8192));
+    return { base64: btoa(text), rateHz: RECORDING_RATE_HZ, startedAt: performance.timeOrigin + heardFrom };
+  }
+
+  function forget() {
+    chunks = [];
+  }
+
+  /** Loudness of the last so many milliseconds, 0 to 1. */
+  function level(lastMs) {
+    let left = (lastMs * RECORDING_RATE_HZ) / 1000;
+    let energy = 0;
+    let count = 0;
+    for (let n = chunks.length - 1; n >= 0 && left > 0; n--) {
+      for (const sample of chunks[n]) energy += sample * sample;
+      count += chunks[n].length;
+      left -= chunks[n].length;
+    }
+    return count === 0 ? 0 : Math.sqrt(energy / count) / 32_768;
+  }
+
+  /** What the transcript shows. */
+  function turns() {
+    return [...document.querySelectorAll('#transcript > li')].map((row) => ({
+      who: row.dataset.who,
+      text: row.querySelector('p')?.textContent ?? '',
+      latencyMs: row.querySelector('.latency') ? Number.parseInt(row.querySelector('.latency span').textContent, 10) : undefined,
+    }));
+  }
+
+  async function stats() {
+    const connection = tap.connections.at(-1);
+    return connection ? [...(await connection.getStats()).values()] : [];
+  }
+})();

@@ -1,0 +1,155 @@
+import { readFileSync } from 'node:fs';
+import type { BrowserContext, Page } from 'playwright-core';
+import type { BrowserRecording, BrowserStat, Chromium } from './chromium.ts';
+import { elapse, eventually } from './wait.ts';
+
+const TAP = readFileSync(new URL('browser/page-tap.js', import.meta.url), 'utf8');
+
+/** Chromium, two cores, and everybody else on them. */
+const DEADLINE_MS = 20_000;
+
+/** On the way: `[regular expression, replacement]`, each for the whole description. */
+export type DescriptionChanges = readonly (readonly [string, string])[];
+
+export interface WebPageOptions {
+  readonly offer?: DescriptionChanges;
+  readonly answer?: DescriptionChanges;
+  readonly scheme?: 'light' | 'dark';
+  readonly viewport?: { readonly width: number; readonly height: number };
+  /** Take certificates of a CA that the browser does not know. */
+  readonly trusting?: boolean;
+  /** Only these, whatever the fake devices would allow. */
+  readonly permissions?: readonly string[];
+}
+
+/** An event that came over the page's data channel. */
+export interface PageEvent {
+  readonly type: string;
+  /** performance.now() milliseconds of the tab. */
+  readonly at: number;
+  readonly [field: string]: unknown;
+}
+
+export interface ShownTurn {
+  readonly who: string;
+  readonly text: string;
+  /** Of its bar; undefined without one. */
+  readonly latencyMs: number | undefined;
+}
+
+/** The gateway's own page in a tab of its own, as its user sees, hears and uses it. */
+export class WebPage {
+  readonly #context: BrowserContext;
+  readonly page: Page;
+  /** Errors of scripts, and what the content security policy refused. */
+  readonly faults: string[] = [];
+
+  private constructor(context: BrowserContext, page: Page) {
+    this.#context = context;
+    this.page = page;
+    page.on('pageerror', (error) => this.faults.push(String(error)));
+    page.on('console', (message) => {
+      if (message.text().includes('Content Security Policy')) this.faults.push(message.text());
+    });
+  }
+
+  static async open(chromium: Chromium, url: string, options: WebPageOptions = {}): Promise<WebPage> {
+    const { offer = [], answer = [], scheme = 'light', viewport = { width: 1180, height: 800 }, trusting = false, permissions } = options;
+    const context = await chromium.newContext({
+      colorScheme: scheme,
+      viewport,
+      ignoreHTTPSErrors: trusting,
+      ...(permissions && { permissions: [...permissions] }),
+    });
+    const page = await context.newPage();
+    await page.addInitScript(`window.tapChanges = ${JSON.stringify({ offer, answer })};\n${TAP}`);
+    const shown = new WebPage(context, page);
+    await page.goto(url);
+    return shown;
+  }
+
+  /** Presses Talk and waits until the call lives. */
+  async talk(deadlineMs = DEADLINE_MS): Promise<void> {
+    await this.press('Talk');
+    await this.state('live', deadlineMs);
+  }
+
+  /** Presses the button of this name. */
+  async press(name: string): Promise<void> {
+    await this.page.getByRole('button', { name, exact: true }).click();
+  }
+
+  /** Waits until the page is `idle`, `connecting` or `live`. */
+  async state(state: string, deadlineMs = DEADLINE_MS): Promise<void> {
+    await this.page.waitForSelector(`body[data-state="${state}"]`, { timeout: deadlineMs });
+  }
+
+  /** Title of the problem that the page shows, once it shows one. */
+  async problem(deadlineMs = DEADLINE_MS): Promise<string> {
+    const title = this.page.locator('#problem:not([hidden]) #problem-title');
+    await title.waitFor({ timeout: deadlineMs });
+    return (await title.textContent()) ?? '';
+  }
+
+  text(selector: string): Promise<string | null> {
+    return this.page.textContent(selector);
+  }
+
+  /** Everything heard since it began, or since forget(). */
+  async heard(): Promise<BrowserRecording> {
+    const { base64, rateHz, startedAt } = (await this.page.evaluate('tap.heard()')) as {
+      base64: string;
+      rateHz: number;
+      startedAt: number;
+    };
+    const bytes = Buffer.from(base64, 'base64');
+    const samples = Int16Array.from({ length: bytes.length / 2 }, (_, n) => bytes.readInt16LE(n * 2));
+    return { samples, rateHz, startedAt: startedAt - performance.timeOrigin };
+  }
+
+  async forget(): Promise<void> {
+    await this.page.evaluate('tap.forget()');
+  }
+
+  /** Hears what comes in the next `ms`. */
+  async listen(ms: number): Promise<BrowserRecording> {
+    await this.forget();
+    await elapse(ms);
+    return this.heard();
+  }
+
+  async events(): Promise<readonly PageEvent[]> {
+    return (await this.page.evaluate('tap.events')) as PageEvent[];
+  }
+
+  /** Waits for an event of this type, from number `from` on. */
+  event(type: string, from = 0, deadlineMs = DEADLINE_MS): Promise<PageEvent> {
+    return eventually(
+      async () => (await this.events()).slice(from).find((each) => each.type === type),
+      deadlineMs,
+      `the page to get ${type}`,
+    );
+  }
+
+  /** What the transcript shows. */
+  async turns(): Promise<readonly ShownTurn[]> {
+    return (await this.page.evaluate('tap.turns()')) as ShownTurn[];
+  }
+
+  /** When steps of the set-up happened: milliseconds since setLocalDescription. */
+  async marks(): Promise<Readonly<Record<string, number>>> {
+    const marks = (await this.page.evaluate('tap.marks')) as Record<string, number>;
+    const from = marks['described'] ?? 0;
+    return Object.fromEntries(Object.entries(marks).map(([name, at]) => [name, at - from]));
+  }
+
+  async stats(): Promise<readonly BrowserStat[]> {
+    return (await this.page.evaluate('tap.stats()')) as BrowserStat[];
+  }
+
+  /** The tab is shut as its user does it. */
+  async close(): Promise<void> {
+    await this.page.close({ runBeforeUnload: true });
+    await this.#context.close();
+  }
+}
