@@ -73,9 +73,10 @@ describePeer('chromium', 'the page', () => {
       const place = (at: number): number => origin + at - performance.timeOrigin - startedAt;
       const answer = { fromMs: place(from), toMs: place(done.at) + 200, rateHz: MICROPHONE_HZ };
       const heard = samples.subarray((answer.fromMs * 16) | 0, (answer.toMs * 16) | 0);
-      const loudMs = Array.from({ length: Math.floor(heard.length / 320) }, (_, n) => rms(heard.subarray(n * 320, n * 320 + 320))).filter(
-        (level) => level > AUDIBLE,
-      ).length * 20;
+      const loudMs =
+        Array.from({ length: Math.floor(heard.length / 320) }, (_, n) => rms(heard.subarray(n * 320, n * 320 + 320))).filter(
+          (level) => level > AUDIBLE,
+        ).length * 20;
       expect(loudMs).toBeGreaterThan(0.6 * SAID_MS);
       expect(findSound(heard, SAID, ALIKE).share).toBeGreaterThan(0.2);
 
@@ -87,5 +88,125 @@ describePeer('chromium', 'the page', () => {
       expect(answered?.latencyMs).toBeLessThan(2000 + (await late.soFar()));
       expect(Number(await page.text('#events-count'))).toBeGreaterThan(10);
     });
+  });
+
+  /** In a tab whose microphone nobody hears, so that only the test speaks. */
+  async function muted(): Promise<WebPage> {
+    const page = await open();
+    await page.talk();
+    await page.press('Mute');
+    return page;
+  }
+
+  async function key(page: WebPage, name: string): Promise<void> {
+    if (await page.page.locator('#pad').isHidden()) await page.press('Keypad');
+    await page.press(`Key ${name}`);
+  }
+
+  const toneHeard = async (page: WebPage): Promise<boolean> => {
+    const { samples, rateHz } = await page.heard();
+    return findTone(samples.subarray(-0.3 * rateHz), 1004, { rateHz }).present;
+  };
+
+  test.concurrent('key 3 gives the test tone, and Interrupt ends it at once', async () => {
+    const page = await muted();
+    await key(page, '3');
+    await eventually(() => toneHeard(page), 10_000, 'the test tone');
+    await page.press('Interrupt');
+    await page.event('output_audio_buffer.cleared', (await page.events()).length - 5);
+    const pressedAt = await page.pressedAt('Interrupt');
+    await elapse(1000);
+    const { samples, rateHz, startedAt } = await page.heard();
+    let last = samples.length;
+    while (last > 0 && Math.abs(samples[last - 1] as number) < AUDIBLE) last--;
+    const stoppedMs = startedAt + (last * 1000) / rateHz - pressedAt;
+    console.log('interrupted after', stoppedMs);
+    expect(stoppedMs).toBeLessThan(200 + 2 * (await late.soFar()));
+    expect(await page.turns()).toContainEqual(expect.objectContaining({ who: 'agent', text: expect.stringContaining('interrupted') }));
+    expect(await page.page.locator('#problem').isHidden()).toBe(true);
+    expect((await page.events()).filter(({ type }) => type === 'error')).toEqual([]);
+    await page.close();
+  });
+
+  test.concurrent('Mute is silence at the gateway, which an echo shows; pressed again it is not', async () => {
+    const page = await muted();
+    await key(page, '2');
+    // "Echo. You hear yourself.": then what the gateway hears is what comes back.
+    const prompt = (await page.event('response.output_audio_transcript.done', 0)).at;
+    expect(prompt).toBeGreaterThan(0);
+    await eventually(
+      async () => (await page.events()).filter(({ type }) => type === 'output_audio_buffer.stopped').length > 0,
+      10_000,
+      'the prompt',
+    );
+    const quiet = await page.listen(LOOP_MS + 500);
+    console.log('muted', rms(quiet.samples));
+    expect(rms(quiet.samples)).toBeLessThan(20);
+    await page.press('Mute');
+    await page.forget();
+    const loud = async (): Promise<boolean> => {
+      const { samples } = await page.heard();
+      return rms(samples.subarray(-3200)) > AUDIBLE;
+    };
+    await eventually(loud, LOOP_MS + 4000 + (await late.soFar()), 'the caller to be heard again');
+    await page.close();
+  });
+
+  test.concurrent('what is written is answered', async () => {
+    const page = await muted();
+    await page.page.getByLabel('Write to the agent').fill('Good morning');
+    await page.page.keyboard.press('Enter');
+    await page.event('response.done', 10);
+    await eventually(async () => (await page.turns()).length >= 3, 5000, 'the answer');
+    const turns = await page.turns();
+    expect(turns[1]).toMatchObject({ who: 'caller', text: 'You: Good morning' });
+    expect(turns[2]).toMatchObject({ who: 'agent', text: expect.stringContaining('This is Ringdown') });
+    expect(await page.page.inputValue('#text')).toBe('');
+    await page.close();
+  });
+
+  test.concurrent('another microphone and another speaker: the call goes on', async () => {
+    const page = await open();
+    await page.talk();
+    const id = await page.sessionId();
+    await page.page.click('.devices summary');
+    const choose = async (list: string): Promise<string> => {
+      const names = await page.page.locator(`${list} option`).allTextContents();
+      expect(names.length).toBeGreaterThan(1);
+      await page.page.selectOption(list, { index: names.length - 1 });
+      return names.at(-1) ?? '';
+    };
+    expect(await choose('#microphone')).toMatch(/Fake/);
+    await choose('#speaker');
+    const from = (await page.events()).length;
+    await page.event('input_audio_buffer.committed', from);
+    expect(await page.sessionId()).toBe(id);
+    expect(await page.page.locator('#problem').isHidden()).toBe(true);
+    await page.close();
+  });
+
+  test.concurrent('hanging up ends the session at the gateway, and so does shutting the tab, loading it again, or "#"', async () => {
+    const ended = (id: string) =>
+      gateway.log.find((line) => line.msg === 'session ended' && line['session'] === id, 10_000, `${id} to end`);
+    const ways = [
+      { how: (page: WebPage) => page.press('Hang up'), cause: 'remote_hangup' },
+      { how: (page: WebPage) => page.close(), cause: 'remote_hangup' },
+      { how: (page: WebPage) => page.page.reload(), cause: 'remote_hangup' },
+      { how: (page: WebPage) => key(page, 'hash'), cause: 'agent_hangup' },
+    ];
+    await Promise.all(
+      ways.map(async ({ how, cause }) => {
+        const page = await open();
+        await page.talk();
+        const id = await page.sessionId();
+        await how(page);
+        expect(await ended(id)).toMatchObject({ cause });
+        if (cause === 'agent_hangup') {
+          await page.state('idle');
+          expect(await page.text('#status')).toBe('The agent hung up');
+        }
+        await page.close();
+      }),
+    );
   });
 });

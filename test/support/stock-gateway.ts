@@ -1,10 +1,11 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
 import { faultsOf } from '../unit/realtime/event-schemas.ts';
-import type { Endpoint } from './endpoint.ts';
-import { GatewayProcess, type GatewayProcessOptions } from './gateway-process.ts';
+import { type Endpoint, freePorts } from './endpoint.ts';
+import { GatewayProcess } from './gateway-process.ts';
 import { removeFolder, tempFolder } from './temp-folder.ts';
 import { EventLog } from './wait.ts';
 
@@ -51,22 +52,38 @@ export interface StockSocket {
   readonly closed: Promise<number>;
 }
 
-/** A gateway in a process of its own, and the stock clients that are pointed at it: by base URL and authority, nothing else. */
+/** How the gateway runs: in one process, with workers, or each role by itself. */
+export type StockMode = 'one' | 'workers' | 'apart';
+
+/** A gateway in processes of its own, and the stock clients that are pointed at it: by base URL and authority, nothing else. */
 export class StockGateway {
+  /** The process that programs speak to. */
   readonly process: GatewayProcess;
+  /** The process that phones speak to. */
+  readonly phones: GatewayProcess;
+  readonly #all: readonly GatewayProcess[];
   readonly #folder: string;
 
-  private constructor(process: GatewayProcess, folder: string) {
-    this.process = process;
+  private constructor(all: readonly GatewayProcess[], folder: string) {
+    this.#all = all;
     this.#folder = folder;
+    this.process = all.at(-1) as GatewayProcess;
+    this.phones = all[0] as GatewayProcess;
   }
 
   /** @param yaml its configuration file */
-  static async start(yaml: string, { flags = [], ...options }: GatewayProcessOptions = {}): Promise<StockGateway> {
+  static async start(yaml: string, mode: StockMode = 'one'): Promise<StockGateway> {
     const folder = tempFolder('stock');
     const config = join(folder, 'ringdown.yaml');
     writeFileSync(config, yaml);
-    return new StockGateway(await GatewayProcess.start({ ...options, flags: ['--config', config, ...flags] }), folder);
+    const flags = ['--config', config, '--sip-rate', '0'];
+    if (mode === 'apart') return new StockGateway(await startApart(folder, flags), folder);
+    const workers = mode === 'workers' ? ['--workers', '2'] : [];
+    return new StockGateway([await GatewayProcess.start({ flags: [...flags, ...workers] })], folder);
+  }
+
+  get sip(): Endpoint {
+    return this.phones.sip;
   }
 
   get http(): Endpoint {
@@ -101,7 +118,25 @@ export class StockGateway {
   }
 
   async stop(): Promise<void> {
-    await this.process.stop();
+    await Promise.all(this.#all.map((each) => each.stop()));
     removeFolder(this.#folder);
   }
+}
+
+/** Four processes that know each other by a static list of nodes; the one that phones speak to first, the one for programs last. */
+async function startApart(folder: string, flags: readonly string[]): Promise<GatewayProcess[]> {
+  const keyFile = join(folder, 'cluster.key');
+  writeFileSync(keyFile, `1:${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+  const roles = ['sip', 'relay', 'transceiver', 'control'];
+  const ports = await freePorts(roles.length);
+  const nodes = roles.map((_, n) => `${n + 1}=127.0.0.1:${ports[n]}`).join(',');
+  const starting = roles.map((role, n) => {
+    const node = ['--node-id', `${n + 1}`, '--nodes', nodes, '--inner-port', `${ports[n]}`, '--cluster-key-file', keyFile];
+    return GatewayProcess.start({ flags: ['--roles', role, ...node, ...flags], name: `ringdown ${role}` });
+  });
+  const started = await Promise.allSettled(starting);
+  const running = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  if (running.length === roles.length) return running;
+  await Promise.all(running.map((each) => each.stop()));
+  throw started.find((each) => each.status === 'rejected')?.reason;
 }
