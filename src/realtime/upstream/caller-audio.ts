@@ -12,10 +12,16 @@ const MOST_SAMPLES = 30 * MODEL_RATE_HZ;
 export class CallerAudio {
   readonly #blocks: Int16Array[] = [];
   readonly #spare: Int16Array[] = [];
+  readonly #mostSamples: number;
   /** The sample with which the first block begins. */
   #from = 0;
   #end = 0;
   #neededFrom: number | undefined;
+
+  /** @param mostSamples of one turn */
+  constructor(mostSamples = MOST_SAMPLES) {
+    this.#mostSamples = mostSamples;
+  }
 
   /** Samples appended so far. */
   get end(): number {
@@ -59,7 +65,7 @@ export class CallerAudio {
   }
 
   #grow(): void {
-    const keepFrom = Math.max(this.#end - MOST_SAMPLES, Math.min(this.#neededFrom ?? this.#end, this.#end - KEPT_SAMPLES));
+    const keepFrom = Math.max(this.#end - this.#mostSamples, Math.min(this.#neededFrom ?? this.#end, this.#end - KEPT_SAMPLES));
     while (this.#blocks.length > 0 && this.#from + BLOCK_SAMPLES <= keepFrom) {
       const block = this.#blocks.shift();
       this.#from += BLOCK_SAMPLES;
