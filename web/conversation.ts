@@ -59,7 +59,7 @@ export class Conversation {
   }
 
   /** @param now milliseconds of any one clock */
-  handle(event: ServerEvent, now: number): void {
+  handle(event: ServerEvent, now = performance.now()): void {
     const itemId = text(event, 'item_id');
     switch (event.type) {
       case 'input_audio_buffer.speech_started':

@@ -24,6 +24,7 @@ const voice = element<HTMLAudioElement>('voice');
 const writeForm = element<HTMLFormElement>('write');
 const textField = element<HTMLInputElement>('text');
 const levelOfCaller = element<HTMLMeterElement>('level-caller');
+const clock = element('clock');
 const levelOfAgent = element<HTMLMeterElement>('level-agent');
 
 const transcript = new TranscriptView(element('transcript'));
@@ -53,6 +54,8 @@ interface Running {
   /** Turns that a screen reader has been told of. */
   readonly announced: Set<string>;
   routeTimer: number | undefined;
+  lookTimer: number | undefined;
+  looks: number;
 }
 
 let running: Running | undefined;
@@ -76,6 +79,12 @@ const ENDINGS: Readonly<Record<string, string>> = {
 };
 
 const ROUTE_EVERY_MS = 2000;
+
+/** A frame of audio: the stopwatch is as exact as this. */
+const LOOK_EVERY_MS = 20;
+/** Ten pictures a second are a lively meter. */
+const LOOKS_A_PICTURE = 5;
+const LEVEL_STEPS = 32;
 
 function setState(state: 'idle' | 'connecting' | 'live', status: string): void {
   document.body.dataset['state'] = state;
@@ -143,12 +152,14 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
     reason: undefined,
     announced: new Set(),
     routeTimer: undefined,
+    lookTimer: undefined,
+    looks: 0,
   };
   running = mine;
+  mine.lookTimer = setInterval(() => look(mine), LOOK_EVERY_MS);
   if (microphone) watchMicrophone(mine, microphone);
   transcript.show([]);
   await Promise.all([call.start(), refreshDevices()]);
-  requestAnimationFrame(() => frame(mine));
 }
 
 function opened(mine: Running): void {
@@ -156,9 +167,8 @@ function opened(mine: Running): void {
   mine.startedAt = performance.now();
   setState('live', SAYINGS.listening);
   announcer.say('Connected');
-  const look = () => void showRoute(mine);
-  mine.routeTimer = setInterval(look, ROUTE_EVERY_MS);
-  look();
+  mine.routeTimer = setInterval(() => void showRoute(mine), ROUTE_EVERY_MS);
+  void showRoute(mine);
 }
 
 async function showRoute(mine: Running): Promise<void> {
@@ -178,7 +188,7 @@ function receive(mine: Running, event: ServerEvent): void {
   if (event.type === 'input_audio_buffer.committed') mine.stopwatch.decided(performance.now());
   if (event.type === 'error') mine.conversation.note(messageOf(event));
   if (event.type === 'call.ended') mine.reason = typeof event['reason'] === 'string' ? event['reason'] : undefined;
-  mine.conversation.handle(event, performance.now());
+  mine.conversation.handle(event);
   transcript.show(mine.conversation.turns);
   announceTurns(mine);
   if (document.body.dataset['state'] === 'live') element('status').textContent = SAYINGS[mine.conversation.floor];
@@ -202,8 +212,7 @@ function send(event: { readonly type: string } & Readonly<Record<string, unknown
   if (running?.call.send(event)) events.add(event, 'out');
 }
 
-function frame(mine: Running): void {
-  if (running !== mine) return;
+function look(mine: Running): void {
   const now = performance.now();
   const caller = mine.callerMeter?.read();
   const agent = mine.agentMeter?.read();
@@ -211,12 +220,20 @@ function frame(mine: Running): void {
   // Silence between words is none; silence before the answer is what the stopwatch measures.
   if (agent?.voiced && !mine.agentSounds) hear(mine, now);
   mine.agentSounds = agent?.voiced ?? false;
-  levelOfCaller.value = caller?.shown ?? 0;
-  levelOfAgent.value = agent?.shown ?? 0;
-  document.documentElement.style.setProperty('--level-caller', String(levelOfCaller.value));
-  document.documentElement.style.setProperty('--level-agent', String(levelOfAgent.value));
-  if (mine.startedAt !== undefined) element('clock').textContent = clockTime(now - mine.startedAt);
-  requestAnimationFrame(() => frame(mine));
+  mine.looks += 1;
+  if (mine.looks % LOOKS_A_PICTURE !== 0) return;
+  showLevel(levelOfCaller, caller?.shown ?? 0);
+  showLevel(levelOfAgent, agent?.shown ?? 0);
+  const time = mine.startedAt === undefined ? '' : clockTime(now - mine.startedAt);
+  if (clock.textContent !== time) clock.textContent = time;
+}
+
+/** A picture costs much more than a look: one is made only when it differs. */
+function showLevel(meter: HTMLMeterElement, level: number): void {
+  const shown = Math.round(level * LEVEL_STEPS) / LEVEL_STEPS;
+  if (meter.value === shown) return;
+  meter.value = shown;
+  document.documentElement.style.setProperty(`--${meter.id}`, String(shown));
 }
 
 function hear(mine: Running, now: number): void {
@@ -240,9 +257,10 @@ function end(mine: Running, failure?: unknown): void {
   void mine.context.close();
   stopTracks(mine.microphone);
   clearInterval(mine.routeTimer);
+  clearInterval(mine.lookTimer);
   element('route').textContent = '';
   voice.srcObject = null;
-  for (const meter of [levelOfCaller, levelOfAgent]) meter.value = 0;
+  for (const meter of [levelOfCaller, levelOfAgent]) showLevel(meter, 0);
   if (pad.contains(document.activeElement)) callButton.focus();
   muteButton.setAttribute('aria-pressed', 'false');
   pad.hidden = true;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { BrowserContext, Page } from 'playwright-core';
 import type { BrowserRecording, BrowserStat, Chromium } from './chromium.ts';
-import { elapse, eventually } from './wait.ts';
+import { elapse, within } from './wait.ts';
 
 const TAP = readFileSync(new URL('browser/page-tap.js', import.meta.url), 'utf8');
 
@@ -95,9 +95,9 @@ export class WebPage {
     return this.page.textContent(selector);
   }
 
-  /** Everything heard since it began, or since forget(). */
-  async heard(): Promise<BrowserRecording> {
-    const { base64, rateHz, startedAt } = (await this.page.evaluate('tap.heard()')) as {
+  /** Everything heard since it began or since forget(), or the newest so many milliseconds of it. */
+  async heard(lastMs?: number): Promise<BrowserRecording> {
+    const { base64, rateHz, startedAt } = (await this.page.evaluate(`tap.heard(${lastMs ?? ''})`)) as {
       base64: string;
       rateHz: number;
       startedAt: number;
@@ -124,11 +124,20 @@ export class WebPage {
 
   /** Waits for an event of this type, from number `from` on. */
   event(type: string, from = 0, deadlineMs = DEADLINE_MS): Promise<PageEvent> {
-    return eventually(
-      async () => (await this.events()).slice(from).find((each) => each.type === type),
-      deadlineMs,
-      `the page to get ${type}`,
-    );
+    const event = this.page.evaluate(`tap.event(${JSON.stringify(type)}, ${from})`) as Promise<PageEvent>;
+    return within(event, deadlineMs, `the page to get ${type}`);
+  }
+
+  /** When the button of this name was pressed last (performance.now() of this process). */
+  async pressedAt(name: string): Promise<number> {
+    const found = `tap.clicks.findLast(({ on }) => on === ${JSON.stringify(name)})?.at`;
+    return ((await this.page.evaluate(`performance.timeOrigin + ${found}`)) as number) - performance.timeOrigin;
+  }
+
+  /** Of the session at the gateway. */
+  async sessionId(): Promise<string> {
+    const { session } = await this.event('session.created');
+    return (session as { id: string }).id;
   }
 
   /** What the transcript shows. */
@@ -149,7 +158,7 @@ export class WebPage {
 
   /** The tab is shut as its user does it. */
   async close(): Promise<void> {
-    await this.page.close({ runBeforeUnload: true });
+    if (!this.page.isClosed()) await this.page.close({ runBeforeUnload: true });
     await this.#context.close();
   }
 }

@@ -10,11 +10,24 @@
 
   /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. */
   const changes = { offer: [], answer: [], ...window.tapChanges };
-  const tap = { connections: [], marks: {}, events: [], changes, heard, forget, stats, level, turns };
+  const tap = { connections: [], marks: {}, events: [], clicks: [], changes, event, heard, forget, stats, level, turns };
   window.tap = tap;
+  window.addEventListener('click', ({ target }) => tap.clicks.push({ at: performance.now(), on: target.textContent.trim() }), true);
 
   let chunks = [];
+  let waiting = [];
   let heardFrom = 0;
+
+  function take(event) {
+    tap.events.push(event);
+    waiting = waiting.filter(({ type, resolve }) => type !== event.type || resolve(event));
+  }
+
+  /** The first event of this type from number `from` on; there already, or still to come. */
+  function event(type, from) {
+    const there = tap.events.slice(from).find((each) => each.type === type);
+    return there ?? new Promise((resolve) => waiting.push({ type, resolve }));
+  }
 
   function mark(name) {
     tap.marks[name] ??= performance.now();
@@ -40,7 +53,7 @@
       channel.addEventListener('open', () => mark('open'));
       channel.addEventListener('message', ({ data }) => {
         mark('message');
-        tap.events.push({ at: performance.now(), ...JSON.parse(data) });
+        take({ at: performance.now(), ...JSON.parse(data) });
       });
       return channel;
     }
@@ -103,18 +116,25 @@
     chunks.push(chunk);
   }
 
-  /** Since the last forget(), as base64 of signed 16 bit samples. */
-  function heard() {
+  /** Since the last forget(), or the newest so many milliseconds, as base64 of signed 16 bit samples. */
+  function heard(lastMs = Number.POSITIVE_INFINITY) {
+    const all = joined();
+    const samples = all.slice(-Math.round(Math.min(all.length, (lastMs * RECORDING_RATE_HZ) / 1000)));
+    const startedAt = performance.timeOrigin + heardFrom + ((all.length - samples.length) * 1000) / RECORDING_RATE_HZ;
+    const bytes = new Uint8Array(samples.buffer);
+    let text = '';
+    for (let from = 0; from < bytes.length; from += 8192) text += String.fromCharCode(...bytes.subarray(from, from + 8192));
+    return { base64: btoa(text), rateHz: RECORDING_RATE_HZ, startedAt };
+  }
+
+  function joined() {
     const samples = new Int16Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
     let at = 0;
     for (const chunk of chunks) {
       samples.set(chunk, at);
       at += chunk.length;
     }
-    const bytes = new Uint8Array(samples.buffer);
-    let text = '';
-    for (let from = 0; from < bytes.length; from += 8192) text += String.fromCharCode(...bytes.subarray(from, from + 8192));
-    return { base64: btoa(text), rateHz: RECORDING_RATE_HZ, startedAt: performance.timeOrigin + heardFrom };
+    return samples;
   }
 
   function forget() {
