@@ -72,7 +72,9 @@ export class PipelineModel implements RealtimeModel {
       book: this.#book,
       quirks: this.#quirks,
       prompts: this.#deps.prompts,
-      speaksFirst: call?.speaksFirst ?? true,
+      get speaksFirst() {
+        return call?.speaksFirst ?? true;
+      },
     });
     const parts = { ...this.#deps, name: this.name, client: this.#client, services: this.#services };
     return new PipelineConnection(parts, conversation, onEvent);

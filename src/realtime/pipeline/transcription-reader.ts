@@ -86,7 +86,7 @@ function doneOf(text: string, fields: Fields): TranscriptionEvent {
 /** The reference's events, chunks as of chat completions, or segments. */
 function deltaOf(fields: Fields): string {
   const type = textOf(fields, 'type');
-  if (type !== undefined && type.startsWith('transcript.')) return type === 'transcript.text.delta' ? (textOf(fields, 'delta') ?? '') : '';
+  if (type?.startsWith('transcript.')) return type === 'transcript.text.delta' ? (textOf(fields, 'delta') ?? '') : '';
   const choice = objectsOf(fields, 'choices', 1)[0];
   if (choice) return textOf(objectOf(choice, 'delta') ?? {}, 'content') ?? '';
   return textOf(fields, 'text') ?? '';
