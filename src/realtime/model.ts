@@ -174,7 +174,7 @@ export interface ResponseRequest {
 export interface CallContext {
   /** Can the caller be called back when this call is over? */
   readonly mayCallBack: boolean;
-  /** Does the agent say the first word, without being asked? Default true. */
+  /** Does the agent say the first word, without being asked? Default true. Looked at in `start()`: it may change until then. */
   readonly speaksFirst?: boolean;
   /** Figures of this call so far. */
   statistics(): CallFigures;

@@ -37,6 +37,7 @@ export class Session {
   readonly #statistics: SessionStatistics;
   readonly #floor: Floor;
   #leg: Leg | undefined;
+  #speaksFirst: boolean;
   #answered = false;
   #ended = false;
   #answeredAt = 0;
@@ -49,6 +50,8 @@ export class Session {
     const { clock, log, model } = deps;
     this.#deps = deps;
     this.#options = options;
+    this.#speaksFirst = options.speaksFirst ?? true;
+    const session = this;
     this.#statistics = new SessionStatistics(deps.metrics);
     this.#floor = new Floor(
       { clock, log, model, detector: deps.createVoiceDetector(), statistics: this.#statistics, audience: this.#audience },
@@ -58,7 +61,9 @@ export class Session {
         keysInterrupt: options.keysInterrupt ?? true,
         call: {
           mayCallBack: options.mayCallBack ?? false,
-          speaksFirst: options.speaksFirst ?? true,
+          get speaksFirst() {
+            return session.#speaksFirst;
+          },
           statistics: () => this.#figures(),
         },
         onCallWish: (wish, now) => this.#grant(wish, now),
@@ -91,9 +96,10 @@ export class Session {
     if ((this.#options.answer ?? 'at_once') === 'at_once') this.accept();
   }
 
-  /** Takes the call. A session without a leg begins. */
-  accept(): void {
+  /** Takes the call. A session without a leg begins. @param options.speaksFirst when that is known only now */
+  accept(options: { readonly speaksFirst?: boolean } = {}): void {
     if (this.#ended || this.#answered) return;
+    this.#speaksFirst = options.speaksFirst ?? this.#speaksFirst;
     if (this.#leg) this.#leg.answer();
     else this.#begin();
   }

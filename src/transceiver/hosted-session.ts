@@ -8,7 +8,7 @@ import type { RealtimeModel } from '../realtime/model.ts';
 import { Session } from '../realtime/session.ts';
 import type { SessionMetrics } from '../realtime/session-metrics.ts';
 import { LOCAL_SETTINGS } from '../realtime/surface/effective-session.ts';
-import { RealtimeSurface } from '../realtime/surface/realtime-surface.ts';
+import { type CallProgress, RealtimeSurface } from '../realtime/surface/realtime-surface.ts';
 import type { SessionSettings } from '../realtime/surface/session-schema.ts';
 import type { VoiceDetector } from '../realtime/voice-detector.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
@@ -83,6 +83,8 @@ export class HostedSession {
   #referWhenAnswered: (() => void) | undefined;
   #stopTicking: (() => void) | undefined;
   #answered = false;
+  /** Of a call of ours. */
+  #progress: CallProgress | undefined;
   #ended = false;
 
   /**
@@ -180,6 +182,7 @@ export class HostedSession {
   handleLegEvent(event: LegEvent): void {
     if (this.#ended) return;
     if (event.type === 'answered') this.#handleAnswered();
+    if (this.#facts.direction === 'outbound') this.#handleProgress(event);
     // The session may be over with it: what was asked is told first.
     if (event.type === 'transfer') this.#transfer.handle(event);
     this.#session.handleLegEvent(event);
@@ -241,13 +244,15 @@ export class HostedSession {
   #ensureSurface(): RealtimeSurface {
     const { clock, maxDurationMs } = this.#deps;
     const { kind: media, settings = LOCAL_SETTINGS, ephemeral } = this.#facts;
-    this.#surface ??= new RealtimeSurface(
+    if (this.#surface) return this.#surface;
+    this.#surface = new RealtimeSurface(
       { clock, log: this.#log, session: this.#session },
       {
         ...{ sessionId: this.id, media, settings, ephemeral, awaitsClient: this.#awaitsClient },
         ...(maxDurationMs === undefined ? {} : { maxDurationMs }),
       },
     );
+    if (this.#progress) this.#surface.handleProgress(this.#progress);
     return this.#surface;
   }
 
@@ -301,7 +306,8 @@ export class HostedSession {
         return;
       }
       if (this.#facts.settings) this.#ensureSurface();
-      this.#session.accept();
+      // No program will say when somebody speaks.
+      this.#session.accept({ speaksFirst: true });
     });
   }
 
@@ -344,6 +350,15 @@ export class HostedSession {
       this.#referWhenAnswered = refer;
       this.#session.accept();
     });
+  }
+
+  /** What becomes of a call of ours. */
+  #handleProgress(event: LegEvent): void {
+    // The session would end without the status.
+    if (event.type === 'ended') this.#surface?.end(event.cause, event.status);
+    if (event.type !== 'ringing' && event.type !== 'answered') return;
+    this.#progress = event.type;
+    this.#surface?.handleProgress(event.type);
   }
 
   #handleAnswered(): void {

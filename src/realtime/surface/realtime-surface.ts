@@ -55,6 +55,9 @@ export interface SurfaceOptions {
   readonly awaitsClient?: boolean;
 }
 
+/** How far a call has come that we place. */
+export type CallProgress = 'ringing' | 'answered';
+
 /** One client of a session, as the owner of the connection sees it. */
 export interface SurfaceChannel {
   /** One client event, as JSON text. */
@@ -79,6 +82,7 @@ export class RealtimeSurface {
   readonly #waiting: { readonly channel: Channel; readonly event: ClientEvent }[] = [];
   readonly #telling: Telling;
   readonly #missed: MissedEvents | undefined;
+  #progress: CallProgress | undefined;
   #ended = false;
 
   constructor(deps: SurfaceDeps, options: SurfaceOptions) {
@@ -134,6 +138,7 @@ export class RealtimeSurface {
     if (this.settings.type === 'realtime') {
       opened.send(serialize({ type: 'conversation.created', conversation: { id: this.#conversationId, object: 'realtime.conversation' } }));
     }
+    if (this.#progress) opened.send(serialize({ type: `call.${this.#progress}` }));
     if (access.isClient) for (const event of this.#missed?.take() ?? []) opened.send(event);
     return { receive: (text) => this.#receive(opened, text), close: () => opened.forget() };
   }
@@ -145,13 +150,21 @@ export class RealtimeSurface {
     this.#apply();
   }
 
-  /** The session is over: tells it, and closes every channel. Idempotent. */
-  end(cause: EndCause): void {
+  /** A call of ours has come so far: tells it, also to who comes later. */
+  handleProgress(progress: CallProgress): void {
+    if (this.#ended || this.#progress === progress) return;
+    this.#progress = progress;
+    this.#broadcast({ type: `call.${progress}` });
+  }
+
+  /** The session is over: tells it, and closes every channel. Idempotent. @param status of SIP, when a call of ours was refused */
+  end(cause: EndCause, status?: number): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#expiry.cancel();
     this.#deps.session.observe(undefined);
-    if (this.#options.media !== 'websocket') this.#broadcast({ type: 'call.ended', reason: cause });
+    if (this.#options.media !== 'websocket')
+      this.#broadcast({ type: 'call.ended', reason: cause, ...(status === undefined ? {} : { status_code: status }) });
     const code = closeCodeOf(cause);
     for (const channel of [...this.#channels]) channel.close(code, cause);
     this.#waiting.length = 0;

@@ -75,7 +75,9 @@ export class UpstreamModel implements RealtimeModel {
       links: { ...DEFAULT_LINK_OPTIONS, capMs: profile.capMinutes === undefined ? undefined : profile.capMinutes * 60_000, ...links },
       config: { ...PLAIN, ...config },
       appendMs: appendMs ?? DEFAULT_APPEND_MS,
-      greeting: greet && (call?.speaksFirst ?? true) ? { instructions: greeting } : undefined,
+      get greeting() {
+        return greet && (call?.speaksFirst ?? true) ? { instructions: greeting } : undefined;
+      },
       random: Math.random,
       secret: apiKey,
     });
