@@ -459,10 +459,14 @@ export class PhoneCall {
 
   #mediaLost(reason: InnerEnd): void {
     if (this.#state === 'ended') return;
+    // The owner refuses or hangs up on both ways at once; the one that says why may be the slower one.
+    if (reason === 'remote_closed') this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#endWithMedia(reason));
+    else this.#endWithMedia(reason);
+  }
+
+  #endWithMedia(reason: InnerEnd): void {
     if (this.#state !== 'answered') this.#refuse('media_failed', reason);
     else if (reason === 'owner_lost') this.#end('owner_lost');
-    // The owner hangs up on both ways at once; the one that says why may be the slower one.
-    else if (reason === 'remote_closed') this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#end('media_failed'));
     else this.#end('media_failed', { detail: reason });
   }
 
