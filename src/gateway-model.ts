@@ -5,9 +5,13 @@ import type { Logger } from './base/log.ts';
 import type { Metrics } from './base/metrics.ts';
 import type { Config } from './config/config.ts';
 import type { RealtimeModelConfig } from './config/model.ts';
+import type { PipelineModelConfig } from './config/pipeline.ts';
 import { EmbeddedAgent } from './realtime/embedded/agent.ts';
-import { loadPrompts } from './realtime/embedded/prompts.ts';
+import { loadPrompts, textOf } from './realtime/embedded/prompts.ts';
 import type { RealtimeModel } from './realtime/model.ts';
+import { createPipelineMetrics } from './realtime/pipeline/pipeline-metrics.ts';
+import { PipelineModel } from './realtime/pipeline/pipeline-model.ts';
+import type { ServiceOptions } from './realtime/pipeline/pipeline-options.ts';
 import { upstreamProfile } from './realtime/upstream/profile.ts';
 import { createUpstreamMetrics } from './realtime/upstream/upstream-metrics.ts';
 import { UpstreamModel } from './realtime/upstream/upstream-model.ts';
@@ -21,7 +25,28 @@ interface ModelParts {
 /** Who talks to callers. @throws GatewayError ERR_CONFIG */
 export async function createModel(parts: ModelParts, model: Config['model'], agent: Config['agent']): Promise<RealtimeModel> {
   if (model.type === 'embedded') return new EmbeddedAgent({ prompts: await loadPrompts() }, agent);
-  return createUpstream(parts, model);
+  return model.type === 'pipeline' ? createPipeline(parts, model) : createUpstream(parts, model);
+}
+
+async function createPipeline({ clock, log, metrics }: ModelParts, model: PipelineModelConfig): Promise<RealtimeModel> {
+  const { transcription, chat, speech } = model;
+  const { sorry, transfer } = await loadPrompts();
+  const spare = (pcm: Int16Array) => ({ text: textOf(pcm) ?? '', pcm });
+  const firstWord = ({ timeoutMs }: { readonly timeoutMs?: number }) => (timeoutMs === undefined ? {} : { firstMs: timeoutMs });
+  return new PipelineModel(
+    { clock, log, metrics: createPipelineMetrics(metrics), prompts: { fallback: spare(sorry), patience: spare(transfer) } },
+    {
+      ...model,
+      transcription: { ...transcription, ...keyOf(transcription) },
+      chat: { ...chat, ...keyOf(chat) },
+      speech: { ...speech, ...keyOf(speech) },
+      timings: { transcription: firstWord(transcription), chat: firstWord(chat), speech: firstWord(speech) },
+    },
+  );
+}
+
+function keyOf({ key }: { readonly key?: string }): Pick<ServiceOptions, 'apiKey'> {
+  return key === undefined ? {} : { apiKey: key };
 }
 
 async function createUpstream({ clock, log, metrics }: ModelParts, model: RealtimeModelConfig): Promise<RealtimeModel> {

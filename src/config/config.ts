@@ -1,5 +1,6 @@
 import type { LogLevel } from '../base/log.ts';
-import { LEAST_MODEL_KEY, type ModelConfig, modelOf } from './model.ts';
+import { type ModelConfig, modelOf } from './model.ts';
+import { LEAST_MODEL_KEY } from './model-fields.ts';
 import { LEAST_KEY, type ProjectConfig } from './projects.ts';
 import { LEAST_WEBHOOK_SECRET, type RouteConfig, routeOf } from './routes.ts';
 import type { Key, Role, Values } from './schema.ts';
@@ -91,14 +92,14 @@ export function configOf(values: Values, beside: Beside): Config {
     logLevel: values['log-level'],
     mediaTimeoutS: values['media-timeout'],
     trunks: values.trunks.map(trunkOf),
-    callers: values.callers ?? (values.model.type === 'realtime' ? 'trunks' : 'by-trunks'),
+    callers: values.callers ?? (values.model.type !== 'embedded' ? 'trunks' : 'by-trunks'),
     projects: projectsOf(values, beside),
     routes: values.routes.map((route, index) => {
       const secrets = route.webhook?.secrets ?? [];
       const read = secrets.map((each, at) => beside.secret(each, 'routes', [index, 'webhook', 'secrets', at], LEAST_WEBHOOK_SECRET));
       return routeOf(route, read, beside.sourceOf('routes', [index]));
     }),
-    model: modelOf(values.model, modelKeyOf(values, beside)),
+    model: modelOf(values.model, (value, path) => beside.secret(value, 'model', path, LEAST_MODEL_KEY)),
     ...(values['tls.cert'] !== undefined && values['tls.key'] !== undefined
       ? { tls: { certificateFile: values['tls.cert'], keyFile: values['tls.key'] } }
       : {}),
@@ -122,9 +123,4 @@ function projectsOf({ projects, 'api-key': apiKey }: Values, beside: Beside): Pr
   const others = read.filter(({ name }) => name !== DEFAULT_PROJECT);
   const own = read.find(({ name }) => name === DEFAULT_PROJECT)?.keyDigests ?? [];
   return [{ name: DEFAULT_PROJECT, keyDigests: [digest, ...own] }, ...others];
-}
-
-function modelKeyOf({ model }: Values, beside: Beside): string | undefined {
-  if (model.type === 'embedded' || model.key === undefined) return undefined;
-  return beside.secret(model.key, 'model', ['key'], LEAST_MODEL_KEY);
 }

@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { maskedSecret, secret } from './secrets.ts';
+import { isOpen, LEAST_MODEL_KEY, text, urlOf } from './model-fields.ts';
+import { type PipelineModelConfig, pipeline, pipelineOf, shownPipeline } from './pipeline.ts';
+import { maskedSecret, type SecretValue, secret } from './secrets.ts';
 
 /** The `model:` section: who talks to callers. */
-
-/** Keys of vendors are longer; those of programs on this machine are what somebody made up. */
-export const LEAST_MODEL_KEY = 1;
 
 const MODEL_PROFILES = ['openai', 'azure', 'generic', 'generic-beta'] as const;
 export type ModelProfile = (typeof MODEL_PROFILES)[number];
@@ -13,16 +12,7 @@ const OPENAI_URL = 'wss://api.openai.com/v1/realtime';
 /** https and http are taken for wss and ws. */
 const SCHEMES = ['wss:', 'ws:', 'https:', 'http:'];
 
-const text = (max: number) => z.string({ error: 'must be text' }).min(1, 'must not be empty').max(max, `longer than ${max} characters`);
-
-const url = z.string({ error: 'must be text' }).superRefine((value, context) => {
-  const parsed = URL.canParse(value) ? new URL(value) : undefined;
-  if (!parsed || !SCHEMES.includes(parsed.protocol)) {
-    context.addIssue({ code: 'custom', message: 'a wss:, ws:, https: or http: URL' });
-  } else if (parsed.username !== '' || parsed.password !== '' || parsed.searchParams.has('api-key')) {
-    context.addIssue({ code: 'custom', message: 'a key does not belong in a URL: logs show those' });
-  }
-});
+const url = urlOf(SCHEMES, 'a wss:, ws:, https: or http: URL');
 
 const realtime = z.strictObject({
   type: z.literal('realtime'),
@@ -44,8 +34,8 @@ const realtime = z.strictObject({
 const embedded = z.strictObject({ type: z.literal('embedded') });
 
 export const model = z
-  .discriminatedUnion('type', [embedded, realtime], {
-    error: (issue) => (issue.code === 'invalid_union' ? 'type is embedded or realtime' : 'must be a map with type'),
+  .discriminatedUnion('type', [embedded, realtime, pipeline], {
+    error: (issue) => (issue.code === 'invalid_union' ? 'type is embedded, realtime or pipeline' : 'must be a map with type'),
   })
   .superRefine((value, context) => {
     if (value.type !== 'realtime') return;
@@ -59,14 +49,10 @@ export const model = z
     ] as const) {
       if (isVendor && at === undefined) context.addIssue({ code: 'custom', path: [path], message: `profile ${profile} needs one` });
     }
-    if (key !== undefined && given !== undefined && /^(?:ws|http):/i.test(given) && !isHere(new URL(given).hostname)) {
+    if (key !== undefined && given !== undefined && isOpen(given)) {
       context.addIssue({ code: 'custom', path: ['url'], message: 'a key does not go to another machine unencrypted: use wss: or https:' });
     }
   });
-
-function isHere(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
 
 export type ModelValues = z.output<typeof model>;
 
@@ -85,18 +71,19 @@ export interface RealtimeModelConfig {
   readonly capMinutes?: number;
 }
 
-export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig;
+export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig | PipelineModelConfig;
 
-/** @param key fetched */
-export function modelOf(values: ModelValues, key: string | undefined): ModelConfig {
+/** @param fetch gets a secret from where it is */
+export function modelOf(values: ModelValues, fetch: (value: SecretValue, path: readonly PropertyKey[]) => string): ModelConfig {
   if (values.type === 'embedded') return values;
+  if (values.type === 'pipeline') return pipelineOf(values, fetch);
   const { type, profile, url: given = OPENAI_URL, model: name, ca, voice, instructions, greet, 'cap-minutes': capMinutes } = values;
   return {
     type,
     profile,
     url: given,
     ...(name === undefined ? {} : { model: name }),
-    ...(key === undefined ? {} : { key }),
+    ...(values.key === undefined ? {} : { key: fetch(values.key, ['key']) }),
     ...(ca === undefined ? {} : { caFile: ca }),
     ...(voice === undefined ? {} : { voice }),
     ...(instructions === undefined ? {} : { instructions }),
@@ -106,5 +93,6 @@ export function modelOf(values: ModelValues, key: string | undefined): ModelConf
 }
 
 export function shownModel(values: ModelValues): unknown {
+  if (values.type === 'pipeline') return shownPipeline(values);
   return values.type === 'embedded' || values.key === undefined ? values : { ...values, key: maskedSecret(values.key) };
 }

@@ -62,7 +62,15 @@ const origin = z.strictObject({
   headers: legHeaders.exactOptional(),
 });
 
-/** As the configuration has it, which has been checked; its key comes along. */
+const service = {
+  url: z.string(),
+  model: z.string(),
+  key: z.string().exactOptional(),
+  timeoutMs: z.number().exactOptional(),
+  extra: z.record(z.string(), z.unknown()).exactOptional(),
+};
+
+/** As the configuration has it, which has been checked; its keys come along. */
 const model = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('embedded') }),
   z.strictObject({
@@ -76,6 +84,28 @@ const model = z.discriminatedUnion('type', [
     instructions: z.string().exactOptional(),
     greet: z.union([z.boolean(), z.string()]),
     capMinutes: z.number().exactOptional(),
+  }),
+  z.strictObject({
+    type: z.literal('pipeline'),
+    transcription: z.strictObject({
+      ...service,
+      language: z.string().exactOptional(),
+      prompt: z.string().exactOptional(),
+      stream: z.boolean(),
+    }),
+    chat: z.strictObject(service),
+    speech: z.strictObject({
+      ...service,
+      voice: z.string(),
+      speed: z.number().exactOptional(),
+      format: z.enum(['pcm', 'wav']),
+      rateHz: z.number(),
+    }),
+    instructions: z.string().exactOptional(),
+    greeting: z.string().exactOptional(),
+    fallback: z.string().exactOptional(),
+    patience: z.string().exactOptional(),
+    patienceMs: z.number(),
   }),
 ]);
 

@@ -7,7 +7,7 @@ import { MODEL_RATE_HZ } from '../model.ts';
 /** Everything the embedded agent can say. The texts are in prompts/texts.json, rendered by scripts/render-prompts.mjs. */
 const WIDE_NAMES = ['hello', 'menu', 'parrot', 'echo', 'goodbye'] as const;
 /** At half the rate: heard seldom, and mostly by phones, which have no more. */
-const NARROW_NAMES = ['more', 'seconds', 'turns', 'milliseconds', 'percent', 'transfer', 'unavailable', 'callback'] as const;
+const NARROW_NAMES = ['more', 'seconds', 'turns', 'milliseconds', 'percent', 'transfer', 'unavailable', 'callback', 'sorry'] as const;
 const DIGIT_NAMES = ['digit-0', 'digit-1', 'digit-2', 'digit-3', 'digit-4', 'digit-5', 'digit-6', 'digit-7', 'digit-8', 'digit-9'] as const;
 export const PROMPT_NAMES = [...WIDE_NAMES, ...NARROW_NAMES, ...DIGIT_NAMES] as const;
 export type PromptName = (typeof PROMPT_NAMES)[number];

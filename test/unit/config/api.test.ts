@@ -168,7 +168,31 @@ routes:
   });
 });
 
+const SERVICE = '{url: "http://127.0.0.1:8000/v1", model: m}';
+
+/** A whole row, with this as one of its parts. */
+function pipeline(part: string): string {
+  const rest = part.startsWith('chat') ? '' : `chat: ${SERVICE}, `;
+  return `{type: pipeline, transcription: ${SERVICE}, speech: {url: "http://127.0.0.1:8000/v1", model: m, voice: v}, ${rest}${part}}`;
+}
+
 describe('the model', () => {
+  test('may be services in a row, each with its own key', () => {
+    const yaml = `model: ${pipeline('chat: {url: "https://chat.example/v1", model: m, key: {env: CHAT_KEY}, timeout: 3}, greeting: Hello.')}\n`;
+    const { config, settings } = load(yaml, { CHAT_KEY: 'canary' });
+    expect(config.model).toEqual({
+      type: 'pipeline',
+      transcription: { url: 'http://127.0.0.1:8000/v1', model: 'm', stream: true },
+      chat: { url: 'https://chat.example/v1', model: 'm', key: 'canary', timeoutMs: 3000 },
+      speech: { url: 'http://127.0.0.1:8000/v1', model: 'm', voice: 'v', format: 'pcm', rateHz: 24_000 },
+      greeting: 'Hello.',
+      patienceMs: 1500,
+    });
+    expect(config.callers).toBe('trunks');
+    expect(printConfig(settings)).not.toContain('canary');
+    expect(printConfig(load(yaml.replace('{env: CHAT_KEY}', 'canary-2'), {}).settings)).not.toContain('canary');
+  });
+
   test('is the embedded agent, and anyone may call', () => {
     const { config } = load('');
     expect([config.model, config.callers]).toEqual([{ type: 'embedded' }, 'by-trunks']);
@@ -204,7 +228,14 @@ describe('the model', () => {
   test.each([
     ['gpt', 'model', 'a map with type'],
     ['{type: embedded, key: canary}', 'model.key', 'no such key'],
-    ['{type: pipeline}', 'model.type', 'embedded or realtime'],
+    ['{type: other}', 'model.type', 'embedded, realtime or pipeline'],
+    ['{type: pipeline}', 'model.transcription', 'expected'],
+    [pipeline('chat: {url: "ws://127.0.0.1/v1", model: m}'), 'model.chat.url', 'an https: or http: URL'],
+    [pipeline('chat: {url: "http://other.example/v1", model: m, key: k}'), 'model.chat.url', 'unencrypted'],
+    [pipeline('chat: {url: "http://u:canary@127.0.0.1/v1", model: m}'), 'model.chat.url', 'does not belong in a URL'],
+    [pipeline('chat: {url: "http://127.0.0.1/v1", model: m, extra: {messages: []}}'), 'model.chat.extra.messages', 'ours to say'],
+    [pipeline('chat: {url: "http://127.0.0.1/v1", model: m, timeout: 0}'), 'model.chat.timeout', 'seconds, 0.1 to 60'],
+    [pipeline('chat: {url: "http://127.0.0.1/v1", model: m, key: {env: ABSENT}}'), 'model.chat.key', 'ABSENT is not set'],
     ['{type: embedded, voice: x}', 'model.voice', 'no such key'],
     ['{type: realtime, key: k}', 'model.model', 'needs one'],
     ['{type: realtime, model: m}', 'model.key', 'needs one'],
