@@ -89,7 +89,34 @@ describePeer('chromium', 'the page', () => {
       expect(answered?.latencyMs).toBeGreaterThan(200);
       expect(answered?.latencyMs).toBeLessThan(2000 + (await late.soFar()));
       expect(Number(await page.text('#events-count'))).toBeGreaterThan(10);
+      await page.page.click('#events-panel summary');
+      expect(await page.page.locator('#events > li', { hasText: 'input_audio_buffer.committed' }).count()).toBeGreaterThan(0);
+      expect(await page.text('#route')).toMatch(/^\d+ ms by UDP$/);
+      expect(page.faults).toEqual([]);
     });
+  });
+
+  // For the documentation alone: the same conversation in other lights and on other screens.
+  test.skipIf(!process.env['RINGDOWN_SCREENSHOTS'])('pictures of it', { timeout: 60_000 }, async () => {
+    const looks: readonly [string, WebPageOptions][] = [
+      ['talking-desktop', {}],
+      ['talking-desktop-dark', { scheme: 'dark' }],
+      ['talking-phone', { viewport: { width: 390, height: 844 } }],
+    ];
+    for (const [name, options] of looks) {
+      const page = await open(options);
+      if (name === 'talking-desktop') await page.shoot('idle-desktop');
+      await page.talk();
+      const from = (await page.event('input_audio_buffer.committed')).at;
+      await page.page.click('#events-panel summary');
+      await page.event(
+        'output_audio_buffer.started',
+        (await page.events()).findIndex(({ at }) => at >= from),
+      );
+      await elapse(500);
+      await page.shoot(name);
+      await page.close();
+    }
   });
 
   /** In a tab whose microphone nobody hears, so that only the test speaks. */

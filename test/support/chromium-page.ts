@@ -5,6 +5,8 @@ import { elapse, within } from './wait.ts';
 
 const TAP = readFileSync(new URL('browser/page-tap.js', import.meta.url), 'utf8');
 
+const AUDIT = readFileSync(new URL('browser/page-audit.js', import.meta.url), 'utf8');
+
 /** Chromium, two cores, and everybody else on them. */
 const DEADLINE_MS = 20_000;
 
@@ -62,7 +64,7 @@ export class WebPage {
       ...(permissions && { permissions: [...permissions] }),
     });
     const page = await context.newPage();
-    await page.addInitScript(`window.tapChanges = ${JSON.stringify({ offer, answer })};\n${TAP}`);
+    await page.addInitScript(`window.tapChanges = ${JSON.stringify({ offer, answer })};\n${TAP}\n${AUDIT}`);
     const shown = new WebPage(context, page);
     await page.goto(url);
     return shown;
@@ -89,6 +91,22 @@ export class WebPage {
     const title = this.page.locator('#problem:not([hidden]) #problem-title');
     await title.waitFor({ timeout: deadlineMs });
     return (await title.textContent()) ?? '';
+  }
+
+  /** What is wrong with the page as it stands for people who see little or use no mouse. */
+  async shortcomings(): Promise<readonly string[]> {
+    return (await this.page.evaluate('[...audit.faint(), ...audit.faults()]')) as string[];
+  }
+
+  /** Name of what has the focus. */
+  async focused(): Promise<string> {
+    return (await this.page.evaluate('audit.focused()')) as string;
+  }
+
+  /** A picture for the documentation, when RINGDOWN_SCREENSHOTS names a folder for them. */
+  async shoot(name: string): Promise<void> {
+    const folder = process.env['RINGDOWN_SCREENSHOTS'];
+    if (folder) await this.page.screenshot({ path: `${folder}/${name}.png` });
   }
 
   text(selector: string): Promise<string | null> {
