@@ -77,11 +77,11 @@ export class Conversation {
     this.#audience.listener?.({ type: 'item_truncated', itemId, contentIndex, audioEndMs: Math.floor(audioEndMs) });
   }
 
-  /** What of the items that were cut off was said. */
-  cut(items: readonly CutItem[]): void {
-    for (const { itemId, sentMs } of items) {
-      if (this.items.get(itemId)) this.truncate(itemId, this.audioPart(itemId), sentMs);
-    }
+  /** What of an item that was cut off was said; false when it is no item of the conversation (any more). */
+  cut({ itemId, sentMs }: CutItem): boolean {
+    if (!this.items.get(itemId)) return false;
+    this.truncate(itemId, this.audioPart(itemId), sentMs);
+    return true;
   }
 
   /** Index of the part of this item that is audio; 0 when there is none. */

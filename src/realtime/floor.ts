@@ -1,18 +1,24 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import { isEchoOf } from './caller-words.ts';
 import { Conversation } from './conversation.ts';
 import { ConversationCommands } from './conversation-commands.ts';
+import type { EndOfTurnPredictor } from './end-of-turn.ts';
+import { HEARD_TOLERANCE_MS } from './heard-transcript.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { type CallContext, MODEL_FRAME_SAMPLES, type ModelEvent, type RealtimeModel, type ResponseRequest } from './model.ts';
 import { ModelLink, type Stopped } from './model-link.ts';
 import { PlaybackRecord } from './playback-record.ts';
-import { Playout } from './playout.ts';
+import { type CutItem, Playout } from './playout.ts';
 import { samplesToMs } from './playout-ledger.ts';
 import type { SessionConfig } from './session-config.ts';
 import type { Audience, CommandFault, StopReason } from './session-event.ts';
 import type { SessionStatistics } from './session-statistics.ts';
-import { type HeardFrame, TurnMachine, type TurnOutput } from './turn-machine.ts';
+import { SpokenText } from './spoken-text.ts';
+import { FAR_BUFFER_MS, LatencyLedger } from './turn-latency.ts';
+import { TurnMachine } from './turn-machine.ts';
 import type { TurnOptions } from './turn-options.ts';
+import type { HeardFrame, TurnOutput } from './turn-output.ts';
 import { type TurnPolicy, turnOptionsOf } from './turn-policy.ts';
 import { TurnRecord } from './turn-record.ts';
 import type { TurnState } from './turn-table.ts';
@@ -32,6 +38,7 @@ export interface FloorDeps {
   readonly detector: VoiceDetector;
   readonly statistics: SessionStatistics;
   readonly audience: Audience;
+  readonly predictor?: EndOfTurnPredictor | undefined;
 }
 
 export interface FloorOptions {
@@ -39,6 +46,7 @@ export interface FloorOptions {
   readonly streams: boolean;
   readonly keysInterrupt: boolean;
   readonly call: CallContext;
+  readonly rttMs: () => number | undefined;
   readonly onCallWish: (wish: CallWish, now: number) => void;
 }
 
@@ -47,6 +55,9 @@ const UPLINK_LOST_MS = 300;
 
 /** The model promised audio and none came for so long: it is being waited for. */
 const STALLED_AFTER_MS = 1000;
+
+/** For so long after our audio its transcript may come back as the caller's: transcripts lag. */
+const ECHO_WORDS_MS = 2000;
 
 const SILENCE = new Int16Array(MODEL_FRAME_SAMPLES);
 
@@ -66,10 +77,19 @@ export class Floor {
   readonly #record: TurnRecord;
   readonly #playback: PlaybackRecord;
   readonly #idle = new IdleWatch();
+  readonly #spoken: SpokenText;
+  readonly #latency = new LatencyLedger();
   // One object for all frames: a call has 50 a second.
-  readonly #frame = { voiced: false, levelDb: 0, concealed: false, heardMs: 0 };
+  readonly #frame = {
+    voiced: false,
+    levelDb: 0,
+    floorDb: Number.NEGATIVE_INFINITY,
+    near: undefined as boolean | undefined,
+    concealed: false,
+    heardMs: 0,
+  };
   /** Stopped, and not told yet: whoever spoke is told first. */
-  readonly #stops: { readonly stopped: Stopped; readonly reason: StopReason }[] = [];
+  readonly #stops: { readonly stopped: Stopped; readonly reason: StopReason; readonly onsetAt: number }[] = [];
   /** undefined: as the options say; null: turns are committed by hand. */
   #policy: TurnPolicy | null | undefined;
   #transcribeOnly = false;
@@ -81,18 +101,26 @@ export class Floor {
   #lastUplinkAt = 0;
   #lastAudioAt = 0;
   #speechEndedAt: number | undefined;
+  /** When the voice began that holds us. */
+  #onsetAt: number | undefined;
 
   constructor(deps: FloorDeps, options: FloorOptions) {
     const { audience, model } = deps;
-    const { streams, turns, call } = options;
+    const { streams, call } = options;
     this.#deps = deps;
     this.#options = options;
-    this.#turns = new TurnMachine(() => this.#remainingMs(), turnOptionsOf(undefined, streams, turns));
+    this.#spoken = new SpokenText(this.playout);
     this.#playback = new PlaybackRecord(audience);
     this.conversation = new Conversation(audience, { streams });
     this.#record = new TurnRecord(audience, this.conversation);
     const onEvent = (event: ModelEvent, request?: ResponseRequest) => this.#handleModel(event, request);
     this.link = new ModelLink(model, this.playout, onEvent, call, { truncates: !streams });
+    const agent = {
+      remainingMs: () => this.#remainingMs(),
+      asked: () => this.#spoken.asked,
+      playedShare: () => this.#spoken.playedShare,
+    };
+    this.#turns = new TurnMachine(agent, this.#turnOptions(undefined));
     this.commands = new ConversationCommands(this.conversation, this.link, {
       readiness: () => this.#readiness(),
       onAsked: () => this.#noteAsked(),
@@ -128,7 +156,7 @@ export class Floor {
     this.#policy = config.turns;
     this.#transcribeOnly = config.transcribeOnly ?? false;
     this.#idle.timeoutMs = config.turns?.idleTimeoutMs;
-    this.#turns.setOptions(turnOptionsOf(config.turns ?? undefined, this.#options.streams, this.#options.turns));
+    this.#turns.setOptions(this.#turnOptions(config.turns ?? undefined));
     this.link.connection.configure?.(config.model);
     if (this.#state === 'live') this.#switchTurns(now);
   }
@@ -165,6 +193,7 @@ export class Floor {
     const sounded = (this.#turns.mayPlay || this.playout.isFading) && this.playout.pull(out, now);
     if (sounded) this.#noteAudio(now);
     else out.fill(0);
+    this.#deps.detector.playing?.(sounded ? out : undefined);
     this.#afterPull(now);
     return sounded;
   }
@@ -202,7 +231,7 @@ export class Floor {
 
   /** Stops what is on the wire and all that waits to be. Responses that are still being made go on. */
   clearOutput(now: number): void {
-    this.#stops.push({ stopped: this.link.clearPlayout(now), reason: 'client_cancelled' });
+    this.#stops.push({ stopped: this.link.clearPlayout(now), reason: 'client_cancelled', onsetAt: now });
     this.drain(now);
   }
 
@@ -243,6 +272,8 @@ export class Floor {
     const frame = this.#frame;
     frame.voiced = voice.voiced;
     frame.levelDb = voice.levelDb;
+    frame.floorDb = voice.floorDb ?? Number.NEGATIVE_INFINITY;
+    frame.near = voice.near;
     frame.concealed = concealed;
     frame.heardMs = samplesToMs(this.#heardSamples);
     this.#turns.handleFrame(frame satisfies HeardFrame, now);
@@ -265,6 +296,10 @@ export class Floor {
     if (this.#speechEndedAt === undefined || this.#turns.state !== 'agent') return;
     this.#deps.statistics.addLatency(now - this.#speechEndedAt);
     this.#speechEndedAt = undefined;
+    const latency = this.#latency.left(now, this.#options.rttMs());
+    if (!latency) return;
+    this.#deps.statistics.addTurn(latency);
+    this.#deps.audience.listener?.({ type: 'turn_latency', ...latency });
   }
 
   #afterPull(now: number): void {
@@ -310,8 +345,18 @@ export class Floor {
       case 'transcript':
       case 'arguments':
       case 'item_done':
+        this.#noteSaid(event, now);
         this.conversation.write(event);
         return;
+      case 'caller_words':
+        if (!this.#isOwnEcho(event.words, now)) this.#turns.handleWords(event.words, now);
+        break;
+      case 'caller_started':
+        this.#turns.handleUpstream('started', event.startMs, now);
+        break;
+      case 'caller_ended':
+        this.#turns.handleUpstream('ended', event.endMs, now);
+        break;
       case 'input_transcript':
       case 'input_transcript_delta':
       case 'input_transcript_failed':
@@ -321,6 +366,7 @@ export class Floor {
         this.#deps.audience.listener?.(event);
         return;
       case 'response_done':
+        this.#spoken.finish(event.responseId);
         this.conversation.responseDone(event);
         this.#noteNothingMore(now);
         break;
@@ -366,6 +412,43 @@ export class Floor {
     return this.link.isResponding ? Number.POSITIVE_INFINITY : this.playout.queuedMs;
   }
 
+  #turnOptions(policy: TurnPolicy | undefined): TurnOptions {
+    const { model, predictor } = this.#deps;
+    const { connection } = this.link;
+    const prepares = connection.prepareTurn !== undefined && (policy?.respond ?? true) && !this.#transcribeOnly;
+    return turnOptionsOf(policy, this.#options.streams, {
+      ...this.#options.turns,
+      prepares,
+      predicts: predictor !== undefined,
+      takesTurns: model.takesTurns ?? false,
+    });
+  }
+
+  #noteSaid(event: Extract<ModelEvent, { readonly responseId: string }>, now: number): void {
+    if (this.link.isSpoken(event.responseId)) this.#latency.said(event.responseId, now);
+    if (event.type === 'transcript') this.#spoken.add(event.responseId, event.itemId, event.delta);
+    if (event.type !== 'item_done' || event.item.type !== 'message') return;
+    for (const part of event.item.content) {
+      if (part.type === 'output_audio' && part.transcript) this.#spoken.complete(event.responseId, event.item.id, part.transcript);
+    }
+  }
+
+  /** A transcript of the caller that repeats what we have just said is our own voice. */
+  #isOwnEcho(words: string, now: number): boolean {
+    return now - this.#lastAudioAt <= ECHO_WORDS_MS && isEchoOf(words, this.#spoken.latest);
+  }
+
+  /** Asks whoever can tell whether the turn is over. What comes too late, or not at all, changes nothing. */
+  #askPredictor({ startMs, endMs, words }: Extract<TurnOutput, { readonly type: 'paused' }>, now: number): void {
+    const { predictor, clock } = this.#deps;
+    if (!predictor) return;
+    const answer = (probability: number | undefined) => {
+      if (this.#state === 'over' || clock.now() - now > predictor.timeoutMs) return;
+      this.#turns.handlePrediction(probability, endMs);
+    };
+    predictor.predict({ startMs, endMs, words, agentWords: this.#spoken.latest }).then(answer, () => {});
+  }
+
   #carryOut(output: TurnOutput, now: number): void {
     switch (output.type) {
       case 'speech_started':
@@ -383,13 +466,29 @@ export class Floor {
       case 'cancel':
         if (this.#policy?.interrupt ?? true) this.#stopSpeech(now);
         break;
+      case 'paused':
+        this.#askPredictor(output, now);
+        break;
+      case 'prepare':
+        this.#deps.statistics.countPreparation('asked');
+        this.link.connection.prepareTurn?.({ startMs: output.startMs, endMs: output.endMs });
+        break;
+      case 'drop_preparation':
+        this.#deps.statistics.countPreparation('dropped');
+        this.link.connection.dropPreparation?.();
+        break;
       case 'hold':
+        this.#onsetAt = output.onsetAt;
         this.playout.hold();
         break;
       case 'resume':
         this.playout.resume(output.fromStart);
         this.#lastAudioAt = now; // the hold was not the model's stall
-        if (this.#turns.state === 'agent') this.#deps.statistics.countBargeIn('rejected');
+        this.#onsetAt = undefined;
+        if (output.why) {
+          this.#deps.statistics.countBargeIn('rejected');
+          this.#deps.audience.listener?.({ type: 'barge_in_rejected', reason: output.why });
+        }
         break;
       case 'interrupt':
         if (output.by === 'voice') this.#deps.statistics.countBargeIn('interrupted');
@@ -405,21 +504,38 @@ export class Floor {
     const turn = this.#record.committed(output.startMs, output.endMs);
     // Who must not be interrupted is not asked a second thing either.
     const respond = (this.#policy?.respond ?? true) && !this.#transcribeOnly && !this.link.isBusy;
-    this.link.commitTurn({ ...turn, respond });
+    if (respond) this.#latency.decided(turn.itemId, output.speechEndedAt, now);
+    // Where the model's server takes the turns it has this one already.
+    if (!this.#turns.isLeftToModel) this.link.commitTurn({ ...turn, respond });
+    else if (respond) this.link.awaitAnswer();
+    this.#latency.requested(this.#deps.clock.now());
     if (!respond) this.#turns.handle('nothing_to_say', now);
   }
 
   #stopSpeech(now: number): void {
     this.#speechEndedAt = undefined;
-    this.#stops.push({ stopped: this.link.stopResponses(now), reason: 'turn_detected' });
+    this.#latency.dropped();
+    this.#stops.push({ stopped: this.link.stopResponses(now), reason: 'turn_detected', onsetAt: this.#onsetAt ?? now });
+    this.#onsetAt = undefined;
   }
 
   #announceStops(): void {
-    for (const { stopped, reason } of this.#stops.splice(0)) {
+    for (const { stopped, reason, onsetAt } of this.#stops.splice(0)) {
       for (const responseId of stopped.responseIds) this.conversation.stop(responseId, reason);
       if (this.#options.streams) continue;
       this.#playback.cleared();
-      this.conversation.cut(stopped.cut);
+      for (const each of stopped.cut) {
+        if (this.conversation.cut(each)) this.#tellHeard(each, onsetAt);
+      }
     }
+  }
+
+  /** What of an item that was cut off had reached the caller's ear when the voice began: an estimate. */
+  #tellHeard({ itemId, sentMs }: CutItem, onsetAt: number): void {
+    const { listener } = this.#deps.audience;
+    if (!listener) return;
+    const before = onsetAt - (this.#options.rttMs() ?? 0) / 2 - FAR_BUFFER_MS;
+    const { heardMs, transcript } = this.#spoken.heardBefore(itemId, before);
+    listener({ type: 'item_heard', itemId, audioEndMs: sentMs, heardMs, transcript, toleranceMs: HEARD_TOLERANCE_MS });
   }
 }

@@ -76,11 +76,19 @@ export class ModelLink {
   }
 
   commitTurn(turn: CommittedTurn): void {
-    if (turn.respond ?? true) {
-      this.#requested = true;
-      this.#unwanted = false;
-    }
+    if (turn.respond ?? true) this.awaitAnswer();
     this.connection.commitTurn(turn);
+  }
+
+  /** The model answers a turn that it has taken itself. */
+  awaitAnswer(): void {
+    this.#requested = true;
+    this.#unwanted = false;
+  }
+
+  /** Is this response one that the caller hears? */
+  isSpoken(responseId: string): boolean {
+    return this.#open.has(responseId);
   }
 
   /** A model that answers turns only does nothing. */

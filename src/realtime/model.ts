@@ -30,6 +30,17 @@ export type WritingEvent =
   /** The item is whole: its content is the sum of the deltas. */
   | { readonly type: 'item_done'; readonly responseId: string; readonly item: Item };
 
+/** What a model that hears the caller all the time tells of it, while it is spoken. */
+export type HearingEvent =
+  /**
+   * What the caller has said since the last commit, as a streaming transcription has it so far: the whole text each time, not a delta.
+   * Turns end sooner and later by it, and holds are judged by it. Nobody is told of it.
+   */
+  | { readonly type: 'caller_words'; readonly words: string }
+  /** Only where the session leaves turns to the model (`upstream`): a turn began or ended. Milliseconds of the audio that was appended. */
+  | { readonly type: 'caller_started'; readonly startMs: number }
+  | { readonly type: 'caller_ended'; readonly endMs: number };
+
 /** What the caller's turn said, as the model's transcription has it. `itemId` is that of the commit. Comes at any time after it. */
 export type InputTranscriptEvent =
   | { readonly type: 'input_transcript_delta'; readonly itemId: string; readonly delta: string }
@@ -64,6 +75,7 @@ export type ControlEvent =
       readonly usage?: ResponseUsage | undefined;
     }
   | WritingEvent
+  | HearingEvent
   | InputTranscriptEvent
   | { readonly type: 'rate_limits'; readonly limits: readonly RateLimit[] }
   /**
@@ -212,6 +224,13 @@ export interface ModelConnection {
    * next commit has the same startMs.
    */
   commitTurn(turn: CommittedTurn): void;
+  /**
+   * The turn may be over: an answer may be prepared for it, of which nothing is told before a commit with the same `startMs`, which releases it. A model
+   * that cannot do without a trace what `dropPreparation` asks for does not have these two.
+   */
+  prepareTurn?: ((turn: CommittedTurn) => void) | undefined;
+  /** It was not over: what was prepared has never been. */
+  dropPreparation?: (() => void) | undefined;
   /** How the model shall be from now on. Called before `start`, and whenever it changes. */
   configure?(config: ModelConfig): void;
   /** An item that somebody put into the conversation, after the item of this id: undefined, at its end; `root`, at its beginning. */
@@ -235,6 +254,8 @@ export interface ModelConnection {
 /** Where conversations come from: the embedded agent, a Realtime-compatible server, a pipeline of services. */
 export interface RealtimeModel {
   readonly name: string;
+  /** Does its server hear the caller all the time and say when turns begin and end? Only then turns may be left to it. */
+  readonly takesTurns?: boolean;
   /** Begins a conversation; its first event comes after this has returned. */
   connect(onEvent: (event: ModelEvent) => void, call?: CallContext): ModelConnection;
 }

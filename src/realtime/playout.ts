@@ -66,7 +66,7 @@ export class Playout {
     return samplesToMs(this.#droppedSamples);
   }
 
-  get ledger(): readonly LedgerEntry[] {
+  get entries(): readonly LedgerEntry[] {
     return this.#ledger.entries;
   }
 

@@ -1,5 +1,7 @@
 import type { EndCause, TransferState } from '../leg/leg.ts';
 import type { InputTranscriptEvent, Item, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
+import type { TurnLatency } from './turn-latency.ts';
+import type { Rejection } from './turn-output.ts';
 
 /** Why a response was stopped by us: somebody spoke, or a program asked. */
 export type StopReason = 'turn_detected' | 'client_cancelled';
@@ -31,6 +33,23 @@ export type ItemNews =
   | { readonly type: 'item_deleted'; readonly itemId: string }
   /** Of this item's audio only so much was said. */
   | { readonly type: 'item_truncated'; readonly itemId: string; readonly contentIndex: number; readonly audioEndMs: number };
+
+/** What was heard, and when: estimates and measures that the reference has no words for. */
+export type MeasureNews =
+  /** After `item_truncated`: what the caller had probably heard when the voice began. */
+  | {
+      readonly type: 'item_heard';
+      readonly itemId: string;
+      /** What left on the wire: exact to 20 ms. */
+      readonly audioEndMs: number;
+      readonly heardMs: number;
+      /** undefined: the model told no transcript. */
+      readonly transcript: string | undefined;
+      readonly toleranceMs: number;
+    }
+  /** A voice over the agent's speech silenced it for a moment and was no interruption. */
+  | { readonly type: 'barge_in_rejected'; readonly reason: Rejection }
+  | (TurnLatency & { readonly type: 'turn_latency' });
 
 export type ResponseNews =
   /** `request`: absent for the answer to a turn, and for what the model says by itself. */
@@ -76,6 +95,7 @@ export type SessionEvent =
   | ItemNews
   | ResponseNews
   | PlaybackNews
+  | MeasureNews
   | InputTranscriptEvent
   | { readonly type: 'dtmf'; readonly digit: string }
   | { readonly type: 'dtmf_sent'; readonly digits: string }

@@ -8,6 +8,8 @@ export interface SessionMetrics {
   readonly turns: Counter;
   readonly bargeIns: Counter<'verdict'>;
   readonly responseLatencyMs: Histogram;
+  readonly turnLatencyMs: Histogram<'stage'>;
+  readonly preparations: Counter<'what'>;
 }
 
 /** Registers them; once a process. */
@@ -20,5 +22,14 @@ export function createSessionMetrics(metrics: Metrics): SessionMetrics {
       "From the caller's last voiced frame to the first audio of the response on the wire",
       LATENCY_BUCKETS_MS,
     ),
+    turnLatencyMs: metrics.histogram(
+      'turn_latency_ms',
+      "From the caller's last voiced frame to each stage of the answer: decided, requested, first_delta, first_packet, ear (an estimate)",
+      LATENCY_BUCKETS_MS,
+      ['stage'],
+    ),
+    preparations: metrics.counter('preparations_total', 'Answers prepared before a turn was over: asked for, and dropped of those', [
+      'what',
+    ]),
   };
 }

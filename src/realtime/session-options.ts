@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { EndOfTurnPredictor } from './end-of-turn.ts';
 import type { RealtimeModel } from './model.ts';
 import type { SessionMetrics } from './session-metrics.ts';
 import type { TurnStatistics } from './session-statistics.ts';
@@ -13,6 +14,8 @@ export interface SessionDeps {
   readonly model: RealtimeModel;
   readonly createVoiceDetector: () => VoiceDetector;
   readonly metrics?: SessionMetrics;
+  /** Who can tell whether a turn is over; asked only where the caller's pauses decide. */
+  readonly predictor?: EndOfTurnPredictor | undefined;
 }
 
 export interface SessionOptions {
@@ -25,6 +28,8 @@ export interface SessionOptions {
   readonly keysInterrupt?: boolean;
   /** Does the agent say the first word? Default true. */
   readonly speaksFirst?: boolean;
+  /** Round trip between here and the caller in milliseconds, as far as it is known: for what was heard and when. */
+  readonly rttMs?: (() => number | undefined) | undefined;
   /**
    * Audio goes out as it comes, and the far end plays it: nothing is held back here, and only the far end knows what of it was heard. The pulls go
    * on, as an estimate of what is being played.

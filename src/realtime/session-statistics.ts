@@ -1,10 +1,18 @@
 import type { SessionMetrics } from './session-metrics.ts';
+import type { TurnLatency } from './turn-latency.ts';
 
 /** Enough for the longest call; the oldest go first. */
 const KEPT_LATENCIES = 1000;
 
+/** Stages are looked at while a call goes on, not afterwards. */
+const KEPT_TURNS = 20;
+
 /** The counted part of a session's snapshot. */
 export interface TurnStatistics {
+  /** The turns' latencies by stage, the newest ones. */
+  readonly turnLatencies: readonly TurnLatency[];
+  /** Answers that were prepared before a turn was over, and those of them that were thrown away. */
+  readonly preparations: { readonly asked: number; readonly dropped: number };
   /** Turns given to the model. */
   readonly turns: number;
   /** Turns that a key, or the end of turn detection, took the place of. */
@@ -23,6 +31,8 @@ export interface TurnStatistics {
 export class SessionStatistics {
   readonly #metrics: SessionMetrics | undefined;
   readonly #latenciesMs: number[] = [];
+  readonly #turnLatencies: TurnLatency[] = [];
+  readonly #preparations = { asked: 0, dropped: 0 };
   #turns = 0;
   #discardedTurns = 0;
   #continuations = 0;
@@ -58,9 +68,25 @@ export class SessionStatistics {
     this.#metrics?.responseLatencyMs.observe(ms);
   }
 
+  countPreparation(what: 'asked' | 'dropped'): void {
+    this.#preparations[what] += 1;
+    this.#metrics?.preparations.inc({ what });
+  }
+
+  /** A turn was answered, and this is where the time went. */
+  addTurn(latency: TurnLatency): void {
+    this.#turnLatencies.push(latency);
+    if (this.#turnLatencies.length > KEPT_TURNS) this.#turnLatencies.shift();
+    const { decidedMs, requestedMs, firstDeltaMs, firstPacketMs, earMs } = latency;
+    const stages = { decided: decidedMs, requested: requestedMs, first_delta: firstDeltaMs, first_packet: firstPacketMs, ear: earMs };
+    for (const [stage, ms] of Object.entries(stages)) if (ms !== undefined) this.#metrics?.turnLatencyMs.observe({ stage }, ms);
+  }
+
   snapshot(): TurnStatistics {
     const sorted = this.#latenciesMs.toSorted((a, b) => a - b);
     return {
+      turnLatencies: [...this.#turnLatencies],
+      preparations: { ...this.#preparations },
       turns: this.#turns,
       discardedTurns: this.#discardedTurns,
       continuations: this.#continuations,

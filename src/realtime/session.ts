@@ -54,11 +54,20 @@ export class Session {
     const session = this;
     this.#statistics = new SessionStatistics(deps.metrics);
     this.#floor = new Floor(
-      { clock, log, model, detector: deps.createVoiceDetector(), statistics: this.#statistics, audience: this.#audience },
+      {
+        clock,
+        log,
+        model,
+        detector: deps.createVoiceDetector(),
+        statistics: this.#statistics,
+        audience: this.#audience,
+        predictor: deps.predictor,
+      },
       {
         turns: options.turns,
         streams: options.streams ?? false,
         keysInterrupt: options.keysInterrupt ?? true,
+        rttMs: options.rttMs ?? (() => undefined),
         call: {
           mayCallBack: options.mayCallBack ?? false,
           get speaksFirst() {
@@ -196,7 +205,7 @@ export class Session {
       heardMs,
       playoutQueueMs: playout.queuedMs,
       playoutDroppedMs: playout.droppedMs,
-      items: playout.ledger.map(({ itemId, receivedSamples, sentSamples }) => ({
+      items: playout.entries.map(({ itemId, receivedSamples, sentSamples }) => ({
         itemId,
         receivedMs: samplesToMs(receivedSamples),
         sentMs: samplesToMs(sentSamples),

@@ -1,48 +1,21 @@
 import type { Machine } from '../base/driver.ts';
-import { PauseStatistics } from './pause-statistics.ts';
+import { asksForFloor, isAcknowledgement } from './caller-words.ts';
+import { EndOfTurnWait } from './end-of-turn.ts';
 import type { TurnOptions } from './turn-options.ts';
+import type { AgentSpeech, HeardFrame, Rejection, TurnOutput } from './turn-output.ts';
 import { TURN_TABLE, type TurnAction, type TurnEvent, type TurnState } from './turn-table.ts';
-import type { VoiceFrame } from './voice-detector.ts';
 import { VoiceGate } from './voice-gate.ts';
 
-/** A frame of the caller's audio as the turn logic sees it. */
-export interface HeardFrame extends VoiceFrame {
-  /** Made up for a lost packet: it proves nothing. */
-  readonly concealed: boolean;
-  /** Milliseconds of the caller's audio up to the end of this frame. */
-  readonly heardMs: number;
-}
-
-/** What the session has to do. */
-export type TurnOutput =
-  | { readonly type: 'speech_started'; readonly startMs: number }
-  | {
-      readonly type: 'turn_committed';
-      readonly startMs: number;
-      readonly endMs: number;
-      /** When the caller's last voiced frame came (Clock.now). */
-      readonly speechEndedAt: number;
-      /** The earlier commit of this turn was taken back. */
-      readonly continued: boolean;
-    }
-  /** The caller spoke, but no turn comes of it: a key or the end of turn detection took its place. */
-  | { readonly type: 'turn_discarded'; readonly startMs: number; readonly endMs: number }
-  /** Cancel what was asked for; nobody has heard anything of it. */
-  | { readonly type: 'cancel' }
-  /** Fade to silence, keep the place. */
-  | { readonly type: 'hold' }
-  /** It was no interruption: go on, from the start when nobody can have followed. */
-  | { readonly type: 'resume'; readonly fromStart: boolean }
-  /** Drop what is queued, tell the model what was sent. */
-  | { readonly type: 'interrupt'; readonly by: 'voice' | 'key' };
-
-/** How much the agent still has to say, in milliseconds; Infinity while the model has not finished. */
-export type RemainingMs = () => number;
-
 /** The agent begins or ends in the middle of a caller's first syllable: the syllable counts all the same. */
-const KEEPS_EVIDENCE: ReadonlySet<TurnEvent> = new Set(['audio_started', 'audio_ended', 'audio_stalled', 'nothing_to_say']);
+const KEEPS_EVIDENCE: ReadonlySet<TurnEvent> = new Set(['audio_started', 'audio_ended', 'audio_stalled', 'nothing_to_say', 'prepare_due']);
 
 const NEVER = Number.NEGATIVE_INFINITY;
+
+/** A pause this much longer than the silence so far makes a preparation worth its while. */
+const WORTH_PREPARING_MS = 40;
+
+/** A question whose end is this near has been heard: what comes now answers it. */
+const HEARD_SHARE = 0.8;
 
 /**
  * Whose turn it is: one table (turn-table.ts) moved by frames of the caller's audio, by the agent's playout and by time.
@@ -50,8 +23,8 @@ const NEVER = Number.NEGATIVE_INFINITY;
  */
 export class TurnMachine implements Machine<TurnOutput> {
   #options: TurnOptions;
-  readonly #remainingMs: RemainingMs;
-  readonly #pauses = new PauseStatistics();
+  readonly #agent: AgentSpeech;
+  readonly #wait = new EndOfTurnWait();
   readonly #gate = new VoiceGate();
   readonly #outputs: TurnOutput[] = [];
   #state: TurnState = 'off';
@@ -61,7 +34,10 @@ export class TurnMachine implements Machine<TurnOutput> {
   #turnEndMs = 0;
   #lastVoicedMs = 0;
   #lastVoicedAt = 0;
+  /** Where the speech without a gap that runs began. */
+  #spokenFromMs = 0;
   #continued = false;
+  #preparations = 0;
   #committedAt = NEVER;
   // The agent's speech.
   #speeches = 0;
@@ -73,9 +49,10 @@ export class TurnMachine implements Machine<TurnOutput> {
   #burstVoicedMs = 0;
   #collision = false;
   #rejectedAt = NEVER;
+  #rejection: Rejection = 'short';
 
-  constructor(remainingMs: RemainingMs, options: TurnOptions) {
-    this.#remainingMs = remainingMs;
+  constructor(agent: AgentSpeech, options: TurnOptions) {
+    this.#agent = agent;
     this.#options = options;
   }
 
@@ -88,16 +65,20 @@ export class TurnMachine implements Machine<TurnOutput> {
     this.#options = options;
   }
 
+  /** Does the model's server decide about turns? */
+  get isLeftToModel(): boolean {
+    return this.#options.endOfTurn.type === 'upstream';
+  }
+
   /** May audio leave? Nobody speaks over a caller who may interrupt, and what is held stays held. */
   get mayPlay(): boolean {
     if (this.#options.bargeIn === 'never') return this.#state !== 'held';
-    return this.#state !== 'user' && this.#state !== 'gap' && this.#state !== 'held';
+    return this.#state !== 'user' && this.#state !== 'gap' && this.#state !== 'prepared' && this.#state !== 'held';
   }
 
   /** How long a caller may be silent now before the turn is over. */
   get waitMs(): number {
-    const { endOfTurn } = this.#options;
-    return endOfTurn.type === 'fixed' ? endOfTurn.waitMs : this.#pauses.waitMs(endOfTurn.z);
+    return this.#wait.waitMs(this.#options.endOfTurn);
   }
 
   pollOutput(): TurnOutput | undefined {
@@ -110,7 +91,7 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   handleTimeout(now: number): void {
     const at = this.nextTimeout();
-    if (at !== undefined && now >= at) this.#expire(now);
+    if (at !== undefined && now >= at) this.#expire('no_verdict', now);
   }
 
   /** Something happened that is not heard: on the playout, at the model, on the keys. */
@@ -131,8 +112,11 @@ export class TurnMachine implements Machine<TurnOutput> {
   /** Every 20 ms of the caller's audio, in order. */
   handleFrame(frame: HeardFrame, now: number): void {
     this.#heardMs = frame.heardMs;
-    if (this.#state === 'off' || this.#state === 'lost') return;
-    const near = frame.levelDb >= this.#options.quietestDb && this.#gate.isNear(frame, this.#isGuarded(now));
+    if (this.#state === 'off' || this.#state === 'lost' || this.isLeftToModel) return;
+    const near =
+      frame.levelDb >= this.#options.quietestDb &&
+      this.#gate.isNear(frame, this.#isGuarded(now)) &&
+      (!this.#isInTurn || this.#standsOut(frame));
     // A made-up frame is never evidence of a voice, but silence is silence.
     if (!(frame.concealed && near)) this.#gate.count(near, frame.levelDb, frame.heardMs, now);
     switch (this.#state) {
@@ -140,6 +124,7 @@ export class TurnMachine implements Machine<TurnOutput> {
         this.#inTurn(frame, near, now);
         break;
       case 'gap':
+      case 'prepared':
         this.#inGap(frame, now);
         break;
       case 'held':
@@ -148,6 +133,43 @@ export class TurnMachine implements Machine<TurnOutput> {
       default:
         this.#awaitOnset(frame, now);
     }
+  }
+
+  /** What the caller says, as a streaming transcript has it so far; replaces what it had before. */
+  handleWords(words: string, now: number): void {
+    if (this.#state === 'held') {
+      this.#wait.setWords(words);
+      if (asksForFloor(words)) this.handle('hold_interrupted', now);
+    } else if (this.#isInTurn) {
+      this.#wait.setWords(words, this.#agent.asked());
+    }
+  }
+
+  /** What an outside judge says of the gap that runs; of another one it is no news. */
+  handlePrediction(probability: number | undefined, gapEndMs: number): void {
+    if (gapEndMs === this.#lastVoicedMs && this.#isInTurn) this.#wait.setProbability(probability);
+  }
+
+  /** Where the model's server decides about turns: the caller began or ended one there. `atMs` counts the caller's audio. */
+  handleUpstream(event: 'started' | 'ended', atMs: number, now: number): void {
+    if (!this.isLeftToModel) return;
+    if (event === 'ended') {
+      this.#lastVoicedMs = Math.max(this.#turnStartMs, Math.min(atMs, this.#heardMs));
+      this.#lastVoicedAt = now - (this.#heardMs - this.#lastVoicedMs);
+      this.handle('ended_upstream', now);
+      return;
+    }
+    this.#burstStartMs = Math.min(atMs, this.#heardMs);
+    this.handle(this.#state === 'agent' ? 'onset_at_once' : 'onset', now);
+  }
+
+  get #isInTurn(): boolean {
+    return this.#state === 'user' || this.#state === 'gap' || this.#state === 'prepared';
+  }
+
+  /** Speech that has gone on for long without any gap is likely to be noise, whatever was measured of it. */
+  #standsOut(frame: HeardFrame): boolean {
+    return this.#gate.standsOut(frame, frame.heardMs - this.#spokenFromMs >= this.#options.noisyAfterMs);
   }
 
   #isGuarded(now: number): boolean {
@@ -170,6 +192,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     // Actions look back at the last turn's voice, so what is heard now is noted after them.
     this.handle(event, now);
     this.#noteVoice(frame, now);
+    this.#spokenFromMs = frame.heardMs;
   }
 
   #inTurn(frame: HeardFrame, near: boolean, now: number): void {
@@ -180,9 +203,18 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   #inGap(frame: HeardFrame, now: number): void {
     const { evidenceMs } = this.#gate;
+    const silenceMs = frame.heardMs - this.#lastVoicedMs;
+    const { waitMs } = this;
     if (evidenceMs >= this.#options.onsetEvidenceMs) this.#onset('onset', frame, now);
     // With evidence that the caller goes on, the decision waits for the next frame.
-    else if (evidenceMs === 0 && frame.heardMs - this.#lastVoicedMs >= this.waitMs) this.handle('wait_over', now);
+    else if (evidenceMs === 0 && silenceMs >= waitMs) this.handle('wait_over', now);
+    else if (evidenceMs === 0 && this.#isWorthPreparing(silenceMs, waitMs)) this.handle('prepare_due', now);
+  }
+
+  #isWorthPreparing(silenceMs: number, waitMs: number): boolean {
+    const { prepares, prepareAtMs, mostPreparations, prepareUntilMs } = this.#options;
+    if (!prepares || this.#state !== 'gap' || silenceMs < prepareAtMs || waitMs - silenceMs < WORTH_PREPARING_MS) return false;
+    return this.#preparations < mostPreparations && this.#lastVoicedMs - this.#turnStartMs <= prepareUntilMs && !this.#wait.isOpen;
   }
 
   #inHold(frame: HeardFrame, near: boolean, now: number): void {
@@ -194,27 +226,45 @@ export class TurnMachine implements Machine<TurnOutput> {
     const spanMs = this.#lastVoicedMs - this.#burstStartMs;
     if (spanMs >= interruptSpanMs && this.#burstVoicedMs >= interruptVoicedMs) this.handle('hold_interrupted', now);
     else if (frame.heardMs - this.#lastVoicedMs >= resumeSilenceMs) this.#judge(spanMs, now);
-    else if (now - this.#heldAt >= this.#options.verdictMs) this.#expire(now);
+    else if (now - this.#heldAt >= this.#options.verdictMs) this.#expire('no_verdict', now);
   }
 
   /** The burst is over and was too short for an interruption by itself. */
   #judge(spanMs: number, now: number): void {
     const { collisionBurstMs, secondBurstMs, echoStopsMs } = this.#options;
-    const echo = this.#lastVoicedAt - this.#heldAt <= echoStopsMs && this.#gate.learnEcho();
-    if (this.#collision) this.handle(echo || spanMs < collisionBurstMs ? 'hold_restarted' : 'hold_answered', now);
-    else if (echo) this.#reject(now);
+    const { words } = this.#wait;
+    const echo = words === '' && this.#lastVoicedAt - this.#heldAt <= echoStopsMs && this.#gate.learnEcho();
+    if (this.#collision) {
+      this.#rejection = echo ? 'echo' : 'short';
+      this.handle(echo || spanMs < collisionBurstMs ? 'hold_restarted' : 'hold_answered', now);
+    } else if (echo) this.#reject('echo', now);
+    else if (this.#isAnswer(spanMs)) this.handle('hold_answered', now);
+    else if (words !== '') this.#judgeWords(words, now);
     else if (this.#heldAt - this.#rejectedAt <= secondBurstMs) this.handle('hold_answered', now);
-    else this.#expire(now);
+    else this.#expire('short', now);
+  }
+
+  #judgeWords(words: string, now: number): void {
+    if (isAcknowledgement(words)) this.#expire('acknowledgement', now);
+    else this.handle('hold_answered', now);
+  }
+
+  /** A sound over the last words of a question answers it, be it a "yes". */
+  #isAnswer(spanMs: number): boolean {
+    return spanMs >= this.#options.answerMs && this.#agent.asked().asked !== 'nothing' && this.#agent.playedShare() >= HEARD_SHARE;
   }
 
   /** Nothing speaks for an interruption: the agent goes on, if there is enough left to say. */
-  #expire(now: number): void {
-    if (this.#remainingMs() < this.#options.worthResumingMs) this.handle('hold_answered', now);
-    else this.#reject(now);
+  #expire(why: Rejection, now: number): void {
+    const yields = this.#options.onAmbiguous === 'yield' && why !== 'acknowledgement';
+    if (yields || this.#agent.remainingMs() < this.#options.worthResumingMs) this.handle('hold_answered', now);
+    else this.#reject(why, now);
   }
 
-  #reject(now: number): void {
-    this.#rejectedAt = now;
+  #reject(why: Rejection, now: number): void {
+    // "Uh-huh" twice is still "uh-huh".
+    if (why !== 'acknowledgement') this.#rejectedAt = now;
+    this.#rejection = why;
     this.handle('hold_rejected', now);
   }
 
@@ -235,6 +285,13 @@ export class TurnMachine implements Machine<TurnOutput> {
         break;
       case 'learn_pause':
         this.#learnPause();
+        break;
+      case 'prepare':
+        this.#preparations += 1;
+        this.#outputs.push({ type: 'prepare', startMs: this.#turnStartMs, endMs: this.#endOfVoiceMs });
+        break;
+      case 'drop_preparation':
+        this.#outputs.push({ type: 'drop_preparation' });
         break;
       case 'commit':
         this.#commit(now);
@@ -262,23 +319,35 @@ export class TurnMachine implements Machine<TurnOutput> {
         this.#hold(now);
         break;
       case 'resume':
-        this.#outputs.push({ type: 'resume', fromStart: false });
+        this.#outputs.push({ type: 'resume', fromStart: false, why: event === 'hold_rejected' ? this.#rejection : undefined });
         break;
       case 'restart':
-        this.#outputs.push({ type: 'resume', fromStart: true });
+        this.#outputs.push({ type: 'resume', fromStart: true, why: this.#rejection });
         break;
       case 'interrupt':
         this.#outputs.push({ type: 'interrupt', by: event === 'key' ? 'key' : 'voice' });
+        break;
+      case 'ask':
+        this.#wait.setProbability(undefined);
+        if (this.#options.predicts)
+          this.#outputs.push({ type: 'paused', startMs: this.#turnStartMs, endMs: this.#lastVoicedMs, words: this.#wait.words });
         break;
     }
   }
 
   #beginTurn(event: TurnEvent): void {
-    // An interruption began with the hold, and its voice is known since then.
+    // An interruption began with the hold, and its voice and words are known since then.
     const heardNow = event === 'onset' || event === 'onset_at_once';
-    const startMs = heardNow ? this.#gate.burstStartMs : this.#burstStartMs;
-    if (heardNow) this.#gate.endTurn(false);
-    this.#turnStartMs = Math.max(this.#turnEndMs, startMs - this.#options.prefixMs, 0);
+    const here = heardNow && !this.isLeftToModel;
+    const startMs = here ? this.#gate.burstStartMs : this.#burstStartMs;
+    if (heardNow) {
+      this.#gate.endTurn(false);
+      this.#wait.setWords('');
+    }
+    this.#spokenFromMs = startMs;
+    this.#preparations = 0;
+    const prefixMs = this.isLeftToModel ? 0 : this.#options.prefixMs;
+    this.#turnStartMs = Math.max(this.#turnEndMs, startMs - prefixMs, 0);
     this.#continued = false;
     this.#outputs.push({ type: 'speech_started', startMs: this.#turnStartMs });
   }
@@ -286,11 +355,16 @@ export class TurnMachine implements Machine<TurnOutput> {
   /** The caller went on after a pause, and the agent was silent in it. */
   #learnPause(): void {
     const pauseMs = this.#gate.burstStartMs - this.#lastVoicedMs;
-    if (pauseMs >= this.#options.gapMs) this.#pauses.learn(pauseMs);
+    // In noise, short pauses are holes in what the detector hears.
+    if (pauseMs >= this.#options.gapMs && (pauseMs >= 200 || !this.#gate.isNoisy)) this.#wait.learn(pauseMs);
+  }
+
+  get #endOfVoiceMs(): number {
+    return Math.min(this.#heardMs, this.#lastVoicedMs + this.#options.suffixMs);
   }
 
   #commit(now: number): void {
-    this.#turnEndMs = Math.min(this.#heardMs, this.#lastVoicedMs + this.#options.suffixMs);
+    this.#turnEndMs = this.#endOfVoiceMs;
     this.#committedAt = now;
     this.#gate.endTurn(true);
     this.#outputs.push({
@@ -304,10 +378,11 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   #hold(now: number): void {
     this.#heldAt = now;
+    this.#wait.setWords('');
     this.#gate.endTurn(false);
     this.#burstStartMs = this.#gate.burstStartMs;
     this.#burstVoicedMs = this.#gate.evidenceMs;
     this.#collision = this.#gate.burstStartAt - this.#speechStartedAt <= this.#options.collisionMs;
-    this.#outputs.push({ type: 'hold' });
+    this.#outputs.push({ type: 'hold', onsetAt: this.#gate.burstStartAt });
   }
 }

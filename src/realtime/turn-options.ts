@@ -1,8 +1,10 @@
-/** When a caller's silence ends the turn: after a fixed time, or after what this caller's own pauses predict. */
+/** When a caller's silence ends the turn: after a fixed time, or after what this caller's own pauses (and words, where there are any) predict. */
 export type EndOfTurn =
   | { readonly type: 'fixed'; readonly waitMs: number }
   /** `z`: how patient; 0.7 eager, 1 normal, 1.6 patient. */
-  | { readonly type: 'pause_adaptive'; readonly z: number };
+  | { readonly type: 'pause_adaptive'; readonly z: number }
+  /** The model's server hears the caller all the time and decides; we play, fall silent and tell what was said. */
+  | { readonly type: 'upstream' };
 
 export interface TurnOptions {
   readonly endOfTurn: EndOfTurn;
@@ -23,6 +25,18 @@ export interface TurnOptions {
   readonly quietestDb: number;
   /** An onset this soon after a commit takes the commit back; negative: never. */
   readonly continuationMs: number;
+  /** Is there a judge from outside to be asked about each gap? */
+  readonly predicts: boolean;
+  /** Does the model prepare answers to turns that may not be over? */
+  readonly prepares: boolean;
+  /** Silence after which it is asked to … */
+  readonly prepareAtMs: number;
+  /** … so many times a turn, … */
+  readonly mostPreparations: number;
+  /** … and not in turns longer than this: their answers are thought over anyway. */
+  readonly prepareUntilMs: number;
+  /** Speech without any gap for so long is speech in noise: what is far quieter than the voice in it is silence. */
+  readonly noisyAfterMs: number;
   /** A turn is committed after this long, whatever is heard. */
   readonly longestTurnMs: number;
   /** A hold becomes an interruption when the burst lasts this long … */
@@ -31,8 +45,12 @@ export interface TurnOptions {
   readonly interruptVoicedMs: number;
   /** Silence that ends the burst of a hold. */
   readonly resumeSilenceMs: number;
-  /** A hold without a verdict ends after this. */
+  /** A hold without a verdict ends after this … */
   readonly verdictMs: number;
+  /** … and so does any for which nothing speaks: the agent goes on, or the caller has the floor. */
+  readonly onAmbiguous: 'resume' | 'yield';
+  /** A sound at least this long over the end of a question is its answer. */
+  readonly answerMs: number;
   /** With less than this left to say, a hold does not resume. */
   readonly worthResumingMs: number;
   /** A burst that began this soon after our first packet is a collision, and the caller wins it … */
@@ -59,11 +77,19 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   bargeIn: 'hold',
   quietestDb: Number.NEGATIVE_INFINITY,
   continuationMs: 700,
+  predicts: false,
+  prepares: false,
+  prepareAtMs: 250,
+  mostPreparations: 3,
+  prepareUntilMs: 10_000,
+  noisyAfterMs: 8000,
   longestTurnMs: 60_000,
   interruptSpanMs: 800,
   interruptVoicedMs: 350,
   resumeSilenceMs: 350,
   verdictMs: 2000,
+  onAmbiguous: 'resume',
+  answerMs: 200,
   worthResumingMs: 600,
   collisionMs: 200,
   collisionBurstMs: 300,

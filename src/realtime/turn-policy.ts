@@ -22,11 +22,21 @@ export interface TurnPolicy {
 /** Nobody can take back what was committed. */
 const NEVER_MS = -1;
 
+/** What the session knows of whom it talks to. */
+export interface TurnBase extends Partial<TurnOptions> {
+  /** Can turns be left to the model's server? If not, a policy that wants that is our own rule. */
+  readonly takesTurns?: boolean;
+}
+
 /**
  * The options of the turn machine for this policy.
  * @param streams the far end plays what it gets: a voice ends the response at once, because nothing here could be held
  */
-export function turnOptionsOf(policy: TurnPolicy | undefined, streams: boolean, base: Partial<TurnOptions> = {}): TurnOptions {
+export function turnOptionsOf(
+  policy: TurnPolicy | undefined,
+  streams: boolean,
+  { takesTurns = false, ...base }: TurnBase = {},
+): TurnOptions {
   const options = { ...DEFAULT_TURN_OPTIONS, ...base };
   const bargeIn = streams ? 'at_once' : options.bargeIn;
   // Streamed audio may come faster than time goes by: what is soon is not known.
@@ -34,7 +44,7 @@ export function turnOptionsOf(policy: TurnPolicy | undefined, streams: boolean, 
   if (!policy) return { ...options, bargeIn, continuationMs };
   return {
     ...options,
-    endOfTurn: policy.endOfTurn,
+    endOfTurn: policy.endOfTurn.type === 'upstream' && !takesTurns ? DEFAULT_TURN_OPTIONS.endOfTurn : policy.endOfTurn,
     prefixMs: policy.prefixMs ?? options.prefixMs,
     quietestDb: policy.quietestDb ?? options.quietestDb,
     onsetEvidenceMs: policy.onsetEvidenceMs ?? options.onsetEvidenceMs,

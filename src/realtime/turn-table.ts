@@ -1,10 +1,11 @@
 /**
  * Who has the floor. `off`: turns are not looked at (before the answer, in echo mode, while the call is being ended);
- * `idle`: nobody; `user`: the caller speaks; `gap`: silence in the caller's turn; `waiting`: the turn is with the model,
+ * `idle`: nobody; `user`: the caller speaks; `gap`: silence in the caller's turn; `prepared`: the
+ * same, and the model prepares an answer nobody may hear yet; `waiting`: the turn is with the model,
  * no audio yet; `agent`: our audio leaves; `held`: our audio is faded to silence, its place kept, the model not told;
  * `lost`: the model is gone, what is queued is still played.
  */
-export type TurnState = 'off' | 'idle' | 'user' | 'gap' | 'waiting' | 'agent' | 'held' | 'lost';
+export type TurnState = 'off' | 'idle' | 'user' | 'gap' | 'prepared' | 'waiting' | 'agent' | 'held' | 'lost';
 
 /** What can happen, in the words of the conversation; the machine makes them of frames and time. */
 export type TurnEvent =
@@ -22,6 +23,10 @@ export type TurnEvent =
   /** The silence outlasted what this caller's pauses predict. */
   | 'wait_over'
   | 'turn_too_long'
+  /** So much silence that an answer is worth preparing. */
+  | 'prepare_due'
+  /** The model's server, which decides about turns, says that this one is over. */
+  | 'ended_upstream'
   /** What was heard is committed or thrown away by somebody else. */
   | 'input_taken'
   /** Somebody asked the model to respond. */
@@ -45,6 +50,10 @@ export type TurnAction =
   | 'begin_turn'
   | 'resume_turn'
   | 'learn_pause'
+  /** Whoever can tell whether the turn is over is asked. */
+  | 'ask'
+  | 'prepare'
+  | 'drop_preparation'
   | 'commit'
   | 'discard_turn'
   | 'take_turn'
@@ -76,8 +85,9 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
     model_lost: { to: 'lost', do: [] },
   },
   user: {
-    paused: { to: 'gap', do: [] },
+    paused: { to: 'gap', do: ['ask'] },
     turn_too_long: { to: 'waiting', do: ['commit'] },
+    ended_upstream: { to: 'waiting', do: ['commit'] },
     input_taken: { to: 'idle', do: ['take_turn'] },
     key: { to: 'idle', do: ['discard_turn'] },
     turns_off: { to: 'off', do: ['discard_turn'] },
@@ -85,11 +95,21 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   },
   gap: {
     onset: { to: 'user', do: ['learn_pause'] },
+    prepare_due: { to: 'prepared', do: ['prepare'] },
     wait_over: { to: 'waiting', do: ['commit'] },
+    ended_upstream: { to: 'waiting', do: ['commit'] },
     input_taken: { to: 'idle', do: ['take_turn'] },
     key: { to: 'idle', do: ['discard_turn'] },
     turns_off: { to: 'off', do: ['discard_turn'] },
     model_lost: { to: 'lost', do: ['discard_turn'] },
+  },
+  prepared: {
+    onset: { to: 'user', do: ['drop_preparation', 'learn_pause'] },
+    wait_over: { to: 'waiting', do: ['commit'] },
+    input_taken: { to: 'idle', do: ['drop_preparation', 'take_turn'] },
+    key: { to: 'idle', do: ['drop_preparation', 'discard_turn'] },
+    turns_off: { to: 'off', do: ['drop_preparation', 'discard_turn'] },
+    model_lost: { to: 'lost', do: ['drop_preparation', 'discard_turn'] },
   },
   waiting: {
     continuation: { to: 'user', do: ['learn_pause', 'cancel', 'resume_turn'] },

@@ -2,6 +2,11 @@
 export interface VoiceDetector {
   /** One frame of 20 ms at 24 kHz. */
   process(pcm: Int16Array): VoiceFrame;
+  /**
+   * What leaves towards the caller, one frame of 20 ms at 24 kHz for each that is heard, so that it is known when it comes back; undefined: silence.
+   * A detector without it takes our own echo for a voice.
+   */
+  playing?(pcm: Int16Array | undefined): void;
   free(): void;
 }
 
@@ -10,4 +15,8 @@ export interface VoiceFrame {
   readonly voiced: boolean;
   /** Loudness in dBov: 0 is the loudest there is. */
   readonly levelDb: number;
+  /** Background noise in dBov, as far as it is known. */
+  readonly floorDb?: number;
+  /** Is there more in the frame than our own echo? undefined: not known, nothing of ours can be in it. */
+  readonly near?: boolean | undefined;
 }

@@ -15,6 +15,12 @@ const ECHO_MARGIN_DB = 2;
 /** A known caller must always come through: the bar stays this far below the caller's voice. */
 const BELOW_CALLER_DB = 3;
 
+/** A voice with less room to the noise than this (dB) is noisy: every detector we have takes some of the noise for speech. */
+const NOISY_SNR_DB = 15;
+
+/** In noise, silence is what is this much quieter than the loudest of the turn. */
+const SILENCE_BELOW_PEAK_DB = 18;
+
 /**
  * Is a voiced frame the caller, near the telephone? While the agent speaks it must be about as loud as this caller
  * usually is, and louder than what proved to be our own echo. Also counts evidence for an onset.
@@ -25,6 +31,8 @@ export class VoiceGate {
   #burstStartMs = 0;
   #burstStartAt = 0;
   #burstPeakDb = Number.NEGATIVE_INFINITY;
+  #turnPeakDb = Number.NEGATIVE_INFINITY;
+  #floorDb = Number.NEGATIVE_INFINITY;
   #echoDb = Number.NEGATIVE_INFINITY;
 
   /** Evidence for an onset, up and down with voiced and other frames. */
@@ -44,7 +52,19 @@ export class VoiceGate {
 
   /** @param guarded our own sound may be in this frame */
   isNear(frame: VoiceFrame, guarded: boolean): boolean {
-    return frame.voiced && (!guarded || frame.levelDb >= this.#gateDb());
+    this.#floorDb = frame.floorDb ?? this.#floorDb;
+    return frame.voiced && (!guarded || (frame.near !== false && frame.levelDb >= this.#gateDb()));
+  }
+
+  /** Has the voice of this caller less than 15 dB of room to the noise? */
+  get isNoisy(): boolean {
+    return Math.max(this.#turnPeakDb, this.#level.callerDb ?? Number.NEGATIVE_INFINITY) - this.#floorDb < NOISY_SNR_DB;
+  }
+
+  /** In noise a frame of a turn must be about as loud as its voice. `noisy`: the turn seems to be so, whatever was measured. */
+  standsOut({ levelDb }: VoiceFrame, noisy: boolean): boolean {
+    this.#turnPeakDb = Math.max(this.#turnPeakDb, levelDb);
+    return !(noisy || this.isNoisy) || levelDb >= this.#turnPeakDb - SILENCE_BELOW_PEAK_DB;
   }
 
   /** Counts a frame for or against an onset. `heardMs` counts the caller's audio up to its end. */
@@ -73,6 +93,7 @@ export class VoiceGate {
   }
 
   endTurn(wasTurn: boolean): void {
+    this.#turnPeakDb = Number.NEGATIVE_INFINITY;
     this.#level.endTurn(wasTurn);
   }
 

@@ -1,6 +1,7 @@
 import { createLog } from '../../src/base/log.ts';
 import { Metrics } from '../../src/base/metrics.ts';
 import type { EndCause } from '../../src/leg/leg.ts';
+import type { EndOfTurnPredictor } from '../../src/realtime/end-of-turn.ts';
 import type { ModelConnection, ModelEvent, RealtimeModel } from '../../src/realtime/model.ts';
 import { Session } from '../../src/realtime/session.ts';
 import { createSessionMetrics } from '../../src/realtime/session-metrics.ts';
@@ -16,8 +17,11 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
   emit: (event: ModelEvent) => void = () => {};
   readonly #now: () => number;
 
-  constructor(now: () => number) {
+  constructor(now: () => number, prepares: boolean) {
     this.#now = now;
+    if (!prepares) return;
+    this.prepareTurn = (turn) => this.#note('prepareTurn', turn.startMs, turn.endMs);
+    this.dropPreparation = () => this.#note('dropPreparation');
   }
 
   connect(onEvent: (event: ModelEvent) => void): ModelConnection {
@@ -45,6 +49,9 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
     this.#note('commitTurn', turn.startMs, turn.endMs);
     this.onCommit?.();
   }
+  /** Only with `prepares`. */
+  prepareTurn: ((turn: { startMs: number; endMs: number }) => void) | undefined;
+  dropPreparation: (() => void) | undefined;
   dtmf(digit: string): void {
     this.#note('dtmf', digit);
   }
@@ -66,10 +73,15 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
   }
 }
 
+interface BenchOptions extends SessionOptions {
+  readonly prepares?: boolean;
+  readonly predictor?: EndOfTurnPredictor;
+}
+
 /** One session, a scripted model and a scripted voice, on a clock that moves with the frames. */
 export class ConversationBench {
   readonly clock = new FakeClock();
-  readonly model = new ScriptedModel(() => this.clock.now());
+  readonly model: ScriptedModel;
   readonly metrics = new Metrics();
   readonly commands: string[] = [];
   readonly ends: EndCause[] = [];
@@ -82,13 +94,16 @@ export class ConversationBench {
   readonly #out = new Int16Array(480);
   readonly #in = new Int16Array(480);
 
-  constructor(options: SessionOptions = {}) {
+  /** @param options.prepares can the model prepare answers? */
+  constructor({ prepares = false, predictor, ...options }: BenchOptions = {}) {
+    this.model = new ScriptedModel(() => this.clock.now(), prepares);
     this.session = new Session(
       {
         clock: this.clock,
         log: createLog('silent'),
         model: this.model,
         metrics: createSessionMetrics(this.metrics),
+        predictor,
         createVoiceDetector: () => ({
           process: () => this.#voice,
           free: () => {

@@ -81,6 +81,33 @@ export function serverEventsOf(event: SessionEvent, telling: Telling): readonly 
       return [{ type: 'output_audio_buffer.stopped', response_id: event.responseId }];
     case 'playback_cleared':
       return [{ type: 'output_audio_buffer.cleared', response_id: event.responseId }];
+    case 'item_heard':
+      return [
+        {
+          type: 'conversation.item.heard',
+          item_id: event.itemId,
+          audio_end_ms: Math.floor(event.audioEndMs),
+          heard_ms: Math.floor(event.heardMs),
+          transcript: event.transcript ?? null,
+          estimate: true,
+          tolerance_ms: event.toleranceMs,
+        },
+      ];
+    case 'barge_in_rejected':
+      return [{ type: 'barge_in.rejected', reason: event.reason }];
+    case 'turn_latency':
+      return [
+        {
+          type: 'turn.latency',
+          item_id: event.itemId,
+          response_id: event.responseId ?? null,
+          decided_ms: Math.round(event.decidedMs),
+          requested_ms: Math.round(event.requestedMs),
+          first_delta_ms: event.firstDeltaMs === undefined ? null : Math.round(event.firstDeltaMs),
+          first_packet_ms: Math.round(event.firstPacketMs),
+          ear_ms: event.earMs === undefined ? null : Math.round(event.earMs),
+        },
+      ];
     case 'rate_limits':
       return [{ type: 'rate_limits.updated', rate_limits: event.limits.filter(({ name }) => name === 'requests' || name === 'tokens') }];
     case 'dtmf':

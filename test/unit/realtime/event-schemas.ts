@@ -37,7 +37,7 @@ function readShapes(): Map<string, Shape> {
 const shapes = readShapes();
 
 /** Our own events, which the reference has none of. */
-const EXTENSIONS = /^call\./;
+const EXTENSIONS = /^(call|turn|barge_in)\.|^conversation\.item\.heard$/;
 
 /** What is wrong with a server event, in the eyes of the reference's clients. */
 export function faultsOf(event: Record<string, unknown>): string[] {

@@ -60,7 +60,7 @@ describe('playout', () => {
     const out = new Int16Array(480).fill(7);
     expect(playout.pull(out, 40)).toBe(true);
     expect([...out.subarray(240)]).toEqual(Array(240).fill(0));
-    expect(playout.ledger[0]).toMatchObject({ receivedSamples: 720, sentSamples: 720, firstSentAt: 0, lastSentAt: 40 });
+    expect(playout.entries[0]).toMatchObject({ receivedSamples: 720, sentSamples: 720, firstSentAt: 0, lastSentAt: 40 });
   });
 
   it('fades within the next frame when held, and counts half of that frame as sent', () => {
@@ -75,7 +75,7 @@ describe('playout', () => {
     for (let n = 1; n < 480; n++) step = Math.max(step, Math.abs((faded[n] as number) - (faded[n - 1] as number)));
     expect(step).toBeLessThan(64); // of a ramp at 7000
     expect(pull(playout, 3)).toEqual(new Int16Array(3 * 480));
-    expect(playout.ledger[0]?.sentSamples).toBe(50 * 480 + 240);
+    expect(playout.entries[0]?.sentSamples).toBe(50 * 480 + 240);
   });
 
   it('holds at once when nothing sounds', () => {
@@ -101,9 +101,9 @@ describe('playout', () => {
     const resumed = pull(playout, 2);
     expect(resumed[0]).toBe(0);
     expect(resumed.subarray(480)).toEqual(loud.subarray(730 * MS, 750 * MS).map((sample) => sample));
-    expect(playout.ledger[0]?.sentSamples).toBe(49 * 480 + 240);
+    expect(playout.entries[0]?.sentSamples).toBe(49 * 480 + 240);
     pull(playout, 20);
-    expect(playout.ledger[0]?.sentSamples).toBe((710 + 22 * 20) * MS);
+    expect(playout.entries[0]?.sentSamples).toBe((710 + 22 * 20) * MS);
   });
 
   it('begins again from the start of the response when asked', () => {
@@ -182,7 +182,7 @@ describe('playout', () => {
   it('keeps the last 32 items in its ledger', () => {
     const playout = new Playout();
     for (let n = 0; n < 40; n++) response(playout, `r${n}`, 20);
-    expect(playout.ledger).toHaveLength(32);
-    expect(playout.ledger.at(-1)?.itemId).toBe('r39_item');
+    expect(playout.entries).toHaveLength(32);
+    expect(playout.entries.at(-1)?.itemId).toBe('r39_item');
   });
 });

@@ -49,6 +49,7 @@ describe.each(['phone', 'browser'] as const)('the Realtime API of a %s call', (m
       'conversation.item.done',
       'response.output_item.done',
       'response.done',
+      'turn.latency',
       'output_audio_buffer.started',
       'output_audio_buffer.stopped',
     ]);
@@ -83,6 +84,7 @@ describe.each(['phone', 'browser'] as const)('the Realtime API of a %s call', (m
       'response.done',
       'output_audio_buffer.cleared',
       'conversation.item.truncated',
+      'conversation.item.heard',
     ]);
     expect(events[6]).toMatchObject({
       response: {
@@ -110,16 +112,17 @@ describe.each(['phone', 'browser'] as const)('the Realtime API of a %s call', (m
       'input_audio_buffer.speech_started',
       'output_audio_buffer.cleared',
       'conversation.item.truncated',
+      'conversation.item.heard',
     ]);
   });
 
-  it('says nothing of an "uh-huh"', () => {
+  it('says of an "uh-huh" that it was none', () => {
     const bench = new SurfaceBench({ media });
     bench.model.say('resp_1', 10_000);
     bench.silence(1000);
     bench.client.take();
     bench.voice(300).silence(1000);
-    expect(bench.client.types()).toEqual([]);
+    expect(bench.client.take()).toMatchObject([{ type: 'barge_in.rejected', reason: 'short' }]);
   });
 
   it('is not interrupted, and still tells turns, when interrupt_response is false', () => {
@@ -274,7 +277,7 @@ describe.each(['phone', 'browser'] as const)('the Realtime API of a %s call', (m
     bench.silence(1000);
     bench.client.take();
     bench.client.send({ type: 'output_audio_buffer.clear' });
-    expect(bench.client.types()).toEqual(['output_audio_buffer.cleared', 'conversation.item.truncated']);
+    expect(bench.client.types()).toEqual(['output_audio_buffer.cleared', 'conversation.item.truncated', 'conversation.item.heard']);
     expect(bench.model.told.at(-1)).toEqual(['truncate', 'resp_1_item', 1010]);
     bench.silence(100);
     expect(bench.session.snapshot().state).toBe('idle');

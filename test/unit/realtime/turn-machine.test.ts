@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { TurnMachine, type TurnOutput } from '../../../src/realtime/turn-machine.ts';
+import { type AskedFor, askedBy, NOTHING_ASKED } from '../../../src/realtime/caller-words.ts';
+import { TurnMachine } from '../../../src/realtime/turn-machine.ts';
 import { DEFAULT_TURN_OPTIONS, type TurnOptions } from '../../../src/realtime/turn-options.ts';
+import type { TurnOutput } from '../../../src/realtime/turn-output.ts';
 
 const FRAME_MS = 20;
 
@@ -8,11 +10,16 @@ const FRAME_MS = 20;
 class Bench {
   now = 0;
   remainingMs = Number.POSITIVE_INFINITY;
+  playedShare = 0;
+  asked: AskedFor = NOTHING_ASKED;
   readonly said: [number, TurnOutput][] = [];
   readonly machine: TurnMachine;
 
   constructor(options: Partial<TurnOptions> = {}) {
-    this.machine = new TurnMachine(() => this.remainingMs, { ...DEFAULT_TURN_OPTIONS, ...options });
+    this.machine = new TurnMachine(
+      { remainingMs: () => this.remainingMs, asked: () => this.asked, playedShare: () => this.playedShare },
+      { ...DEFAULT_TURN_OPTIONS, ...options },
+    );
     this.handle('turns_on');
   }
 
@@ -31,6 +38,19 @@ class Bench {
 
   concealed(ms: number, voiced = true): this {
     return this.#frames(ms, voiced, -22, true);
+  }
+
+  /** The agent's last sentence, and how much of it was heard. */
+  agentSaid(text: string, playedShare = 1): this {
+    this.asked = askedBy(text);
+    this.playedShare = playedShare;
+    return this;
+  }
+
+  words(text: string): this {
+    this.machine.handleWords(text, this.now);
+    this.#drain();
+    return this;
   }
 
   /** The agent has been speaking for so long, and for the first time in the call long ago. */
@@ -192,7 +212,7 @@ describe('a caller who speaks while the agent speaks', () => {
   it('makes it fall silent after 60 ms, without the model knowing', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(100);
-    expect(bench.said).toEqual([[2060, { type: 'hold' }]]);
+    expect(bench.said).toEqual([[2060, { type: 'hold', onsetAt: 2000 }]]);
     expect(bench.machine.mayPlay).toBe(false);
   });
 
@@ -211,7 +231,7 @@ describe('a caller who speaks while the agent speaks', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(2000);
     expect(bench.said).toEqual([
-      [2060, { type: 'hold' }],
+      [2060, { type: 'hold', onsetAt: 2000 }],
       [2800, { type: 'interrupt', by: 'voice' }],
       [2800, { type: 'speech_started', startMs: 1700 }],
     ]);
@@ -223,8 +243,8 @@ describe('a caller who speaks while the agent speaks', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(440).silence(1000);
     expect(bench.said).toEqual([
-      [2060, { type: 'hold' }],
-      [2790 + 10, { type: 'resume', fromStart: false }],
+      [2060, { type: 'hold', onsetAt: 2000 }],
+      [2790 + 10, { type: 'resume', fromStart: false, why: 'short' }],
     ]);
     expect(bench.machine.state).toBe('agent');
   });
@@ -257,7 +277,10 @@ describe('a caller who speaks while the agent speaks', () => {
   it('collides with our first syllable: a short sound makes us begin again, a longer one has the floor', () => {
     const short = new Bench();
     short.agentSpeaks(40).voice(200).silence(1000);
-    expect(short.said.map(([, output]) => output)).toEqual([{ type: 'hold' }, { type: 'resume', fromStart: true }]);
+    expect(short.said.map(([, output]) => output)).toEqual([
+      { type: 'hold', onsetAt: 40 },
+      { type: 'resume', fromStart: true, why: 'short' },
+    ]);
     const long = new Bench();
     long.agentSpeaks(40).voice(500).silence(1000);
     expect(long.take().map(([, type]) => type)).toEqual(['hold', 'interrupt', 'speech_started', 'turn_committed']);
@@ -294,7 +317,10 @@ describe('a caller who speaks while the agent speaks', () => {
   it('may be our own echo over our first syllable: we begin again, and then it does not hold us', () => {
     const bench = new Bench();
     bench.agentSpeaks(180).voice(360, -33).silence(400).voice(1000, -33);
-    expect(bench.said.map(([, output]) => output)).toEqual([{ type: 'hold' }, { type: 'resume', fromStart: true }]);
+    expect(bench.said.map(([, output]) => output)).toEqual([
+      { type: 'hold', onsetAt: 180 },
+      { type: 'resume', fromStart: true, why: 'echo' },
+    ]);
   });
 
   it('may be our own echo after we have ended, for 300 ms', () => {

@@ -32,10 +32,17 @@ describe('the table of turns', () => {
     }
   });
 
+  it('prepares an answer that is committed or dropped', () => {
+    for (const { from, event, to, do: actions } of rows) {
+      expect(actions.includes('prepare')).toBe(from !== 'prepared' && to === 'prepared');
+      expect(actions.includes('drop_preparation')).toBe(from === 'prepared' && event !== 'wait_over');
+    }
+  });
+
   it('begins no turn without ending the one before', () => {
     for (const { from, to, do: actions } of rows) {
-      const wasOpen = from === 'user' || from === 'gap';
-      const isOpen = to === 'user' || to === 'gap';
+      const wasOpen = from === 'user' || from === 'gap' || from === 'prepared';
+      const isOpen = to === 'user' || to === 'gap' || to === 'prepared';
       expect(actions.includes('begin_turn') || actions.includes('resume_turn')).toBe(!wasOpen && isOpen);
       expect(actions.some((action) => ['commit', 'discard_turn', 'take_turn'].includes(action))).toBe(wasOpen && !isOpen);
     }
