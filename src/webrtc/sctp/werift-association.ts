@@ -1,3 +1,4 @@
+import { sctpChecksum } from './crc32c.ts';
 import type { OutgoingMessage, SctpAssociation, SctpCloseReason, SctpHandlers } from './sctp-association.ts';
 import { isFarewell } from './sctp-farewell.ts';
 import { filterSctp, SctpChunk } from './sctp-filter.ts';
@@ -23,6 +24,13 @@ const MAX_HANDED_CHUNKS = 32;
 const INITIAL_RTO_S = 0.5;
 const MIN_RTO_S = 0.4;
 const MAX_RTO_S = 10;
+
+/**
+ * So often INIT or COOKIE ECHO is repeated after the initial time-out; from then on the time-out doubles. Losses of a busy moment cost half a second
+ * each, and a far side that stands still for a while (a tab in the background) is asked once more after 17 s and given up after 27 s. werift's 4.5 s
+ * are over while a busy machine starts.
+ */
+const EAGER_REPETITIONS = 3;
 
 const FIRST_FRAGMENT = 2;
 const LAST_FRAGMENT = 1;
@@ -57,7 +65,7 @@ export class WeriftAssociation implements SctpAssociation {
     this.#handlers = handlers;
     this.#options = options;
     const send = async (packet: Buffer) => {
-      if (this.#state !== 'closed') this.#handlers.send(packet);
+      if (this.#state !== 'closed') this.#handlers.send(asInit(packet));
     };
     this.#sctp = new sctpClass({ send, onData: undefined, close: () => undefined }, options.localPort);
     this.#sctp.advertisedRwnd = RECEIVE_WINDOW_BYTES;
@@ -140,7 +148,11 @@ export class WeriftAssociation implements SctpAssociation {
     // Before INIT or INIT ACK there is no TSN to count from.
     if (first === SctpChunk.data && this.#sctp.lastReceivedTsn === undefined) return;
     this.#dataSeen ||= first === SctpChunk.data;
-    const leaving = this.#state === 'connected' && packet.readUInt32BE(4) === this.#sctp.localVerificationTag && isFarewell(packet);
+    const isForUs = packet.readUInt32BE(4) === this.#sctp.localVerificationTag;
+    // Only a side that has the association up speaks so: its COOKIE ACK is lost, and need not be waited for.
+    const isUp = isForUs && (first === SctpChunk.data || first === SctpChunk.sack);
+    if (isUp && this.#sctp.associationState === WeriftState.cookieEchoed) this.#sctp.setState(WeriftState.established);
+    const leaving = this.#state === 'connected' && isForUs && isFarewell(packet);
     if (leaving) this.#endedAs = 'remote_closed';
     await this.#sctp.handleData(packet);
     // After SHUTDOWN, which is acknowledged by now, werift would wait for a word that it does not take when it comes.
@@ -233,6 +245,11 @@ export class WeriftAssociation implements SctpAssociation {
         }
       };
     }
+    const repeat = sctp.timer1Expired.bind(sctp);
+    sctp.timer1Expired = () => {
+      if (sctp.timer1Failures >= EAGER_REPETITIONS) sctp.rto = Math.min(MAX_RTO_S, 2 * sctp.rto);
+      repeat();
+    };
     const setState = sctp.setState.bind(sctp);
     sctp.setState = (state) => {
       if (this.#state === 'closed' && state !== WeriftState.closed) return; // an await that ended after the close
@@ -250,6 +267,7 @@ export class WeriftAssociation implements SctpAssociation {
   #established(): void {
     this.#sctp.timer1Cancel(); // when both sides sent INIT, werift leaves this one running and closes at its end
     if (this.#state !== 'connecting') return;
+    this.#sctp.rto = INITIAL_RTO_S;
     this.#state = 'connected';
     this.#guard(() => this.#handlers.onConnected());
     this.#pump();
@@ -266,6 +284,18 @@ export class WeriftAssociation implements SctpAssociation {
       this.#handlers.onFault(error);
     }
   }
+}
+
+/**
+ * INIT goes out under tag 0, repetitions too (RFC 9260 §8.5.1). werift writes the far side's tag as soon as it has heard an INIT; whoever gets that
+ * throws it away, and where both sides had begun at once and lost their INIT ACKs, neither came up again.
+ */
+function asInit(packet: Buffer): Buffer {
+  if (packet[12] !== SctpChunk.init || packet.readUInt32BE(4) === 0) return packet;
+  packet.writeUInt32BE(0, 4);
+  packet.writeUInt32LE(0, 8);
+  packet.writeUInt32LE(sctpChecksum(packet), 8);
+  return packet;
 }
 
 /** The TSN before this one. */

@@ -34,6 +34,9 @@ export interface WeriftSctp {
   setState(state: number): void;
   updateRto(sample: number): void;
   transmit(): Promise<void>;
+  /** INIT or COOKIE ECHO is repeated; so often that was. */
+  timer1Expired(): void;
+  readonly timer1Failures: number;
   timer1Cancel(): void;
   getExtensions(parameters: readonly (readonly [number, Buffer])[]): void;
   start(remotePort: number): Promise<void>;
@@ -60,7 +63,7 @@ export interface WeriftTransport {
   close(): void;
 }
 
-export const WeriftState = { closed: 1, cookieWait: 2, established: 4 } as const;
+export const WeriftState = { closed: 1, cookieWait: 2, cookieEchoed: 3, established: 4 } as const;
 
 export type WeriftSctpClass = new (transport: WeriftTransport, port: number) => WeriftSctp;
 
