@@ -88,7 +88,8 @@ export class Conversation {
         if (itemId) this.#append(itemId, text(event, 'delta'));
         break;
       case 'conversation.item.truncated':
-        if (itemId && this.#turns.has(itemId)) this.#put(itemId, { interrupted: true });
+        if (itemId && this.#turns.has(itemId))
+          this.#put(itemId, { interrupted: true, over: true, spokenMs: number(event, 'audio_end_ms') ?? 0 });
         break;
       case 'conversation.item.deleted':
         if (itemId) this.#turns.delete(itemId);
@@ -129,7 +130,8 @@ export class Conversation {
 
   #agentSpoke(now: number): void {
     const id = this.#newestAgentItem;
-    if (this.#agentSince !== undefined && id !== undefined) this.#put(id, { spokenMs: now - this.#agentSince, over: true });
+    const since = this.#agentSince;
+    if (since !== undefined && id !== undefined && !this.#turns.get(id)?.over) this.#put(id, { spokenMs: now - since, over: true });
     this.#agentSince = undefined;
   }
 
@@ -144,8 +146,8 @@ export class Conversation {
     const who = role === 'assistant' ? 'agent' : 'caller';
     if (who === 'agent') this.#newestAgentItem = id;
     const words = wordsOf(item['content']);
-    // What is spoken goes on being heard when all of it is made.
-    const over = done && (who === 'caller' || this.#agentSince === undefined);
+    // What is spoken is not over when all of it is made, but when all of it was heard.
+    const over = done && (who === 'caller' || !hasSound(item['content']));
     this.#put(id, { who, ...(over && { over }), ...(words === '' ? {} : { text: words, unwritten: false }) });
   }
 
@@ -170,6 +172,10 @@ function wordsOf(content: unknown): string {
     .map((part: unknown) => (isRecord(part) ? text(part, 'text') || text(part, 'transcript') : ''))
     .filter((words) => words !== '')
     .join(' ');
+}
+
+function hasSound(content: unknown): boolean {
+  return Array.isArray(content) && content.some((part: unknown) => isRecord(part) && part['type'] === 'output_audio');
 }
 
 function text(from: Readonly<Record<string, unknown>>, key: string): string {

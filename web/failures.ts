@@ -90,7 +90,12 @@ function refusal({ status, message, retryAfterS }: CallRefused): Failure {
   if (status === 401 || status === 403) return { title: 'The gateway asks for a key', text: message, action: { type: 'key' } };
   if (status === 503 || status === 429) {
     const when = retryAfterS === undefined ? 'in a moment' : `in ${retryAfterS} s`;
-    return { title: 'All lines are busy', text: `${message} Try again ${when}.` };
+    return { title: 'All lines are busy', text: `${sentence(message)} Try again ${when}.` };
   }
   return { title: 'The gateway refused the call', text: message };
+}
+
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -36,7 +36,7 @@ export class TranscriptView {
 }
 
 function words(turn: Turn): HTMLElement {
-  const { who, text, unwritten, interrupted } = turn;
+  const { who, text, unwritten } = turn;
   const line = document.createElement('p');
   if (who !== 'note') line.append(label(who));
   if (unwritten || text === '') {
@@ -45,22 +45,32 @@ function words(turn: Turn): HTMLElement {
     unsaid.textContent = soundOf(turn);
     line.append(unsaid);
   } else {
-    line.append(interrupted ? `${text} — interrupted` : text);
+    line.append(`${text}${breakOf(turn)}`);
   }
   return line;
 }
 
 /** Words that nobody wrote down. */
-function soundOf({ over, spokenMs, interrupted }: Turn): string {
-  if (!over) return 'speaks …';
-  const length = spokenMs === undefined ? '' : ` ${(spokenMs / 1000).toFixed(1)} s`;
-  return `spoke${length}${interrupted ? ' — interrupted' : ''}`;
+function soundOf(turn: Turn): string {
+  if (!turn.over) return 'speaks …';
+  if (turn.interrupted) return `spoke${breakOf(turn)}`;
+  return turn.spokenMs === undefined ? 'spoke' : `spoke ${inSeconds(turn.spokenMs)}`;
+}
+
+/** The words are all that was to be said; so much of it was heard. */
+function breakOf({ interrupted, spokenMs }: Turn): string {
+  if (!interrupted) return '';
+  return spokenMs === undefined ? ' — interrupted' : ` — interrupted after ${inSeconds(spokenMs)}`;
+}
+
+function inSeconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 /** What a screen reader is told of a turn that is over. */
 export function spokenForm(turn: Turn): string {
   const name = turn.who === 'note' ? '' : turn.who === 'caller' ? 'You: ' : 'Agent: ';
-  return `${name}${turn.unwritten || turn.text === '' ? soundOf(turn) : turn.text}`;
+  return `${name}${turn.unwritten || turn.text === '' ? soundOf(turn) : `${turn.text}${breakOf(turn)}`}`;
 }
 
 function label(who: 'caller' | 'agent'): HTMLElement {

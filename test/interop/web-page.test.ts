@@ -114,6 +114,7 @@ describePeer('chromium', 'the page', () => {
         (await page.events()).findIndex(({ at }) => at >= from),
       );
       await elapse(500);
+      await page.page.evaluate('scrollTo(0, 0)');
       await page.shoot(name);
       await page.close();
     }
