@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BrowserPeer } from '../support/browser-peer.ts';
 import { Child } from '../support/child.ts';
 import { freePorts } from '../support/endpoint.ts';
-import { Lateness } from '../support/lateness.ts';
+import { describePeer } from '../support/peers.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import { type ResponseAsk, ScriptedUpstream, type UpstreamSession } from '../support/scripted-upstream.ts';
 import { SipPhone } from '../support/sip-phone.ts';
+import { runSipp } from '../support/sipp.ts';
 import { speech } from '../support/speech.ts';
 import { PROJECTS, SHOP_KEY, StockGateway, type StockMode } from '../support/stock-gateway.ts';
 import { findTone, tone, toneRuns } from '../support/tones.ts';
@@ -19,50 +20,76 @@ import { eventually, within } from '../support/wait.ts';
 
 const SECRET = 'whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=';
 const PERSON = 'sip:desk@192.0.2.50';
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 20_000;
 
-/** What the model does in the turns of its callers, by the number of the session. */
-const PLANS = [
-  [
-    ['opening_hours', '{"day":"monday"}'],
-    ['transfer_to_person', '{}'],
-  ],
-  [['end_call', '{}']],
-  [
-    ['opening_hours', '{"day":"sunday"}'],
-    ['end_call', '{}'],
-  ],
-] as const;
-
-/** Greets with 440 Hz, follows the plan turn by turn, and tells what a tool said with 660 Hz. */
-function respond(model: ScriptedUpstream, session: UpstreamSession, ask: ResponseAsk): void {
-  const last = session.items.at(-1)?.item;
-  if (last?.['type'] === 'function_call_output') {
-    session.say(ask, { pcm: tone(660, 400, { rateHz: 24_000 }), transcript: String(last['output']) });
-    return;
-  }
-  const turns = session.items.filter(({ item }) => item['role'] === 'user').length;
-  const plan = PLANS[model.sessions.all.indexOf(session)]?.[turns - 1];
-  if (plan) session.callFunction(ask, plan[0], plan[1]);
-  else session.say(ask);
+/** What the model does in a call. */
+interface Plan {
+  /** A tool for each turn of the caller; for a caller who says nothing, one after the other. */
+  readonly tools: readonly (readonly [name: string, args: string])[];
+  readonly callerIsSilent?: boolean;
 }
 
-describe.each<StockMode>(['one', 'workers', 'apart'])('a program that answers the phone: %s', (mode) => {
-  let model: ScriptedUpstream;
-  let program: Child;
-  let programURL: string;
-  let gateway: StockGateway;
-  let phone: SipPhone;
-  let late: Lateness;
+const HOURS = ['opening_hours', '{"day":"monday"}'] as const;
+const TRANSFER = ['transfer_to_person', '{}'] as const;
+const HANG_UP = ['end_call', '{}'] as const;
 
-  beforeAll(async () => {
-    model = await ScriptedUpstream.start({ respond: (session, ask) => respond(model, session, ask) });
-    const [port] = await freePorts(1);
-    programURL = `http://127.0.0.1:${port}`;
-    gateway = await StockGateway.start(
+/** Greets with 440 Hz, follows the plan of the call, and tells what a tool said with 660 Hz. */
+class PlannedModel {
+  readonly #plans = new WeakMap<UpstreamSession, Plan>();
+  #next: Plan = { tools: [] };
+  server: ScriptedUpstream | undefined;
+
+  async start(): Promise<ScriptedUpstream> {
+    this.server = await ScriptedUpstream.start({ respond: (session, ask) => this.#respond(session, ask) });
+    return this.server;
+  }
+
+  /** Of the next call that is answered. */
+  plan(plan: Plan): void {
+    this.#next = plan;
+  }
+
+  #respond(session: UpstreamSession, ask: ResponseAsk): void {
+    const plan = this.#plans.get(session) ?? this.#next;
+    this.#plans.set(session, plan);
+    const items = session.items.map(({ item }) => item);
+    const last = items.at(-1);
+    const isTold = last?.['type'] === 'function_call_output';
+    if (isTold && !plan.callerIsSilent) {
+      session.say(ask, { pcm: tone(660, 400, { rateHz: 24_000 }), transcript: String(last['output']) });
+      return;
+    }
+    const turn = plan.callerIsSilent
+      ? items.filter(({ type }) => type === 'function_call_output').length
+      : items.filter(({ role }) => role === 'user').length - 1;
+    const tool = plan.tools[turn];
+    if (tool) session.callFunction(ask, tool[0], tool[1]);
+    else session.say(ask);
+  }
+}
+
+/** A gateway, the program that answers its phone, and the model behind it. */
+class Shop {
+  readonly model = new PlannedModel();
+  readonly gateway: StockGateway;
+  readonly program: Child;
+  readonly programURL: string;
+
+  private constructor(parts: { gateway: StockGateway; program: Child; programURL: string; model: PlannedModel }) {
+    this.gateway = parts.gateway;
+    this.program = parts.program;
+    this.programURL = parts.programURL;
+    this.model = parts.model;
+  }
+
+  static async open(mode: StockMode): Promise<Shop> {
+    const model = new PlannedModel();
+    const [{ url }, [port]] = await Promise.all([model.start(), freePorts(1)]);
+    const programURL = `http://127.0.0.1:${port}`;
+    const gateway = await StockGateway.start(
       `callers: anyone
 ${PROJECTS}agent: {transfer-target: "${PERSON}"}
-model: {type: realtime, profile: generic, url: "${model.url}", model: scripted}
+model: {type: realtime, profile: generic, url: "${url}", model: scripted}
 routes:
   - {number: agent, project: shop, webhook: {url: "${programURL}/calls", secrets: [${SECRET}], within: 20}}
 `,
@@ -72,95 +99,129 @@ routes:
       ...{ OPENAI_BASE_URL: gateway.baseURL.replace('http:', 'https:'), OPENAI_API_KEY: SHOP_KEY, OPENAI_WEBHOOK_SECRET: SECRET },
       ...{ NODE_EXTRA_CA_CERTS: gateway.caFile, PERSON, PORT: `${port}` },
     };
-    program = new Child(process.execPath, ['--import', import.meta.resolve('tsx'), resolve('examples/receptionist.ts')], { env });
+    const program = new Child(process.execPath, ['--import', import.meta.resolve('tsx'), resolve('examples/receptionist.ts')], { env });
     await program.line(/^listening /, 30_000);
-    phone = await SipPhone.open();
-    late = new Lateness(gateway.phones);
-  });
-
-  afterAll(async () => {
-    late.stop();
-    phone.close();
-    await Promise.all([gateway.stop(), program.stop(), model.stop()]);
-  });
-
-  const says = (pattern: RegExp): Promise<RegExpExecArray> => program.line(pattern, DEADLINE_MS);
-  const nth = (calls: number): Promise<string> =>
-    eventually(
-      () => program.stdout.all.filter((line) => line.endsWith(' attended'))[calls - 1]?.split(' ')[0],
-      DEADLINE_MS,
-      'the sideband',
-    );
-
-  async function hears(call: PhoneCall, freqHz: number, from: number): Promise<void> {
-    const found = (): boolean => toneRuns(call.media.recording(from).samples, freqHz).some(({ fromMs, toMs }) => toMs - fromMs > 200);
-    await eventually(found, DEADLINE_MS, `${freqHz} Hz`);
+    return new Shop({ gateway, program, programURL, model });
   }
 
-  test('accepts, greets, uses a tool while the caller waits, and sends the caller on to a person', async () => {
-    const call = await phone.dial(gateway.sip);
-    await call.answered(DEADLINE_MS);
-    await hears(call, 440, 0);
-    const id = await nth(1);
-    const sideband = gateway.connect({ callID: id });
-    await sideband.told.type('session.created');
-    const from = call.media.arrivals.count;
-    await call.media.say(speech(900));
-    await says(/opening_hours \{"day":"monday","hours":"9 to 17"\}$/);
-    await hears(call, 660, from);
-    const refer = call.requests.find((each) => each.method === 'REFER', DEADLINE_MS, 'REFER');
-    await sideband.told.type('output_audio_buffer.stopped', DEADLINE_MS);
-    await call.media.say(speech(900, { seed: 2 }));
-    expect((await refer).header('refer-to')).toBe(`<${PERSON}>`);
-    await says(/transfer_to_person "done"$/);
-    const headers = [
-      ['Event', 'refer'],
-      ['Subscription-State', 'terminated;reason=noresource'],
-    ] as const;
-    await call.request('NOTIFY', { headers, body: 'SIP/2.0 200 OK\r\n', contentType: 'message/sipfrag;version=2.0' });
-    await call.hungUp(DEADLINE_MS);
-    await says(new RegExp(`^${id} over 1000$`));
-    await within(sideband.closed, DEADLINE_MS, 'the end of the other sideband');
-    const types = sideband.told.all.map(({ type }) => type);
-    expect(types.filter((type) => type.startsWith('call.'))).toEqual(['call.transfer.accepted', 'call.transfer.succeeded', 'call.ended']);
-    expect(sideband.told.faults).toEqual([]);
-  });
+  async close(): Promise<void> {
+    await Promise.all([this.gateway.stop(), this.program.stop(), this.model.server?.stop()]);
+  }
+}
 
-  test('hangs up when the model says so', async () => {
-    const call = await phone.dial(gateway.sip);
-    await call.answered(DEADLINE_MS);
-    await hears(call, 440, 0);
-    await call.media.say(speech(900));
-    await call.hungUp(DEADLINE_MS);
-    await says(/end_call "done"$/);
-  });
+const MODES: readonly StockMode[] = ['one', 'workers', 'apart'];
+const shops = new Map<StockMode, Shop>();
+let phone: SipPhone;
 
-  test('runs a call from a page by the id in its Location', async () => {
-    const page = await BrowserPeer.call({
-      post: async (offer) => {
-        const response = await fetch(`${programURL}/offer`, { method: 'POST', body: offer });
-        return { answer: await response.text(), location: '' };
-      },
-    });
-    const heard = (freqHz: number): Promise<unknown> =>
-      eventually(() => findTone(page.recording().samples.subarray(-2400), freqHz).present, DEADLINE_MS, `${freqHz} Hz`);
-    await heard(440);
-    await page.event('output_audio_buffer.stopped');
-    await page.say(speech(900));
-    await heard(660);
-    await says(/opening_hours \{"day":"sunday","hours":"9 to 17"\}$/);
-    await page.say(speech(900, { seed: 2 }));
-    expect(await page.event('call.ended')).toMatchObject({ reason: 'agent_hangup' });
-    page.close();
-  });
+beforeAll(async () => {
+  phone = await SipPhone.open();
+  await Promise.all(MODES.map(async (mode) => shops.set(mode, await Shop.open(mode))));
+});
 
-  test('turns a nuisance away', async () => {
-    const call = await phone.dial(gateway.sip, { from: 'sip:nuisance@192.0.2.9' });
-    expect((await call.refused(DEADLINE_MS)).status).toBe(603);
-  });
+afterAll(async () => {
+  phone?.close();
+  await Promise.all([...shops.values()].map((shop) => shop.close()));
+});
 
-  test('that has no errors to tell', () => {
-    expect(program.stdout.all.filter((line) => /error|failed/.test(line))).toEqual([]);
-    expect(program.stderr.all).toEqual([]);
+function shopOf(mode: StockMode): Shop {
+  const shop = shops.get(mode);
+  if (!shop) throw new Error(`no shop ${mode}`);
+  return shop;
+}
+
+async function hears({ media }: PhoneCall, freqHz: number, from: number): Promise<void> {
+  const found = (): boolean => toneRuns(media.recording(from).samples, freqHz).some(({ fromMs, toMs }) => toMs - fromMs > 200);
+  await eventually(found, DEADLINE_MS, `${freqHz} Hz`);
+}
+
+/** Accepts, greets, uses a tool while the caller waits, and sends the caller on to a person. */
+async function transfers({ gateway, model, program }: Shop): Promise<void> {
+  model.plan({ tools: [HOURS, TRANSFER] });
+  const call = await phone.dial(gateway.sip);
+  await call.answered(DEADLINE_MS);
+  await hears(call, 440, 0);
+  const [, id = ''] = await program.line(/^(rtc_\S+) attended$/, DEADLINE_MS);
+  const sideband = gateway.connect({ callID: id });
+  await sideband.told.type('session.created', DEADLINE_MS);
+  const from = call.media.arrivals.count;
+  await call.media.say(speech(900));
+  await program.line(/opening_hours \{"day":"monday","hours":"9 to 17"\}$/, DEADLINE_MS);
+  await hears(call, 660, from);
+  const refer = call.requests.find((each) => each.method === 'REFER', DEADLINE_MS, 'REFER');
+  await sideband.told.type('output_audio_buffer.stopped', DEADLINE_MS);
+  await call.media.say(speech(900, { seed: 2 }));
+  expect((await refer).header('refer-to')).toBe(`<${PERSON}>`);
+  await program.line(/transfer_to_person "done"$/, DEADLINE_MS);
+  const headers = [
+    ['Event', 'refer'],
+    ['Subscription-State', 'terminated;reason=noresource'],
+  ] as const;
+  await call.request('NOTIFY', { headers, body: 'SIP/2.0 200 OK\r\n', contentType: 'message/sipfrag;version=2.0' });
+  await call.hungUp(DEADLINE_MS);
+  await program.line(new RegExp(`^${id} over 1000$`), DEADLINE_MS);
+  await within(sideband.closed, DEADLINE_MS, 'the end of the other sideband');
+  const types = sideband.told.all.map(({ type }) => type);
+  expect(types.filter((type) => type.startsWith('call.'))).toEqual(['call.transfer.accepted', 'call.transfer.succeeded', 'call.ended']);
+  expect(sideband.told.faults).toEqual([]);
+}
+
+/** Hangs up when the model says so. */
+async function hangsUp({ gateway, model, program }: Shop): Promise<void> {
+  model.plan({ tools: [HANG_UP] });
+  const call = await phone.dial(gateway.sip);
+  await call.answered(DEADLINE_MS);
+  await hears(call, 440, 0);
+  await call.media.say(speech(900));
+  await call.hungUp(DEADLINE_MS);
+  await program.line(/end_call "done"$/, DEADLINE_MS);
+}
+
+/** Runs a page's call by the id in its Location. */
+async function servesPage({ model, programURL }: Shop): Promise<void> {
+  model.plan({ tools: [HOURS, HANG_UP] });
+  const page = await BrowserPeer.call({
+    post: async (offer) => {
+      const response = await fetch(`${programURL}/offer`, { method: 'POST', body: offer });
+      return { answer: await response.text(), location: '' };
+    },
+  });
+  const heard = (freqHz: number): Promise<unknown> =>
+    eventually(() => findTone(page.recording().samples.subarray(-2400), freqHz).present, DEADLINE_MS, `${freqHz} Hz`);
+  await heard(440);
+  await page.event('output_audio_buffer.stopped');
+  const from = page.events.count;
+  await page.say(speech(900));
+  await heard(660);
+  await page.event('output_audio_buffer.stopped', DEADLINE_MS, from);
+  await page.say(speech(900, { seed: 2 }));
+  expect(await page.event('call.ended')).toMatchObject({ reason: 'agent_hangup' });
+  page.close();
+}
+
+describe('a program that answers the phone', () => {
+  test.concurrent.each(MODES)('greets, uses tools, transfers, hangs up, serves a page, and turns a nuisance away: %s', async (mode) => {
+    const shop = shopOf(mode);
+    await transfers(shop);
+    await hangsUp(shop);
+    await servesPage(shop);
+    const nuisance = await phone.dial(shop.gateway.sip, { from: 'sip:nuisance@192.0.2.9' });
+    expect((await nuisance.refused(DEADLINE_MS)).status).toBe(603);
+    expect(shop.program.stdout.all.filter((line) => /error|failed/.test(line))).toEqual([]);
+    expect(shop.program.stderr.all).toEqual([]);
+  });
+});
+
+describePeer('sipp', 'a program that answers sipp', () => {
+  test('uses a tool, and sends the caller on', async () => {
+    const shop = shopOf('one');
+    shop.model.plan({ tools: [HOURS, TRANSFER], callerIsSilent: true });
+    const calls = 5;
+    const before = shop.program.stdout.all.length;
+    const result = await runSipp(shop.gateway.sip, { scenario: 'uac-refer', calls, rate: 5 });
+    expect(result).toMatchObject({ exitCode: 0, successful: calls, failed: 0, unexpected: 0, errors: '' });
+    const lines = (): readonly string[] => shop.program.stdout.all.slice(before);
+    await eventually(() => lines().filter((line) => line.endsWith(' over 1000')).length === calls, DEADLINE_MS, 'the ends of the calls');
+    expect(lines().filter((line) => line.includes('opening_hours {"day":"monday"'))).toHaveLength(calls);
+    expect(lines().filter((line) => line.endsWith('transfer_to_person "done"'))).toHaveLength(calls);
   });
 });

@@ -19,6 +19,7 @@ export type SippScenario =
   | 'uac-bye-before-ack'
   | 'uac-late-ack'
   | 'uac-reinvite'
+  | 'uac-refer'
   | 'uac-refused-codec'
   | 'uac-nosdp'
   | 'uac-nosdp-noanswer'
