@@ -21,8 +21,6 @@ const FRAME_MS = 20;
 const FRAME_SAMPLES = (RATE_HZ * FRAME_MS) / 1000;
 const OPUS = 111;
 const GOODBYE_MS = 100;
-/** The gateway begins SCTP; two of werift that begin at the same moment wait for their timers. */
-const SCTP_FIRST_MS = 100;
 
 /** An event of the Realtime API. */
 export interface ApiEvent {
@@ -207,7 +205,7 @@ export class BrowserPeer {
             this.connectedAt = performance.now();
             this.#startAt = this.connectedAt;
             this.#beat();
-            if (label !== null) setTimeout(() => this.#openEvents(label), SCTP_FIRST_MS).unref();
+            if (label !== null) this.#channel = this.#peer?.openChannel(label);
           },
           onRtp: (packet) => this.#hear(packet),
           onChannel: (channel) => {
@@ -223,10 +221,6 @@ export class BrowserPeer {
     this.#peer = peer;
     this.#socket.onDatagram = (datagram, from) => peer.handleDatagram(datagram, this.#path(from), systemClock.now());
     peer.start();
-  }
-
-  #openEvents(label: string): void {
-    this.#channel = this.#peer?.openChannel(label);
   }
 
   #hear(packet: Buffer): void {
