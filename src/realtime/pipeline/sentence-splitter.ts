@@ -116,6 +116,8 @@ function endOfSentence(text: string, at: number): number | 'wait' | undefined {
   // A full stop says little by itself: what comes after it is looked at.
   const after = /\S/.exec(text.slice(end));
   if (!after) return 'wait';
+  // Is it a month?
+  if (/\d$/.test(text.slice(0, at)) && text.length - end - after.index < 3) return 'wait';
   return isFullStop(text.slice(0, at), text.slice(end + after.index)) ? end : undefined;
 }
 

@@ -5,7 +5,7 @@ export function speakable(text: string): string {
     .replace(/(\*\*|__|~~|`{1,3})/g, '')
     .replace(/^\s{0,3}(?:#{1,6}|[-*+•>])\s+/gm, '')
     .replace(/(^|[\s(])\*(\S[^*\n]*?)\*(?=[\s).,!?:;]|$)/g, '$1$2')
-    .replace(/\p{Extended_Pictographic}|\u200d|\ufe0f/gu, (mark) => (/[©®™]/.test(mark) ? mark : ''))
+    .replace(/\p{Extended_Pictographic}|\p{Emoji_Modifier}|\u200d|\ufe0f/gu, (mark) => (/[©®™]/.test(mark) ? mark : ''))
     .replace(/\s+/g, ' ')
     .trim();
 }
