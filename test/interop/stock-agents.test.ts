@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   OpenAIRealtimeSIP,
   OpenAIRealtimeWebRTC,
@@ -6,14 +7,17 @@ import {
   RealtimeSession,
   tool,
 } from '@openai/agents-realtime';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { OpenAIRealtimeWebRTC as PlainWebRTC } from 'openai/realtime/webrtc';
+import { OpenAIRealtimeWebSocket as PlainWebSocket } from 'openai/realtime/websocket';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { Lateness } from '../support/lateness.ts';
 import { SipPhone } from '../support/sip-phone.ts';
 import { speech } from '../support/speech.ts';
 import { PROJECTS, SHOP_KEY, StockGateway, type ToldEvent, ToldEvents } from '../support/stock-gateway.ts';
 import { concat, silence, tone, toneRuns } from '../support/tones.ts';
-import { elapse, eventually } from '../support/wait.ts';
-import { WrtcPage } from '../support/wrtc-page.ts';
+import { elapse, eventually, within } from '../support/wait.ts';
+import { type Stream, type Track, WrtcPage } from '../support/wrtc-page.ts';
 
 /* Package `@openai/agents-realtime` as it is, by each of its three ways: WebSocket, the sideband of a phone call, and WebRTC by libwebrtc. */
 
@@ -190,5 +194,65 @@ describe('an agent of the SDK', () => {
     const transport = new OpenAIRealtimeWebRTC({ baseUrl: `${gateway.baseURL}/realtime/calls` });
     const app = application(transport);
     await expect(app.session.connect({ apiKey: 'ek_0123456789abcdefghij' })).rejects.toThrow(/status 401: \S+/);
+  });
+});
+
+describe('a page of the plain client', () => {
+  test('is connected by an exchange of its own, hears the greeting, and knows at once that the far end has hung up', async () => {
+    const page = new WrtcPage();
+    ends.push(() => page.close());
+    const rt = new PlainWebRTC();
+    ends.push(() => rt.close());
+    const told = new ToldEvents();
+    rt.onEvent((event) => told.push(event as unknown as ToldEvent));
+    const closed = new Promise<string>((resolve) => {
+      rt.onConnectionEvent((event) => event.type === 'closed' && resolve(event.reason));
+    });
+    const peer = rt.peerConnection as unknown as {
+      addTrack(track: Track): void;
+      ontrack: (event: { streams: Stream[]; track: Track }) => void;
+    };
+    for (const track of page.microphone.getAudioTracks()) peer.addTrack(track);
+    peer.ontrack = ({ track }) => page.listen({ getAudioTracks: () => [track] });
+    let callId = '';
+    // As a program beside the page would do it.
+    const exchangeSdp = async (sdp: string): Promise<string> => {
+      const created = await gateway.client().realtime.calls.create({ sdp, session: { type: 'realtime', instructions: 'Hi.' } });
+      callId = created.headers.get('location')?.split('/').pop() ?? '';
+      return created.text();
+    };
+    const sound = page.nextSound();
+    await rt.connect({ exchangeSdp });
+    expect(await told.type('session.created')).toMatchObject({ session: { instructions: 'Hi.' } });
+    await sound;
+    rt.send({ type: 'response.cancel' });
+    await told.type('response.done');
+    await gateway.client().realtime.calls.hangup(callId);
+    expect(await within(closed, 5000, 'the end of the connection')).toBe('remote');
+    expect(told.last).toMatchObject({ type: 'call.ended', reason: 'agent_hangup' });
+    expect(told.faults).toEqual([]);
+  });
+
+  test('opens a WebSocket with its key among the subprotocols', async () => {
+    const ca = readFileSync(gateway.caFile);
+    vi.stubGlobal(
+      'WebSocket',
+      class extends WebSocket {
+        constructor(url: string, protocols: string[]) {
+          super(url, protocols, { ca });
+        }
+      },
+    );
+    ends.push(() => vi.unstubAllGlobals());
+    const secret = await gateway.client().realtime.clientSecrets.create({ session: { type: 'realtime', model: 'gpt-realtime' } });
+    const rt = new PlainWebSocket({ model: 'gpt-realtime', dangerouslyAllowBrowser: true }, gateway.client(secret.value));
+    const told = new ToldEvents();
+    rt.on('event', (event) => told.push(event as unknown as ToldEvent));
+    rt.on('error', (error) => told.faults.push(error.message));
+    await told.type('session.created');
+    rt.send({ type: 'response.create' });
+    await told.type('response.output_audio.delta');
+    rt.close();
+    expect(told.faults).toEqual([]);
   });
 });

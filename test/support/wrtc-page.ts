@@ -8,10 +8,10 @@ const RATE_HZ = 48_000;
 const PIECE_MS = 10;
 const PIECE_SAMPLES = (RATE_HZ * PIECE_MS) / 1000;
 
-interface Track {
+export interface Track {
   stop(): void;
 }
-interface Stream {
+export interface Stream {
   getAudioTracks(): Track[];
 }
 interface Connection {
@@ -45,6 +45,8 @@ export interface HeardPiece {
  */
 export class WrtcPage {
   readonly heard = new EventLog<HeardPiece>();
+  /** What getUserMedia gives. */
+  readonly microphone: Stream;
   readonly #source = new nonstandard.RTCAudioSource();
   readonly #sinks: { stop(): void }[] = [];
   readonly #connections: Connection[] = [];
@@ -55,8 +57,9 @@ export class WrtcPage {
 
   constructor() {
     const connections = this.#connections;
-    const listen = (stream: Stream): void => this.#listen(stream);
+    const listen = (stream: Stream): void => this.listen(stream);
     const microphone = new MediaStream([this.#source.createTrack()]);
+    this.microphone = microphone;
     vi.stubGlobal(
       'RTCPeerConnection',
       class extends RTCPeerConnection {
@@ -75,6 +78,15 @@ export class WrtcPage {
       }),
     });
     this.#timer = setInterval(() => this.#beat(), PIECE_MS);
+  }
+
+  /** Keeps what comes by this stream; an audio element does it by itself. */
+  listen(stream: Stream): void {
+    for (const track of stream.getAudioTracks()) {
+      const sink = new nonstandard.RTCAudioSink(track);
+      sink.ondata = ({ samples, sampleRate }) => this.heard.push({ at: performance.now(), samples: samples.slice(), rateHz: sampleRate });
+      this.#sinks.push(sink);
+    }
   }
 
   /** @param samples at 48 kHz @returns when the last of it went into the microphone (performance.now() ms) */
@@ -102,14 +114,6 @@ export class WrtcPage {
     for (const sink of this.#sinks) sink.stop();
     for (const connection of this.#connections) connection.close();
     vi.unstubAllGlobals();
-  }
-
-  #listen(stream: Stream): void {
-    for (const track of stream.getAudioTracks()) {
-      const sink = new nonstandard.RTCAudioSink(track);
-      sink.ondata = ({ samples, sampleRate }) => this.heard.push({ at: performance.now(), samples: samples.slice(), rateHz: sampleRate });
-      this.#sinks.push(sink);
-    }
   }
 
   /** As many pieces as are due: timers are late. */
