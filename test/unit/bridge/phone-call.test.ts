@@ -276,6 +276,20 @@ describe('a call that cannot be set up', () => {
     expect(bench.report ?? bench.host.told.at(-1)).toMatchObject({ cause: 'media_failed' });
   });
 
+  test('whose media says goodbye waits for the word of its owner, which comes by another way', async () => {
+    const bench = await new CallBench().connecting();
+    bench.inner.onClosed?.('remote_closed');
+    bench.clock.advance(499);
+    expect(bench.invite.rejections).toEqual([]);
+    bench.leg.reject('declined', 603);
+    expect(bench.invite.rejections).toEqual([{ status: 603 }]);
+
+    const silent = await new CallBench().connecting();
+    silent.inner.onClosed?.('remote_closed');
+    silent.clock.advance(500);
+    expect(silent.invite.rejections).toEqual([{ status: 503, retryAfterS: 5 }]);
+  });
+
   test.each<[RejectCause, number]>([
     ['busy', 486],
     ['declined', 603],

@@ -8,7 +8,7 @@ import type { Tick } from '../../../src/base/ticker.ts';
 import type { EndCause, Leg, LegPolicy, OpenedLeg } from '../../../src/leg/leg.ts';
 import type { Access, EventChannel } from '../../../src/leg/session-host.ts';
 import { deriveNodeKeys, randomClusterKeys } from '../../../src/ownership/cluster-keys.ts';
-import type { ModelConnection, RealtimeModel } from '../../../src/realtime/model.ts';
+import type { CallContext, ModelConnection, RealtimeModel } from '../../../src/realtime/model.ts';
 import { createSessionMetrics } from '../../../src/realtime/session-metrics.ts';
 import { writeWebRtcOffer } from '../../../src/sdp/webrtc.ts';
 import { Transceiver } from '../../../src/transceiver/transceiver.ts';
@@ -28,12 +28,17 @@ class SilentModel implements RealtimeModel {
   started = 0;
   heard = 0;
   readonly instructions: (string | undefined)[] = [];
+  /** Of each conversation that began. */
+  readonly speaksFirst: (boolean | undefined)[] = [];
 
-  connect(): ModelConnection {
+  connect(_onEvent: unknown, call?: CallContext): ModelConnection {
     this.open += 1;
     return {
       appendAudio: () => void this.heard++,
-      start: () => void this.started++,
+      start: () => {
+        this.started++;
+        this.speaksFirst.push(call?.speaksFirst);
+      },
       configure: (config) => void this.instructions.push(config.instructions),
       speechStarted: () => undefined,
       commitTurn: () => undefined,
@@ -133,8 +138,9 @@ class Bench {
   }
 
   /** A phone call comes in. */
-  async call(policy?: LegPolicy): Promise<{ phone: FakePhone; id: string }> {
+  async call(policy?: LegPolicy, direction: 'inbound' | 'outbound' = 'inbound', answers = true): Promise<{ phone: FakePhone; id: string }> {
     const phone = new FakePhone();
+    phone.answers = answers;
     const offer = writeWebRtcOffer({
       ufrag: 'clie',
       pwd: 'client-password-22-ice',
@@ -142,7 +148,10 @@ class Bench {
       setup: 'actpass',
       dataChannel: false,
     });
-    phone.opened = await this.transceiver.open({ origin: { kind: 'phone', sipCallId: 'a@b' }, offer, ...(policy && { policy }) }, phone);
+    phone.opened = await this.transceiver.open(
+      { origin: { kind: 'phone', sipCallId: 'a@b', direction }, offer, ...(policy && { policy }) },
+      phone,
+    );
     await nextTurn();
     return { phone, id: phone.opened.sessionId };
   }
@@ -177,6 +186,37 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
     (error: GatewayError) => error.code,
   );
 
+describe('a call that a program places', () => {
+  const placed = (bench: Bench) => bench.call({ project: 'mine', decide: { by: 'answer' }, session: REALTIME }, 'outbound', false);
+  const progress = (program: Program): unknown[] => program.types.filter((type) => String(type).startsWith('call.'));
+
+  test('tells how far it has come, to those too who look in later', async () => {
+    const bench = new Bench();
+    const { phone, id } = await placed(bench);
+    const [first, second, third] = [new Program(), new Program(), new Program()] as const;
+    await bench.transceiver.attach(id, MINE, first);
+    phone.opened?.tell({ type: 'ringing' });
+    phone.opened?.tell({ type: 'ringing' });
+    await bench.transceiver.attach(id, MINE, second);
+    expect(second.types).toEqual(['session.created', 'conversation.created', 'call.ringing']);
+    phone.opened?.tell({ type: 'answered' });
+    await bench.transceiver.attach(id, MINE, third);
+    expect(progress(first)).toEqual(['call.ringing', 'call.answered']);
+    expect(progress(second)).toEqual(['call.ringing', 'call.answered']);
+    expect(progress(third)).toEqual(['call.answered']);
+  });
+
+  test('ends with the status of the refusal', async () => {
+    const bench = new Bench();
+    const { phone, id } = await placed(bench);
+    const program = new Program();
+    await bench.transceiver.attach(id, MINE, program);
+    phone.opened?.tell({ type: 'ended', cause: 'rejected', status: 486 });
+    expect(program.events.at(-1)).toMatchObject({ type: 'call.ended', reason: 'rejected', status_code: 486 });
+    expect([program.closed, bench.transceiver.sessions]).toEqual(['1000 rejected', 0]);
+  });
+});
+
 describe('a call that a program decides on', () => {
   test('waits, is taken with what the program says, and only then may programs look in', async () => {
     const bench = new Bench();
@@ -189,7 +229,7 @@ describe('a call that a program decides on', () => {
     await bench.accept(id);
     expect(phone.commands).toEqual(['answer']);
     expect(bench.model.instructions).toEqual(['Be kind.']);
-    expect(bench.model.started).toBe(1);
+    expect([bench.model.started, bench.model.speaksFirst]).toEqual([1, [false]]);
     expect(await bench.transceiver.list(MINE)).toMatchObject([{ id, state: 'live' }]);
     const program = new Program();
     const opened = await bench.transceiver.attach(id, MINE, program);
@@ -256,6 +296,8 @@ describe('a call that a program decides on', () => {
     bench.clock.advance(1000);
     expect(taken.phone.commands).toEqual(['answer']);
     expect(bench.model.instructions).toEqual(['Take a message.']);
+    // There is no program that would have it speak.
+    expect(bench.model.speaksFirst).toEqual([true]);
     expect(await codeOf(bench.accept(taken.id))).toBe('ERR_INVALID_STATE');
   });
 
