@@ -136,8 +136,12 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     if (!this.#closed) this.#audio.append(pcm);
   }
 
-  speechStarted(startMs: number): void {
-    if (!this.#closed) this.#audio.begin(startMs);
+  speechStarted(startMs: number, now: number): void {
+    if (this.#closed) return;
+    this.#audio.begin(startMs);
+    if (this.#lastCommit?.startMs !== startMs) return;
+    this.#takeBack(this.#lastCommit.entry, now);
+    this.#settle(now);
   }
 
   commitTurn(turn: CommittedTurn, now: number): void {

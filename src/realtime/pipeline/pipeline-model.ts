@@ -122,7 +122,7 @@ class PipelineConnection implements ModelConnection {
   }
 
   speechStarted(startMs: number): void {
-    this.#machine.speechStarted(startMs);
+    this.#driver.run((now) => this.#machine.speechStarted(startMs, now));
   }
 
   commitTurn(turn: CommittedTurn): void {

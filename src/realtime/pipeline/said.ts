@@ -54,7 +54,9 @@ export class Said {
 }
 
 function wholeWords(text: string, share: number): string {
-  const head = text.slice(0, Math.floor(text.length * share));
+  const end = Math.floor(text.length * share);
+  const head = text.slice(0, end);
+  if (/\s/.test(text.charAt(end))) return head;
   // Scripts without spaces are cut where they are.
   const space = head.search(/\s\S*$/);
   if (space >= 0) return head.slice(0, space);
