@@ -38,6 +38,12 @@ export class Gateway {
     return gateway;
   }
 
+  /** Port of one of its doors: `http`, `relay`. */
+  async door(name) {
+    const [, port] = await this.#child.printed(new RegExp(`^${name} .*:(\\d+)(?!\\S)`, 'm'));
+    return Number(port);
+  }
+
   get pid() {
     return this.#child.pid;
   }

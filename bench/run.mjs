@@ -16,6 +16,9 @@ const BENCHES = {
   dtls: async () => (await import('./dtls.mjs')).benchDtls,
   srtp: async () => (await import('./srtp.mjs')).benchSrtp,
   micro: async () => (await import('./micro.mjs')).benchMicro,
+  web: async () => (await import('./web.mjs')).benchWeb,
+  upstream: async () => (await import('./upstream.mjs')).benchUpstream,
+  turns: async () => (await import('./turns.mjs')).benchTurns,
   sip: async () => (await import('./sip.mjs')).benchSip,
 };
 

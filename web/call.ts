@@ -22,6 +22,17 @@ export interface CallOptions {
   /** Undefined: listens only. */
   readonly microphone: MediaStream | undefined;
   readonly key: string | undefined;
+  /** Made beforehand: then the offer need not wait for one. */
+  readonly certificate: RTCCertificate | undefined;
+}
+
+/** For the calls of this page; undefined when it cannot be made beforehand. */
+export async function makeCertificate(): Promise<RTCCertificate | undefined> {
+  try {
+    return await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' } as EcKeyGenParams);
+  } catch {
+    return undefined;
+  }
 }
 
 /** No packet came through in this time. */
@@ -38,8 +49,8 @@ const EVENTS_STREAM = 0;
 
 /** One conversation with the agent over WebRTC. */
 export class Call {
-  readonly #peer = new RTCPeerConnection();
-  readonly #channel = this.#peer.createDataChannel('oai-events', { negotiated: true, id: EVENTS_STREAM });
+  readonly #peer: RTCPeerConnection;
+  readonly #channel: RTCDataChannel;
   readonly #audio: RTCRtpTransceiver;
   readonly #handlers: CallHandlers;
   readonly #options: CallOptions;
@@ -50,6 +61,8 @@ export class Call {
   constructor(handlers: CallHandlers, options: CallOptions) {
     this.#handlers = handlers;
     this.#options = options;
+    this.#peer = new RTCPeerConnection(options.certificate && { certificates: [options.certificate] });
+    this.#channel = this.#peer.createDataChannel('oai-events', { negotiated: true, id: EVENTS_STREAM });
     const track = options.microphone?.getAudioTracks()[0];
     this.#audio = this.#peer.addTransceiver(track ?? 'audio', { direction: 'sendrecv' });
     this.#peer.addEventListener('track', ({ streams, track: voice }) => handlers.onVoice(streams[0] ?? new MediaStream([voice])));

@@ -1,5 +1,5 @@
 import { Announcer } from './announcer.ts';
-import { Call } from './call.ts';
+import { Call, makeCertificate } from './call.ts';
 import { Conversation, type Floor, type ServerEvent } from './conversation.ts';
 import { listDevices, openMicrophone } from './devices.ts';
 import { element } from './element.ts';
@@ -43,7 +43,7 @@ interface Running {
   readonly call: Call;
   readonly conversation: Conversation;
   readonly stopwatch: TurnStopwatch;
-  readonly context: AudioContext;
+  context: AudioContext | undefined;
   microphone: MediaStream | undefined;
   callerMeter: LevelMeter | undefined;
   agentMeter: LevelMeter | undefined;
@@ -57,6 +57,8 @@ interface Running {
   lookTimer: number | undefined;
   looks: number;
 }
+
+const certificate = makeCertificate();
 
 let running: Running | undefined;
 /** Pressed before the microphone was there. */
@@ -124,7 +126,6 @@ async function begin({ listenOnly = false } = {}): Promise<void> {
 }
 
 async function connect(microphone: MediaStream | undefined): Promise<void> {
-  const context = new AudioContext();
   const key = sessionStorage.getItem(KEY) ?? undefined;
   const call = new Call(
     {
@@ -132,20 +133,23 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
       onEvent: (event) => receive(mine, event),
       onVoice: (stream) => {
         voice.srcObject = stream;
-        mine.agentMeter = new LevelMeter(context, stream);
+        // Here and not sooner: making it takes longer than the offer does.
+        mine.context = new AudioContext();
+        mine.agentMeter = new LevelMeter(mine.context, stream);
+        mine.callerMeter = mine.microphone && new LevelMeter(mine.context, mine.microphone);
       },
       onInterrupted: (isInterrupted) => interrupted(mine, isInterrupted),
       onEnded: (failure) => end(mine, failure),
     },
-    { microphone, key },
+    { microphone, key, certificate: await certificate },
   );
   const mine: Running = {
     call,
     conversation: new Conversation(),
     stopwatch: new TurnStopwatch(),
-    context,
+    context: undefined,
     microphone,
-    callerMeter: microphone && new LevelMeter(context, microphone),
+    callerMeter: undefined,
     agentMeter: undefined,
     startedAt: undefined,
     agentSounds: false,
@@ -159,7 +163,7 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
   mine.lookTimer = setInterval(() => look(mine), LOOK_EVERY_MS);
   if (microphone) watchMicrophone(mine, microphone);
   transcript.show([]);
-  await Promise.all([call.start(), refreshDevices()]);
+  await call.start();
 }
 
 function opened(mine: Running): void {
@@ -169,6 +173,8 @@ function opened(mine: Running): void {
   announcer.say('Connected');
   mine.routeTimer = setInterval(() => void showRoute(mine), ROUTE_EVERY_MS);
   void showRoute(mine);
+  // Devices have names now.
+  void refreshDevices();
 }
 
 async function showRoute(mine: Running): Promise<void> {
@@ -254,7 +260,7 @@ function end(mine: Running, failure?: unknown): void {
   mine.call.hangUp();
   mine.callerMeter?.close();
   mine.agentMeter?.close();
-  void mine.context.close();
+  void mine.context?.close();
   stopTracks(mine.microphone);
   clearInterval(mine.routeTimer);
   clearInterval(mine.lookTimer);
@@ -301,7 +307,7 @@ async function changeMicrophone(): Promise<void> {
   watchMicrophone(mine, stream);
   mine.callerMeter?.close();
   mine.microphone = stream;
-  mine.callerMeter = new LevelMeter(mine.context, stream);
+  mine.callerMeter = mine.context && new LevelMeter(mine.context, stream);
   for (const control of [muteButton, padButton]) control.disabled = mine.startedAt === undefined;
   applyMute();
 }

@@ -8,11 +8,16 @@
   const LOUD = 0.01;
   const Connection = window.RTCPeerConnection;
 
-  /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. */
+  /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. `plain`: the data channel is asked for in-band. */
   const changes = { offer: [], answer: [], ...window.tapChanges };
   const tap = { connections: [], marks: {}, events: [], clicks: [], changes, event, heard, forget, stats, level, turns };
   window.tap = tap;
   window.addEventListener('click', ({ target }) => tap.clicks.push({ at: performance.now(), on: target.textContent.trim() }), true);
+
+  if (changes.plain) {
+    const { fetch } = window;
+    window.fetch = (url, options) => fetch(String(url).replace(/[?]dcid=\d+$/, ''), options);
+  }
 
   let chunks = [];
   let waiting = [];
@@ -48,8 +53,8 @@
       this.addEventListener('connectionstatechange', () => mark(this.connectionState));
     }
 
-    createDataChannel(...args) {
-      const channel = super.createDataChannel(...args);
+    createDataChannel(label, options) {
+      const channel = super.createDataChannel(label, changes.plain ? undefined : options);
       channel.addEventListener('open', () => mark('open'));
       channel.addEventListener('message', ({ data }) => {
         mark('message');
