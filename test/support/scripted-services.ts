@@ -143,6 +143,11 @@ export class ScriptedServices {
     return this.asked.find((each) => each.stage === stage && each.count === count, deadlineMs, `request ${count} of ${stage}`);
   }
 
+  /** Closes connections that wait for a request. */
+  dropIdle(): void {
+    this.#http.closeIdleConnections();
+  }
+
   async stop(): Promise<void> {
     this.#http.closeAllConnections();
     await new Promise<void>((resolve) => this.#http.close(() => resolve()));

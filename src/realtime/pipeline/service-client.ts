@@ -51,9 +51,9 @@ export class ServiceClient {
   /** After `abort` and after its end nothing more is told of it. */
   open(url: URL, headers: Readonly<Record<string, string>>, { contentType, body }: StageRequest, handlers: ServiceHandlers): OpenRequest {
     const isSecure = url.protocol === 'https:';
-    const request = (isSecure ? requestHttps : requestHttp)(url, {
+    const kept = isSecure ? this.#https : this.#http;
+    const options = {
       method: 'POST',
-      agent: isSecure ? this.#https : this.#http,
       headers: {
         ...headers,
         'content-type': contentType,
@@ -61,10 +61,13 @@ export class ServiceClient {
         accept: '*/*',
         'accept-encoding': 'identity',
       },
-    });
-    const open = new Exchange(this.#clock, request, handlers);
-    request.end(body);
-    return open;
+    };
+    const send = (fresh: boolean): ClientRequest => {
+      const request = (isSecure ? requestHttps : requestHttp)(url, { ...options, agent: fresh ? false : kept });
+      request.end(body);
+      return request;
+    };
+    return new Exchange(this.#clock, send, handlers);
   }
 
   /** Closes what is not in use. */
@@ -76,25 +79,19 @@ export class ServiceClient {
 
 class Exchange implements OpenRequest {
   readonly #clock: Clock;
-  readonly #request: ClientRequest;
+  readonly #send: (fresh: boolean) => ClientRequest;
   readonly #handlers: ServiceHandlers;
+  #request: ClientRequest;
+  #answered = false;
+  #fresh = false;
   #over = false;
 
-  constructor(clock: Clock, request: ClientRequest, handlers: ServiceHandlers) {
+  /** @param send sends the request: over a connection that is kept, or a fresh one */
+  constructor(clock: Clock, send: (fresh: boolean) => ClientRequest, handlers: ServiceHandlers) {
     this.#clock = clock;
-    this.#request = request;
+    this.#send = send;
     this.#handlers = handlers;
-    request.on('socket', (socket) => {
-      if (!socket.connecting) this.#tell(() => handlers.onConnected());
-      else socket.once('secureConnect' in socket ? 'secureConnect' : 'connect', () => this.#tell(() => handlers.onConnected()));
-    });
-    request.on('response', (response) => this.#read(response));
-    request.on('error', (error) => this.#fail(error));
-    // 101 is nothing that was asked for.
-    request.on('upgrade', (_response, socket) => {
-      socket.destroy();
-      this.#fail(new Error('an upgrade'));
-    });
+    this.#request = this.#watch(send(false));
   }
 
   abort(): void {
@@ -108,9 +105,25 @@ class Exchange implements OpenRequest {
     this.#clock.setTimer(LINGER_MS, () => this.#request.destroy());
   }
 
+  #watch(request: ClientRequest): ClientRequest {
+    request.on('socket', (socket) => {
+      if (!socket.connecting) this.#tell(() => this.#handlers.onConnected());
+      else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => this.#tell(() => this.#handlers.onConnected()));
+    });
+    request.on('response', (response) => this.#read(response));
+    request.on('error', (error) => this.#fail(error));
+    // 101 is nothing that was asked for.
+    request.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      this.#fail(new Error('an upgrade'));
+    });
+    return request;
+  }
+
   #read(response: IncomingMessage): void {
     const { statusCode = 0, headers } = response;
     const encoding = headers['content-encoding'];
+    this.#answered = true;
     response.on('data', (bytes: Uint8Array) => this.#tell(() => this.#handlers.onData(bytes)));
     response.on('end', () => {
       if (response.complete) this.#tell(() => this.#end(() => this.#handlers.onEnd()));
@@ -123,8 +136,13 @@ class Exchange implements OpenRequest {
   }
 
   #fail(error: (Error & { readonly code?: string }) | undefined): void {
-    if (!error) this.#tell(() => this.#end(() => this.#handlers.onFailed('cut_off', undefined)));
-    else this.#tell(() => this.#end(() => this.#handlers.onFailed('unreachable', error.code ?? 'no connection')));
+    if (this.#over) return;
+    // The service closed it just when we took it for use, and others that are kept may be as dead.
+    if (error && this.#request.reusedSocket && !this.#answered && !this.#fresh) {
+      this.#fresh = true;
+      this.#request = this.#watch(this.#send(true));
+    } else if (error && !this.#answered) this.#end(() => this.#handlers.onFailed('unreachable', error.code ?? 'no connection'));
+    else this.#end(() => this.#handlers.onFailed('cut_off', undefined));
   }
 
   #tell(tell: () => void): void {
