@@ -1,9 +1,9 @@
-/** A second request may be made for so many of the first ones, and a few at once: a service that is slow under load is not asked twice for everything. */
+/** A second request may be made soon for so many of the first ones, and a few at once: a service that is slow under load is not asked twice for everything. */
 const HEDGES_PER_REQUEST = 0.1;
 const MOST_HEDGES = 4;
 
 /** Sooner than this every request would be made twice by chance. */
-const LEAST_HEDGE_MS = 150;
+const LEAST_HEDGE_MS = 250;
 
 /** Before that many answers nothing is known. */
 const LEAST_ANSWERS = 3;
@@ -26,10 +26,10 @@ export class FirstByteEstimate {
     this.#answers += 1;
   }
 
-  /** After so long without an answer a request counts as lost. @param most of all, and what is taken while little is known */
-  hedgeAfterMs(most: number): number {
-    if (this.#answers < LEAST_ANSWERS) return most;
-    return Math.min(most, Math.max(LEAST_HEDGE_MS, this.#meanMs + 4 * this.#deviationMs));
+  /** After so long without an answer a request may be lost. @param unknownMs while little is known */
+  hedgeAfterMs(unknownMs: number): number {
+    if (this.#answers < LEAST_ANSWERS) return unknownMs;
+    return Math.max(LEAST_HEDGE_MS, this.#meanMs + 4 * this.#deviationMs);
   }
 
   /** A request is made. */

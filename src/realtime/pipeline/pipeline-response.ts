@@ -65,7 +65,6 @@ export class PipelineResponse {
   #usage: ResponseUsage | undefined;
   #chars = 0;
   #heardBy = 0;
-  #patient = true;
 
   constructor(deps: ResponseDeps, plan: ResponsePlan, now: number) {
     this.#deps = deps;
@@ -140,8 +139,10 @@ export class PipelineResponse {
     if (this.#state === 'over') return;
     this.#line.handleTimeout(now);
     if (now < this.#patienceAt()) return;
-    this.#patient = false;
-    if (this.#line.isInSentence) return;
+    if (this.#line.isInSentence) {
+      this.#heardBy = now;
+      return;
+    }
     const { options, book, prompts } = this.#deps;
     this.#deps.onSpare('patience');
     this.#sayPhrase(knownPhrase(book, options.patience, this.plan.manner) ?? prompts.patience, now);
@@ -154,7 +155,7 @@ export class PipelineResponse {
   /** When a caller would think that the line is dead. */
   #patienceAt(): number {
     const patienceMs = this.#deps.options.patienceMs ?? DEFAULT_PATIENCE_MS;
-    const awaited = this.#state !== 'over' && this.#patient && this.#speaks && !this.plan.outOfBand && patienceMs > 0;
+    const awaited = this.#state !== 'over' && this.#state !== 'rescuing' && this.#speaks && !this.plan.outOfBand && patienceMs > 0;
     return awaited ? this.#heardBy + patienceMs : Number.POSITIVE_INFINITY;
   }
 
@@ -242,7 +243,6 @@ export class PipelineResponse {
       this.#end(now);
       return;
     }
-    this.#patient = false;
     this.#line = new SpeechLine(this.#lineDeps(), this.plan.manner, this.#lineHooks(false), RESCUE);
     this.#line.add(options.fallback, true, now);
   }

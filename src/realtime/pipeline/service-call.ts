@@ -6,7 +6,7 @@ import { bareType, type StageReader, type StageReading, WholeBody } from './stag
 export interface StageTimings {
   /** For the connection. */
   readonly connectMs: number;
-  /** Without a first word for so long, the request is made a second time beside the first. Less where the service is known to be faster. */
+  /** Without a first word for so long, the request is made a second time beside the first. Where the service is known, by what it takes. */
   readonly hedgeMs: number;
   /** For the first word, from the connection on. */
   readonly firstMs: number;
@@ -84,6 +84,8 @@ export class ServiceCall<T> {
   readonly #attempts = new Map<number, Attempt<T>>();
   readonly #startedAt: number;
   #made = 0;
+  /** After so long a second attempt is worth it; when the budget of early ones is spent, after twice of it. */
+  readonly #hedgeAfterMs: number;
   #hedgeAt: number | undefined;
   #winner: Attempt<T> | undefined;
   #over = false;
@@ -94,7 +96,8 @@ export class ServiceCall<T> {
     this.#around = around;
     this.#startedAt = now;
     around.estimate.countRequest();
-    this.#hedgeAt = now + around.estimate.hedgeAfterMs(around.timings.hedgeMs);
+    this.#hedgeAfterMs = around.estimate.hedgeAfterMs(around.timings.hedgeMs);
+    this.#hedgeAt = now + this.#hedgeAfterMs;
     this.#attempt(undefined, now);
   }
 
@@ -190,8 +193,13 @@ export class ServiceCall<T> {
   }
 
   #hedge(now: number): void {
+    const lateAt = this.#startedAt + Math.max(this.#around.timings.hedgeMs, 2 * this.#hedgeAfterMs);
     this.#hedgeAt = undefined;
-    if (this.#made >= MOST_ATTEMPTS || this.#winner || !this.#around.estimate.takeHedge()) return;
+    if (this.#made >= MOST_ATTEMPTS || this.#winner) return;
+    if (!this.#around.estimate.takeHedge() && now < lateAt) {
+      this.#hedgeAt = lateAt;
+      return;
+    }
     this.#around.note({ what: 'hedged' });
     this.#attempt(undefined, now);
   }

@@ -291,18 +291,20 @@ describe('what is said of failures', () => {
 });
 
 describe('patience', () => {
-  test('is asked for once, when nothing was heard for its time', () => {
+  test('is asked for whenever nothing was heard for its time', () => {
     const probe = new PipelineProbe({ patienceMs: 1500 });
     reach(probe, 'chat').connect();
     probe.pass(1499);
     expect(probe.soundMs).toBe(0);
     probe.pass(1);
     expect([probe.said, probe.soundMs, probe.spares]).toEqual(['One moment.', 200, ['patience']]);
-    probe.pass(3000);
+    probe.pass(1699);
     expect(probe.soundMs).toBe(200);
+    probe.pass(1);
+    expect(probe.soundMs).toBe(400);
     probe.request('chat', 1).write('It is three.');
     probe.request('speech').speak(500);
-    expect(probe.said).toBe('One moment. It is three.');
+    expect(probe.said).toBe('One moment. One moment. It is three.');
     reach(probe, 'chat');
     expect(probe.request('chat').json.messages[1].content).toBe('It is three.'); // no part of the conversation
   });
@@ -319,14 +321,24 @@ describe('patience', () => {
 });
 
 describe('when a request is made twice', () => {
+  test('is later where that was done too often', () => {
+    const common = shared();
+    for (let n = 0; n < 4; n++) common.stages.chat.estimate.takeHedge();
+    const probe = new PipelineProbe({}, common);
+    const { at } = reach(probe, 'chat').connect();
+    probe.pass(1700);
+    expect(probe.request('chat', 2).at - at).toBe(1600);
+  });
+
   test('goes by what the service takes for its first word', () => {
     const estimate = new FirstByteEstimate();
     expect(estimate.hedgeAfterMs(800)).toBe(800);
     for (let n = 0; n < 20; n++) estimate.add(90 + (n % 3) * 10);
-    expect(estimate.hedgeAfterMs(800)).toBeGreaterThanOrEqual(150);
-    expect(estimate.hedgeAfterMs(800)).toBeLessThan(250);
-    for (let n = 0; n < 20; n++) estimate.add(2000);
-    expect(estimate.hedgeAfterMs(800)).toBe(800);
+    expect(estimate.hedgeAfterMs(800)).toBe(250);
+    for (let n = 0; n < 20; n++) estimate.add(300);
+    expect(estimate.hedgeAfterMs(800)).toBeLessThan(450);
+    for (let n = 0; n < 40; n++) estimate.add(2000);
+    expect(estimate.hedgeAfterMs(800)).toBeGreaterThan(1900); // a slow one is not asked twice for being slow
   });
 
   test('is a tenth of all, and a few at once', () => {
