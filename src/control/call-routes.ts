@@ -63,6 +63,13 @@ export function addCallRoutes(app: FastifyInstance, { host, dialler }: CallRoute
     if (!found) throw noSuchCall();
     return sendJson(reply, OK, viewOf(found));
   });
+  app.post<{ Params: { id: string } }>('/calls/:id', async (request, reply) => {
+    const { access, secret } = credentialOf(request);
+    const { id } = request.params;
+    if (!CALL_ID.test(id) || (secret && !secret.calls.has(id))) throw noSuchCall();
+    const answer = await host().restart(id, access, readSdp(request, 'The body is an SDP offer (application/sdp): it restarts ICE.'));
+    return reply.code(OK).header('content-type', 'application/sdp').send(answer);
+  });
   const command = (name: string, read: (body: unknown) => CallCommand): void => {
     const url = `/calls/:id/${name}`;
     app.post<{ Params: { id: string } }>(url, async (request, reply) => {
@@ -82,7 +89,7 @@ export function addCallRoutes(app: FastifyInstance, { host, dialler }: CallRoute
     return { type: 'hangup' };
   });
   refuseOthers(app, '/calls', ['GET', 'POST']);
-  refuseOthers(app, '/calls/:id', ['GET']);
+  refuseOthers(app, '/calls/:id', ['GET', 'POST']);
 }
 
 async function place(
@@ -112,16 +119,16 @@ interface Offer {
 /** The SDP and, where the body has one, the session. @throws RequestError */
 async function readOffer(request: FastifyRequest): Promise<Offer> {
   if (request.isMultipart()) return readMultipart(request).catch(faultOfForm);
-  const sdp = typeof request.body === 'string' ? request.body : '';
-  if (sdp === '')
-    throw new RequestError(
-      'The body is an SDP offer (application/sdp), or multipart/form-data with sdp and session.',
-      'sdp',
-      'missing_required_parameter',
-    );
+  const sdp = readSdp(request, 'The body is an SDP offer (application/sdp), or multipart/form-data with sdp and session.');
   const { model } = request.query as { model?: unknown };
   if (model === undefined) return { sdp, session: undefined };
   return { sdp, session: { type: 'realtime', model } };
+}
+
+/** @throws RequestError in these words when the body is none */
+function readSdp({ body }: FastifyRequest, otherwise: string): string {
+  if (typeof body === 'string' && body !== '') return body;
+  throw new RequestError(otherwise, 'sdp', 'missing_required_parameter');
 }
 
 /** `?dcid=N`: the client has made its data channel by itself (negotiated), which saves a round trip. @throws RequestError */

@@ -5,7 +5,7 @@ import type { EndCause, LegOrigin, RejectCause, TransferState } from './leg.ts';
 /** The node door's words about legs: from the bridge to the owner of the session, and back. Types and codecs, no I/O. */
 
 /** SDP with every codec and candidate a browser knows stays below 16 kB. */
-const MAX_SDP = 65_536;
+export const MAX_SDP = 65_536;
 /** SIP refuses longer header fields anyway. */
 const MAX_URI = 2048;
 

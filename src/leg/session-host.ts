@@ -73,6 +73,13 @@ export interface SessionHost extends LegHost {
    * @throws GatewayError ERR_NOT_FOUND, ERR_INVALID_STATE (somebody else has decided), ERR_BAD_REQUEST, ERR_FORBIDDEN, ERR_TIMEOUT
    */
   command(sessionId: string, access: Access, command: CallCommand): Promise<void>;
+  /**
+   * Restarts ICE of a browser's connection: a later offer of the same connection, with other credentials. Everything else goes on.
+   * @param offer SDP
+   * @returns SDP of the answer
+   * @throws GatewayError ERR_NOT_FOUND, ERR_INVALID_STATE (no browser), ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_OVERLOADED (too often), ERR_TIMEOUT
+   */
+  restart(sessionId: string, access: Access, offer: string): Promise<string>;
   /** Calls of this project, newest first, bounded. */
   list(access: Access): Promise<readonly CallView[]>;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { errorCode, MAX_REFUSAL_TEXT, project, refusalStatus, sessionJson } from './messages.ts';
+import { errorCode, MAX_REFUSAL_TEXT, MAX_SDP, project, refusalStatus, sessionJson } from './messages.ts';
 
 /*
  * What a door for programs (HTTP, WebSocket) and the owner of sessions say to each other when they are two processes: the words of
@@ -67,6 +67,7 @@ export const sessionRequest = z.discriminatedUnion('type', [
   /** The client has gone. */
   z.strictObject({ type: z.literal('leave'), channel: number }),
   z.strictObject({ type: z.literal('command'), request: number, access, sessionId, command: callCommand }),
+  z.strictObject({ type: z.literal('restart'), request: number, access, sessionId, offer: z.string().max(MAX_SDP) }),
   z.strictObject({ type: z.literal('list'), request: number, access }),
 ]);
 
@@ -78,6 +79,7 @@ export const sessionReply = z.discriminatedUnion('type', [
   taken,
   z.strictObject({ type: z.literal('closed'), channel: number, code: z.int().min(1000).max(4999), reason: z.string().max(123) }),
   z.strictObject({ type: z.literal('done'), request: number, refusal: refusal.exactOptional() }),
+  z.strictObject({ type: z.literal('restarted'), request: number, answer: z.string().max(MAX_SDP) }),
   z.strictObject({ type: z.literal('listed'), request: number, calls: z.array(callView).max(MAX_LISTED).readonly() }),
 ]);
 

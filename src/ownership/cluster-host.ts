@@ -36,6 +36,10 @@ export class ClusterHost implements SessionHost {
     return this.#owner(sessionId).command(sessionId, access, command);
   }
 
+  restart(sessionId: string, access: Access, offer: string): Promise<string> {
+    return this.#owner(sessionId).restart(sessionId, access, offer);
+  }
+
   async list(access: Access): Promise<readonly CallView[]> {
     const { own, others } = this.#deps;
     const [ours, theirs] = await Promise.all([own.list(access), others.list(access)]);

@@ -71,6 +71,10 @@ export class DoorLegHost implements SessionHost {
     await this.#owner(sessionId).sessions.command(sessionId, access, command);
   }
 
+  async restart(sessionId: string, access: Access, offer: string): Promise<string> {
+    return this.#owner(sessionId).sessions.restart(sessionId, access, offer);
+  }
+
   /** Of every node that answers. */
   async list(access: Access): Promise<readonly CallView[]> {
     const answers = await Promise.allSettled([...this.#dials.values()].map((dial) => dial.sessions.list(access)));

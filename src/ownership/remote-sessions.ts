@@ -6,7 +6,7 @@ import type { SessionReply, SessionRequest, WireRefusal } from '../leg/session-m
 import { PieceReceiver, PieceSender } from './event-pieces.ts';
 
 /** What a program may ask of the owner of a session, legs left out. */
-export type SessionDoor = Pick<SessionHost, 'connect' | 'attach' | 'command' | 'list'>;
+export type SessionDoor = Pick<SessionHost, 'connect' | 'attach' | 'command' | 'restart' | 'list'>;
 
 /** An owner answers within a millisecond; one that is stuck must not keep a program waiting. */
 const ANSWER_WITHIN_MS = 5000;
@@ -33,7 +33,7 @@ interface RemoteChannel {
 }
 
 interface RemoteRequest {
-  readonly done: (calls: readonly CallView[]) => void;
+  readonly done: (reply: SessionReply) => void;
   readonly failed: (error: GatewayError) => void;
 }
 
@@ -71,8 +71,15 @@ export class RemoteSessions implements SessionDoor {
     await this.#ask((request) => ({ type: 'command', request, access, sessionId, command }), withinMs);
   }
 
-  list(access: Access): Promise<readonly CallView[]> {
-    return this.#ask((request) => ({ type: 'list', request, access }), ANSWER_WITHIN_MS);
+  async restart(sessionId: string, access: Access, offer: string): Promise<string> {
+    const reply = await this.#ask((request) => ({ type: 'restart', request, access, sessionId, offer }), ANSWER_WITHIN_MS);
+    if (reply.type !== 'restarted') throw new GatewayError('ERR_INTERNAL', 'the owner answered something else');
+    return reply.answer;
+  }
+
+  async list(access: Access): Promise<readonly CallView[]> {
+    const reply = await this.#ask((request) => ({ type: 'list', request, access }), ANSWER_WITHIN_MS);
+    return reply.type === 'listed' ? reply.calls : [];
   }
 
   handle(message: SessionReply): void {
@@ -93,12 +100,12 @@ export class RemoteSessions implements SessionDoor {
         this.#close(message.channel, message.code, message.reason);
         return;
       case 'done':
+      case 'restarted':
       case 'listed': {
         const asked = this.#requests.get(message.request);
         this.#requests.delete(message.request);
-        if (message.type === 'listed') asked?.done(message.calls);
-        else if (message.refusal) asked?.failed(toError(message.refusal));
-        else asked?.done([]);
+        if (message.type === 'done' && message.refusal) asked?.failed(toError(message.refusal));
+        else asked?.done(message);
       }
     }
   }
@@ -143,7 +150,7 @@ export class RemoteSessions implements SessionDoor {
     });
   }
 
-  #ask(message: (request: number) => SessionRequest, withinMs: number): Promise<readonly CallView[]> {
+  #ask(message: (request: number) => SessionRequest, withinMs: number): Promise<SessionReply> {
     if (this.#requests.size >= MAX_REQUESTS) return Promise.reject(new GatewayError('ERR_OVERLOADED', 'too much is asked of one node'));
     this.#lastNumber += 1;
     const request = this.#lastNumber;
@@ -153,9 +160,9 @@ export class RemoteSessions implements SessionDoor {
         reject(new GatewayError('ERR_TIMEOUT', `the owner did not answer within ${withinMs} ms`));
       });
       this.#requests.set(request, {
-        done: (calls) => {
+        done: (reply) => {
           timer.cancel();
-          resolve(calls);
+          resolve(reply);
         },
         failed: (error) => {
           timer.cancel();

@@ -59,6 +59,12 @@ export class ServedSessions {
           return { type: 'done', request: message.request };
         });
         return;
+      case 'restart':
+        void this.#answer(message.request, async () => {
+          const answer = await this.#host.restart(message.sessionId, message.access, message.offer);
+          return { type: 'restarted', request: message.request, answer };
+        });
+        return;
       case 'list':
         void this.#answer(message.request, async () => {
           const calls = await this.#host.list(message.access);

@@ -288,6 +288,13 @@ export interface WebRtcAnswerOptions extends LocalTransport {
   readonly iceOptions?: readonly string[];
   /** a=sctp-init, when the offer has one and it is taken up. */
   readonly sctpInit?: string;
+  /** Of the o= line: a later answer of the same session has the same id and the next version (RFC 8866 §5.2). */
+  readonly session?: DescribedSession;
+}
+
+export interface DescribedSession {
+  readonly id: number;
+  readonly version: number;
 }
 
 /**
@@ -315,7 +322,7 @@ export function answerWebRtcOffer(offer: WebRtcDescription, options: WebRtcAnswe
   const accepted = offer.sections.flatMap(({ kind, mid }) =>
     kind !== 'rejected' && mid !== undefined && offer.bundle.includes(mid) ? [mid] : [],
   );
-  return write(media, accepted, [{ name: 'ice-lite' }]);
+  return write(media, accepted, [{ name: 'ice-lite' }], options.session);
 }
 
 function answerSection({ kind, media }: WebRtcSection, offer: WebRtcDescription, options: WebRtcAnswerOptions): readonly Attribute[] {
@@ -399,9 +406,14 @@ function section(
   };
 }
 
-function write(media: readonly MediaDescription[], bundle: readonly string[], attributes: readonly Attribute[]): string {
+function write(
+  media: readonly MediaDescription[],
+  bundle: readonly string[],
+  attributes: readonly Attribute[],
+  { id, version }: DescribedSession = { id: randomUint32(), version: 1 },
+): string {
   return writeDescription({
-    origin: { username: '-', sessionId: `${randomUint32()}`, sessionVersion: '1', addressType: 'IP4', address: '127.0.0.1' },
+    origin: { username: '-', sessionId: `${id}`, sessionVersion: `${version}`, addressType: 'IP4', address: '127.0.0.1' },
     name: '-',
     information: [],
     bandwidths: [],

@@ -110,9 +110,10 @@ export class HostedSession {
     hosted.#callBack = deps.dialler && origin.callBack;
     hosted.#session.attach(leg);
     hosted.#awaitsClient = origin.kind === 'browser' && options.offer.application !== undefined;
-    const media = hosted.#makeMedia(options);
+    const profile = facts.kind === 'browser' ? 'edge' : 'interior';
+    const media = hosted.#makeMedia({ ...options, profile });
     try {
-      await media.open();
+      await media.open({ audio: options.audio, profile });
     } catch (thrown) {
       // The leg hears of it from whoever opens it, with the reason; a hang-up from here would come first and say less.
       hosted.#session.handleLegEvent({ type: 'ended', cause: 'internal_error' });
@@ -226,11 +227,11 @@ export class HostedSession {
     return { id: this.id, session: this.#session.snapshot(), ...this.#media?.snapshot() };
   }
 
-  #makeMedia(options: LegMediaOptions): PeerMedia {
+  #makeMedia(options: LegMediaOptions & Pick<PeerMediaOptions, 'profile'>): PeerMedia {
     const browser = this.#facts.kind === 'browser';
     const media = new PeerMedia(
       { ...this.#deps, log: this.#log },
-      { ...options, profile: browser ? 'edge' : 'interior', ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
+      { ...options, ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
       {
         session: this.#session,
         onClosed: (reason) => this.#peerClosed(reason),

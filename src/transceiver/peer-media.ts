@@ -20,6 +20,7 @@ export interface PeerMediaDeps {
 }
 
 export interface PeerMediaOptions {
+  /** Ours, of the first answer. */
   readonly credentials: IceCredentials;
   readonly offer: WebRtcDescription;
   readonly audio: WebRtcAudio;
@@ -43,11 +44,10 @@ export interface PeerMediaOwner {
 
 /** A WebRTC peer with the audio of a session, and the data channel for its events. */
 export class PeerMedia {
-  readonly ufrag: string;
   readonly peer: Peer;
   readonly ssrc = randomUint32();
   readonly #deps: PeerMediaDeps;
-  readonly #options: PeerMediaOptions;
+  readonly #onPathDropped: PeerMediaOptions['onPathDropped'];
   readonly #owner: PeerMediaOwner;
   readonly #channels: ChannelDoor | undefined;
   #media: Media | undefined;
@@ -55,19 +55,17 @@ export class PeerMedia {
   #closed = false;
 
   constructor(deps: PeerMediaDeps, options: PeerMediaOptions, owner: PeerMediaOwner) {
-    this.ufrag = options.credentials.ufrag;
     this.#deps = deps;
-    this.#options = options;
+    this.#onPathDropped = options.onPathDropped;
     this.#owner = owner;
-    this.peer = this.#makePeer();
+    this.peer = this.#makePeer(options);
     const { application } = options.offer;
     this.#channels = application && owner.events && new ChannelDoor(this.peer, owner.events, { maxEventBytes: application.maxMessageSize });
   }
 
   /** Makes the codecs. @throws GatewayError; nothing is left open then */
-  async open(): Promise<void> {
+  async open({ audio, profile }: Pick<PeerMediaOptions, 'audio' | 'profile'>): Promise<void> {
     const { clock, ticker } = this.#deps;
-    const { audio, profile } = this.#options;
     const media = await Media.create(
       { clock, ticker, session: this.#owner.session, peer: this.peer },
       { audio, ssrc: this.ssrc, profile, narrowband: audio.maxPlaybackRateHz === 8000 },
@@ -95,7 +93,7 @@ export class PeerMedia {
     const { paths } = this.peer;
     this.#media?.close();
     this.peer.close();
-    for (const path of paths) this.#options.onPathDropped(path);
+    for (const path of paths) this.#onPathDropped(path);
     return snapshot;
   }
 
@@ -103,8 +101,7 @@ export class PeerMedia {
     return { peer: this.peer.snapshot(), media: this.#media?.snapshot() };
   }
 
-  #makePeer(): Peer {
-    const { credentials, offer, setUp, setupTimeoutMs, onPathVerified, onPathDropped } = this.#options;
+  #makePeer({ credentials, offer, setUp, setupTimeoutMs, onPathVerified, onPathDropped }: PeerMediaOptions): Peer {
     return new Peer(this.#deps, {
       ice: { type: 'lite', local: credentials, remoteUfrag: offer.ice.ufrag },
       ...setUp,

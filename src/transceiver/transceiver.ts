@@ -7,15 +7,13 @@ import type { NodeKeys } from '../ownership/cluster-keys.ts';
 import type { NodeId } from '../ownership/node-id.ts';
 import type { RelayLink } from '../ownership/relay-link.ts';
 import { makeSessionId } from '../ownership/session-id.ts';
-import { icePwd, makeUfrag } from '../ownership/ufrag.ts';
-import { answerWebRtcOffer, parseWebRtcOffer, type WebRtcAudio, type WebRtcDescription } from '../sdp/webrtc.ts';
 import { packetKind } from '../webrtc/packet-kind.ts';
 import type { Path } from '../webrtc/path.ts';
 import { loadSctp } from '../webrtc/sctp/werift-sctp.ts';
-import { chooseSetUp, type SetUp } from '../webrtc/set-up.ts';
 import { readUsername } from '../webrtc/stun/read-username.ts';
-import { EVENTS_LABEL } from './channel-door.ts';
 import { HostedSession, type HostedSessionDeps } from './hosted-session.ts';
+import { IceRestarts } from './ice-restarts.ts';
+import { type AudioOffer, Negotiation, readOffer } from './negotiation.ts';
 import { PathOwners } from './path-owners.ts';
 import type { PeerMedia } from './peer-media.ts';
 import { SendLateness } from './send-lateness.ts';
@@ -38,6 +36,8 @@ export class Transceiver implements SessionHost {
   readonly #options: TransceiverOptions;
   readonly #byId = new Map<string, HostedSession>();
   readonly #byUfrag = new Map<string, PeerMedia>();
+  /** Of browsers: a phone's own light client moves between addresses without. */
+  readonly #restarts = new Map<string, IceRestarts>();
   /** By verified paths what is not STUN finds its peer. At most 8 a peer. */
   readonly #byPath = new PathOwners<PeerMedia>();
   readonly #ended: Counter<'cause'>;
@@ -86,17 +86,17 @@ export class Transceiver implements SessionHost {
   async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
     this.#admit();
     if (!this.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'no relay has been heard');
-    const { offer, audio } = readOffer(opening.offer);
+    const offer = readOffer(opening.offer);
     this.#opening += 1;
     try {
-      const dataChannelId = opening.policy?.dataChannelId;
-      const setUp = chooseSetUp(offer, { dataChannelLabel: EVENTS_LABEL, ...(dataChannelId === undefined ? {} : { dataChannelId }) });
-      const { hosted, media } = await this.#host(opening, leg, offer, audio, setUp);
+      const { nodeId } = this.#options;
+      const negotiation = new Negotiation(this.#deps, offer, { nodeId, dataChannelId: opening.policy?.dataChannelId });
+      const { hosted, media } = await this.#host(opening, leg, offer, negotiation);
       if (this.#over) {
         hosted.end(this.#over);
         throw new GatewayError('ERR_OVERLOADED', 'shutting down');
       }
-      const answer = this.#answer(media, offer, setUp);
+      const answer = negotiation.answerTo(offer, media.ssrc);
       hosted.start();
       return { sessionId: hosted.id, answer, tell: (event) => hosted.handleLegEvent(event) };
     } finally {
@@ -128,6 +128,12 @@ export class Transceiver implements SessionHost {
     // Which calls the bearer of a secret may end at all, the door knows that gave it out.
     if (access.ephemeral && command.type !== 'hangup') throw new GatewayError('ERR_FORBIDDEN', 'an ephemeral secret decides on no call');
     await this.#find(sessionId, access).command(command);
+  }
+
+  async restart(sessionId: string, access: Access, offer: string): Promise<string> {
+    const restarts = this.#restarts.get(this.#find(sessionId, access).id);
+    if (!restarts) throw new GatewayError('ERR_INVALID_STATE', 'only the connection of a browser is restarted');
+    return restarts.restart(offer);
   }
 
   async list(access: Access): Promise<readonly CallView[]> {
@@ -180,48 +186,42 @@ export class Transceiver implements SessionHost {
   async #host(
     opening: LegOpening,
     leg: Leg,
-    offer: WebRtcDescription,
-    audio: WebRtcAudio,
-    setUp: SetUp,
+    offer: AudioOffer,
+    negotiation: Negotiation,
   ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
-    const { nodeId } = this.#options;
-    const ufrag = makeUfrag({ nodeId, generation: 0 }, this.#deps.keys);
-    const pwd = icePwd(ufrag, this.#deps.keys);
-    if (!pwd) throw new GatewayError('ERR_INTERNAL', 'a ufrag of ours without its password');
-    const id = makeSessionId(nodeId);
+    const id = makeSessionId(this.#options.nodeId);
+    let ufrags: readonly string[] = [];
     const made = await HostedSession.create(
       this.#deps,
       {
         id,
-        credentials: { ufrag, pwd },
+        credentials: negotiation.credentials,
         offer,
-        audio,
-        setUp: setUp.peer,
+        audio: offer.audio,
+        setUp: negotiation.setUp.peer,
         onPathVerified: (path) => this.#byPath.add(path.key, made.media),
         onPathDropped: (path) => this.#byPath.remove(path.key, made.media),
         onEnded: (cause) => {
-          this.#byUfrag.delete(ufrag);
+          for (const ufrag of ufrags) this.#byUfrag.delete(ufrag);
+          this.#restarts.delete(id);
           this.#forget(id, cause);
         },
       },
       opening,
       leg,
     );
+    const { peer, ssrc } = made.media;
+    const learnUfrags = (): void => {
+      for (const ufrag of ufrags) this.#byUfrag.delete(ufrag);
+      ufrags = peer.ufrags;
+      for (const ufrag of ufrags) this.#byUfrag.set(ufrag, made.media);
+    };
+    learnUfrags();
     this.#byId.set(id, made.hosted);
-    this.#byUfrag.set(ufrag, made.media);
+    const { clock } = this.#deps;
+    if (opening.origin.kind === 'browser')
+      this.#restarts.set(id, new IceRestarts({ clock, peer, negotiation }, { ssrc, onRestarted: learnUfrags }));
     return made;
-  }
-
-  #answer({ ufrag, ssrc }: PeerMedia, offer: WebRtcDescription, { answer }: SetUp): string {
-    const pwd = icePwd(ufrag, this.#deps.keys) ?? '';
-    return answerWebRtcOffer(offer, {
-      ufrag,
-      pwd,
-      fingerprint: this.#deps.identity.fingerprint,
-      ...answer,
-      candidates: this.#deps.link.candidates,
-      ssrc,
-    });
   }
 
   /** RFC 7983: STUN finds its session by the ufrag, everything else by a path that a verified check has made known. */
@@ -261,14 +261,4 @@ export class Transceiver implements SessionHost {
     for (const resolve of this.#whenEmpty) resolve();
     this.#whenEmpty = [];
   }
-}
-
-function readOffer(text: string): { offer: WebRtcDescription; audio: WebRtcAudio } {
-  const offer = parseWebRtcOffer(text);
-  if ('fault' in offer) {
-    const { reason, detail } = offer.fault;
-    throw new GatewayError(reason === 'no_common_codec' ? 'ERR_NO_COMMON_CODEC' : 'ERR_BAD_OFFER', detail);
-  }
-  if (!offer.audio) throw new GatewayError('ERR_BAD_OFFER', 'the offer has no audio');
-  return { offer, audio: offer.audio };
 }

@@ -1,11 +1,12 @@
 import type { Timer } from '../base/clock.ts';
 import { Driver } from '../base/driver.ts';
+import { GatewayError } from '../base/errors.ts';
 import { DtlsConnection, type DtlsOutput } from './dtls/dtls-connection.ts';
 import { writeSuccess } from './ice/answer-check.ts';
 import { DtlsCarrier } from './ice/dtls-carrier.ts';
 import type { IceAgent, IceOutput } from './ice/ice-agent.ts';
 import { IceClient } from './ice/ice-client.ts';
-import { IceLiteAgent } from './ice/ice-lite-agent.ts';
+import { type IceGeneration, IceLiteAgent } from './ice/ice-lite-agent.ts';
 import { packetKind } from './packet-kind.ts';
 import type { Path } from './path.ts';
 import type { PeerCloseReason, PeerDeps, PeerDrop, PeerOptions, PeerSnapshot } from './peer-options.ts';
@@ -14,7 +15,6 @@ import { DataTransport } from './sctp/data-transport.ts';
 import type { SrtpKeys, SrtpProfile } from './srtp/profile.ts';
 import { SrtpReceiver } from './srtp/srtp-receiver.ts';
 import { SrtpSender } from './srtp/srtp-sender.ts';
-import type { StunMessage } from './stun/stun-message.ts';
 
 /** A browser on a bad network connects within 4 s; after this the caller is told. */
 const SETUP_TIMEOUT_MS = 10_000;
@@ -94,6 +94,20 @@ export class Peer {
   /** The paths whose checks are verified: by their keys the owner of a shared port finds this peer. */
   get paths(): readonly Path[] {
     return this.#agent.paths;
+  }
+
+  /** Our ufrags that checks may name now: two between a restart and its first check. None of a light client. */
+  get ufrags(): readonly string[] {
+    return this.#agent instanceof IceLiteAgent ? this.#agent.ufrags : [];
+  }
+
+  /**
+   * An ICE restart by a new pair of descriptions: other credentials for the same connection. DTLS, SRTP and data channels go on. Of a lite agent.
+   * @throws GatewayError ERR_INVALID_STATE for a light client
+   */
+  restartIce(generation: IceGeneration): void {
+    if (!(this.#agent instanceof IceLiteAgent)) throw new GatewayError('ERR_INVALID_STATE', 'only a lite agent is restarted from outside');
+    this.#agent.restart(generation);
   }
 
   /**
@@ -178,7 +192,7 @@ export class Peer {
         output.path.send(output.datagram);
         break;
       case 'check':
-        this.#answerCheck(output.message, output.path);
+        this.#answerCheck(output);
         break;
       case 'verified':
         this.#firstCheckAt ??= this.#deps.clock.now();
@@ -200,8 +214,7 @@ export class Peer {
    * DTLS answers at once what was in the check, and the first of it goes into the answer; the rest follows by itself. The path is the far side's: the
    * check was authentic.
    */
-  #answerCheck(message: StunMessage, path: Path): void {
-    const { ice } = this.#options;
+  #answerCheck({ message, path, local }: Extract<IceOutput, { type: 'check' }>): void {
     const carrier = this.#carrier;
     if (!carrier) return;
     const { speaks, datagram } = carrier.handleCheck(message);
@@ -212,7 +225,7 @@ export class Peer {
     this.#collected = undefined;
     if (this.#isClosed()) return;
     const carried = speaks ? carrier.attributes() : undefined;
-    path.send(writeSuccess(message, path, ice.local, carried?.extra));
+    path.send(writeSuccess(message, path, local, carried?.extra));
     for (const each of said) if (each !== carried?.datagram) path.send(each);
   }
 

@@ -14,7 +14,7 @@ const OPEN_WITHIN_MS = 2000;
 /** The sessions of one worker, as the front reaches them. */
 export interface WorkerSessions {
   readonly legs: Pick<RemoteLegs, 'open'>;
-  readonly sessions: Pick<RemoteSessions, 'connect' | 'attach' | 'command' | 'list'>;
+  readonly sessions: Pick<RemoteSessions, 'connect' | 'attach' | 'command' | 'restart' | 'list'>;
 }
 
 export interface SessionPoolDeps {
@@ -48,6 +48,10 @@ export class SessionPool implements SessionHost {
 
   async command(sessionId: string, access: Access, command: CallCommand): Promise<void> {
     await this.#owner(sessionId).sessions.command(sessionId, access, command);
+  }
+
+  async restart(sessionId: string, access: Access, offer: string): Promise<string> {
+    return this.#owner(sessionId).sessions.restart(sessionId, access, offer);
   }
 
   /** Of every worker that answers. */

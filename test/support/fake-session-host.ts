@@ -29,6 +29,7 @@ export class FakeSessionHost implements SessionHost {
   readonly legs: FakeLeg[] = [];
   readonly channels: FakeChannel[] = [];
   readonly commands: { readonly id: string; readonly access: Access; readonly command: CallCommand }[] = [];
+  readonly restarts: { readonly id: string; readonly access: Access; readonly offer: string }[] = [];
   /** What lives, for `list`, `attach` and `command`. */
   calls: CallView[] = [];
   /** Thrown by whatever is asked next, as long as it stands here. */
@@ -68,6 +69,13 @@ export class FakeSessionHost implements SessionHost {
     this.#mayFail();
     this.#find(id, access);
     this.commands.push({ id, access, command });
+  }
+
+  async restart(id: string, access: Access, offer: string): Promise<string> {
+    this.#mayFail();
+    this.#find(id, access);
+    this.restarts.push({ id, access, offer });
+    return 'v=0\r\nanswer to a restart';
   }
 
   async list({ project }: Access): Promise<readonly CallView[]> {

@@ -10,8 +10,8 @@ export interface IceCredentials {
 
 export type IceOutput =
   | { readonly type: 'send'; readonly datagram: Buffer; readonly path: Path }
-  /** An authentic check that the owner answers, by `writeSuccess`: only where it asked for that. */
-  | { readonly type: 'check'; readonly message: StunMessage; readonly path: Path }
+  /** An authentic check that the owner answers, by `writeSuccess` under these credentials: only where it asked for that. */
+  | { readonly type: 'check'; readonly message: StunMessage; readonly path: Path; readonly local: IceCredentials }
   /** The first check on this path held: DTLS and SRTP from it may be believed. */
   | { readonly type: 'verified'; readonly path: Path }
   /** Everything is sent here from now on. */

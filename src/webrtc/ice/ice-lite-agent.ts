@@ -2,7 +2,7 @@ import type { Path } from '../path.ts';
 import { parseStun } from '../stun/parse-stun.ts';
 import type { StunMessage } from '../stun/stun-message.ts';
 import { judgeRequest, writeRoleConflict, writeSuccess, writeUnknownAttributes } from './answer-check.ts';
-import { type IceAgent, type IceCredentials, type IceOutput, type IceSnapshot, noDrops } from './ice-agent.ts';
+import { type IceAgent, type IceCredentials, type IceOutput, type IceSnapshot, noDrops, type StunDrop } from './ice-agent.ts';
 import { SeenTransactions } from './seen-transactions.ts';
 
 /** RFC 7675 §5.1: consent ends 30 s after the last verified check. */
@@ -16,10 +16,14 @@ interface VerifiedPath {
   lastCheckAt: number;
 }
 
-export interface IceLiteOptions {
+/** What a pair of descriptions says of ICE (RFC 8839 §4.4.1.1.1: a restart changes both sides'). */
+export interface IceGeneration {
   readonly local: IceCredentials;
   /** The far side's ufrag, when its description is known; checks by another name are then ignored. */
   readonly remoteUfrag?: string;
+}
+
+export interface IceLiteOptions extends IceGeneration {
   readonly consentMs?: number;
   /** The owner answers checks, and has something to say in the answers. */
   readonly ownerAnswers?: boolean;
@@ -30,8 +34,10 @@ export interface IceLiteOptions {
  * state. Media goes to the first verified path until a verified check nominates one, and moves only by another such check.
  */
 export class IceLiteAgent implements IceAgent {
-  readonly #local: IceCredentials;
-  readonly #remoteUfrag: string | undefined;
+  #current: IceGeneration;
+  /** The generation that was proven last, for as long as the one that follows it is not. */
+  #before: IceGeneration | undefined;
+  #isProven = false;
   readonly #consentMs: number;
   readonly #ownerAnswers: boolean;
   readonly #paths = new Map<string, VerifiedPath>();
@@ -45,8 +51,7 @@ export class IceLiteAgent implements IceAgent {
   #wakeAt: number | undefined;
 
   constructor(options: IceLiteOptions) {
-    this.#local = options.local;
-    this.#remoteUfrag = options.remoteUfrag;
+    this.#current = options;
     this.#consentMs = options.consentMs ?? CONSENT_MS;
     this.#ownerAnswers = options.ownerAnswers ?? false;
   }
@@ -59,8 +64,23 @@ export class IceLiteAgent implements IceAgent {
     return Array.from(this.#paths.values(), ({ path }) => path);
   }
 
+  /** Our ufrags that checks may name now. */
+  get ufrags(): readonly string[] {
+    return [this.#current, ...(this.#before ? [this.#before] : [])].map(({ local }) => local.ufrag);
+  }
+
   start(): void {
     // Nothing to do: the other side checks.
+  }
+
+  /**
+   * New credentials on both sides. Paths and selection stay: until the first check under the new ones, those from before hold too, for a client
+   * that never saw the answer; from then on they are void. A generation that was never used gives way to the next.
+   */
+  restart(next: IceGeneration): void {
+    if (this.#isProven) this.#before = this.#current;
+    this.#current = next;
+    this.#isProven = false;
   }
 
   isVerified(path: Path): boolean {
@@ -70,20 +90,24 @@ export class IceLiteAgent implements IceAgent {
   handleStun(datagram: Buffer, path: Path, now: number): void {
     if (this.#lost) return;
     const message = parseStun(datagram);
-    const drop = message ? judgeRequest(datagram, message, this.#local, this.#remoteUfrag) : 'malformed';
-    if (!message || drop) {
-      this.#dropped[drop ?? 'malformed'] += 1;
+    const judged = message ? this.#judge(datagram, message) : 'malformed';
+    if (!message || typeof judged === 'string') {
+      this.#dropped[typeof judged === 'string' ? judged : 'malformed'] += 1;
       return;
     }
     if (!this.#seen.accept(message.transactionId, path.key)) {
       this.#dropped.replayed += 1;
       return;
     }
-    const refusal = this.#refusal(message);
-    if (refusal || !this.#ownerAnswers)
-      this.#outputs.push({ type: 'send', datagram: refusal ?? writeSuccess(message, path, this.#local), path });
+    const { local } = judged;
+    const refusal = this.#refusal(message, local);
+    if (refusal || !this.#ownerAnswers) this.#outputs.push({ type: 'send', datagram: refusal ?? writeSuccess(message, path, local), path });
     if (refusal) return;
-    this.#accept(path, message.useCandidate, now, this.#ownerAnswers ? message : undefined);
+    if (judged === this.#current) {
+      this.#isProven = true;
+      this.#before = undefined;
+    }
+    this.#accept(path, message, local, now);
   }
 
   pollOutput(): IceOutput | undefined {
@@ -123,16 +147,23 @@ export class IceLiteAgent implements IceAgent {
     };
   }
 
+  /** The generation under which the check is authentic, or why it is under none. */
+  #judge(datagram: Buffer, message: StunMessage): IceGeneration | StunDrop {
+    const drop = judgeRequest(datagram, message, this.#current.local, this.#current.remoteUfrag);
+    if (drop !== 'username' || !this.#before) return drop ?? this.#current;
+    return judgeRequest(datagram, message, this.#before.local, this.#before.remoteUfrag) ?? this.#before;
+  }
+
   /** The error response to a check that is authentic but cannot succeed. */
-  #refusal(message: StunMessage): Buffer | undefined {
-    if (message.unknownRequired.length > 0) return writeUnknownAttributes(message, this.#local);
+  #refusal(message: StunMessage, local: IceCredentials): Buffer | undefined {
+    if (message.unknownRequired.length > 0) return writeUnknownAttributes(message, local);
     // A lite agent is always controlled: whoever claims that role too has to change (RFC 8445 §6.1.1).
-    if (message.iceControlled !== undefined) return writeRoleConflict(message, this.#local);
+    if (message.iceControlled !== undefined) return writeRoleConflict(message, local);
     return undefined;
   }
 
-  /** @param message to be answered by the owner, who then knows the path and has nothing selected yet */
-  #accept(path: Path, nominates: boolean, now: number, message: StunMessage | undefined): void {
+  /** An owner that answers does so when it knows the path and has nothing selected yet. */
+  #accept(path: Path, message: StunMessage, local: IceCredentials, now: number): void {
     this.#checks += 1;
     this.#lastCheckAt = now;
     let entry = this.#paths.get(path.key);
@@ -145,8 +176,8 @@ export class IceLiteAgent implements IceAgent {
       this.#paths.set(path.key, entry);
       this.#outputs.push({ type: 'verified', path });
     }
-    if (message) this.#outputs.push({ type: 'check', message, path });
-    if (nominates ? entry !== this.#selected : !this.#selected) this.#select(entry);
+    if (this.#ownerAnswers) this.#outputs.push({ type: 'check', message, path, local });
+    if (message.useCandidate ? entry !== this.#selected : !this.#selected) this.#select(entry);
     if (this.#wakeAt === undefined) this.#arm();
   }
 

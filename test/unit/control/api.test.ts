@@ -303,17 +303,73 @@ describe('commands', () => {
   test('other methods are told which are taken', async () => {
     const answers = await Promise.all([
       call('/calls', { method: 'DELETE' }),
-      call(`/calls/${id}`, { method: 'POST' }),
+      call(`/calls/${id}`, { method: 'DELETE' }),
       call(`/calls/${id}/accept`),
       call('/client_secrets'),
     ]);
     expect(answers.map(({ status, headers }) => [status, headers.get('allow')])).toEqual([
       [405, 'GET, POST, HEAD'],
-      [405, 'GET, HEAD'],
+      [405, 'GET, POST, HEAD'],
       [405, 'POST'],
       [405, 'POST'],
     ]);
     expect((await call('/nothing')).status).toBe(404);
+  });
+});
+
+describe('an ICE restart', () => {
+  const restart = (path: string, { body = OFFER, type = 'application/sdp', key = SHOP } = {}): Promise<Answer> =>
+    call(path, { method: 'POST', body, headers: { 'content-type': type }, key });
+
+  test('is an offer to a call that lives, and answered', async () => {
+    await offer();
+    const { status, headers, text } = await restart('/calls/rtc_0_1');
+    expect([status, headers.get('content-type'), text]).toEqual([200, 'application/sdp', 'v=0\r\nanswer to a restart']);
+    expect(host.restarts).toEqual([{ id: 'rtc_0_1', access: { project: 'shop', ephemeral: false }, offer: OFFER }]);
+  });
+
+  test('of a call of another project, or of none, finds nothing', async () => {
+    await offer();
+    for (const [path, key] of [
+      ['/calls/rtc_0_1', BANK],
+      ['/calls/rtc_0_2', SHOP],
+      ['/calls/..', SHOP],
+      [`/calls/${'r'.repeat(120)}`, SHOP],
+    ] as const)
+      expect((await restart(path, { key })).status).toBe(404);
+    expect(host.restarts).toEqual([]);
+  });
+
+  test('may be asked for with the secret that made the call, and with no other', async () => {
+    const [own, other] = [await secret(), await secret()];
+    const made = await offer('', own);
+    const path = (made.headers.get('location') ?? '').replace('/v1/realtime', '');
+    expect((await restart(path, { key: own })).status).toBe(200);
+    expect((await restart(path, { key: other })).status).toBe(404);
+    expect((await restart(path, { key: 'made-up' })).status).toBe(401);
+    expect(host.restarts.map(({ access }) => access.ephemeral)).toEqual([true]);
+  });
+
+  test.each([
+    ['nothing', { body: '' }, 400, 'sdp'],
+    ['JSON', { body: '{"sdp":"v=0"}', type: 'application/json' }, 400, 'sdp'],
+    ['a picture', { body: 'GIF', type: 'image/gif' }, 415, null],
+    ['more than an offer has', { body: `${OFFER}${'a=x\r\n'.repeat(20_000)}` }, 413, null],
+  ])('by %s is refused', async (_what, init, expected, param) => {
+    await offer();
+    const { status, json } = await restart('/calls/rtc_0_1', init);
+    expect([status, json.error?.['param']]).toEqual([expected, param]);
+    expect(host.restarts).toEqual([]);
+  });
+
+  test.each([
+    ['ERR_BAD_OFFER', 400],
+    ['ERR_INVALID_STATE', 409],
+    ['ERR_OVERLOADED', 503],
+  ] as const)('that the owner refuses (%s) is told so', async (code, expected) => {
+    await offer();
+    host.failure = new GatewayError(code, 'not so');
+    expect((await restart('/calls/rtc_0_1')).status).toBe(expected);
   });
 });
 

@@ -35,6 +35,12 @@ class ScriptedOwner implements SessionDoor {
     this.commands.push(command);
   }
 
+  async restart(_sessionId: string, _access: Access, offer: string): Promise<string> {
+    await this.pending;
+    if (this.refusal) throw this.refusal;
+    return `answer to ${offer}`;
+  }
+
   async list(): Promise<readonly CallView[]> {
     return [VIEW];
   }
@@ -178,6 +184,7 @@ describe('a channel to a session at another node', () => {
     opened.receive('too late');
     expect(await codeOf(remote.attach(ID, ACCESS, channel))).toBe('ERR_NODE_UNREACHABLE');
     expect(await codeOf(remote.list(ACCESS))).toBe('ERR_NODE_UNREACHABLE');
+    expect(await codeOf(remote.restart(ID, ACCESS, 'v=0'))).toBe('ERR_NODE_UNREACHABLE');
     expect([remote.size, served.size]).toEqual([0, 0]);
   });
 
@@ -207,6 +214,7 @@ describe('a command to a session at another node', () => {
       { type: 'reject', status: 486 },
     ]);
     expect(await remote.list(ACCESS)).toEqual([VIEW]);
+    expect(await remote.restart(ID, ACCESS, 'v=0')).toBe('answer to v=0');
     owner.refusal = new GatewayError('ERR_INVALID_STATE', 'decided');
     expect(await codeOf(remote.command(ID, ACCESS, { type: 'accept', session: { type: 'realtime' } }))).toBe('ERR_INVALID_STATE');
     expect(clock.timers).toBe(0);

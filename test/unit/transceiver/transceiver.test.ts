@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { liveOpusCodecs, loadOpus } from '../../../src/audio/opus.ts';
 import type { TransportAddress } from '../../../src/base/addresses.ts';
@@ -13,6 +14,7 @@ import { parseWebRtcAnswer, writeWebRtcOffer } from '../../../src/sdp/webrtc.ts'
 import { Transceiver } from '../../../src/transceiver/transceiver.ts';
 import { createIdentity } from '../../../src/webrtc/dtls/identity.ts';
 import { Peer } from '../../../src/webrtc/peer.ts';
+import { writeStun } from '../../../src/webrtc/stun/write-stun.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { MemoryNetwork } from '../../support/memory-network.ts';
 import { MetricsText } from '../../support/metrics-text.ts';
@@ -383,3 +385,94 @@ function silence(client: Client, bench: Bench): void {
   bench.clock.advance(31_000);
   bench.network.loss = 0;
 }
+
+describe('an ICE restart of a browser', () => {
+  const ACCESS = { project: 'default', ephemeral: false };
+  const pwdOf = (ufrag: string) => `${ufrag}-password-of-22-and-more`;
+
+  const offerOf = (client: Client, ufrag: string, change: { fingerprint?: Client['identity']['fingerprint'] } = {}) =>
+    writeWebRtcOffer({
+      ...{ ufrag, pwd: pwdOf(ufrag), fingerprint: client.identity.fingerprint, setup: 'actpass' as const, dataChannel: false },
+      ...change,
+    });
+
+  async function talking(kind: 'phone' | 'browser' = 'browser') {
+    const bench = new Bench();
+    const client = await bench.open(kind);
+    client.connect();
+    client.opened.tell({ type: 'answered' });
+    const iceOf = () => (bench.transceiver.snapshot()[0] as { peer: { ice: { selected: string; paths: number } } }).peer.ice;
+    /** A check from an address, under the credentials of an answer. */
+    const check = (from: string, answer: string, ufrag: string) => {
+      const parsed = parseWebRtcAnswer(answer);
+      if ('fault' in parsed) throw new Error(parsed.fault.detail);
+      const request = { class: 'request' as const, transactionId: randomBytes(12), username: `${parsed.ice.ufrag}:${ufrag}`, priority: 1 };
+      bench.network.send(from, RELAY_HOST, writeStun({ ...request, iceControlling: 1n, useCandidate: true }, parsed.ice.pwd));
+      bench.clock.advance(10);
+    };
+    const restart = (ufrag: string) => bench.transceiver.restart(client.opened.sessionId, ACCESS, offerOf(client, ufrag));
+    return { bench, client, iceOf, check, restart };
+  }
+
+  test('moves the media to where the new credentials are used; the audio goes on, and its keys', async () => {
+    const { bench, client, iceOf, check, restart } = await talking();
+    const answer = await restart('again');
+    expect(iceOf().selected).toBe(client.host);
+    bench.network.listen('198.51.100.9:5000', (datagram, path) => client.peer.handleDatagram(datagram, path, bench.clock.now()));
+    check('198.51.100.9:5000', answer, 'again');
+    expect(iceOf()).toMatchObject({ selected: '198.51.100.9:5000', paths: 2 });
+    const sent: number[] = [];
+    bench.network.listen('198.51.100.9:5000', (datagram) => void sent.push(datagram[0] ?? 0));
+    for (const tick of bench.ticker.ticks) tick(bench.clock.now());
+    bench.clock.advance(5);
+    expect(sent).toEqual([0x80]);
+    expect(bench.transceiver.sessions).toBe(1);
+  });
+
+  test('whose answer got lost leaves the old credentials good; the first check under new ones makes them void', async () => {
+    const { client, iceOf, check, restart } = await talking();
+    await restart('lost');
+    check('198.51.100.9:1', client.opened.answer, 'clie');
+    expect(iceOf().selected).toBe('198.51.100.9:1');
+    check('198.51.100.9:2', await restart('again'), 'again');
+    expect(iceOf().selected).toBe('198.51.100.9:2');
+    check('198.51.100.9:3', client.opened.answer, 'clie');
+    expect(iceOf()).toMatchObject({ selected: '198.51.100.9:2', paths: 3 });
+  });
+
+  test('cannot be had for a phone, for a call of another project, or for one that is over', async () => {
+    const { bench, client, restart } = await talking();
+    const { sessionId } = client.opened;
+    const other = { project: 'other', ephemeral: false };
+    await expect(bench.transceiver.restart(sessionId, other, offerOf(client, 'again'))).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    const phone = await talking('phone');
+    await expect(phone.restart('again')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' });
+    client.peer.close();
+    bench.clock.advance(10);
+    await expect(restart('again')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+  });
+
+  test('with another fingerprint changes nothing: neither path nor keys', async () => {
+    const { bench, client, iceOf, check } = await talking();
+    const stolen = offerOf(client, 'thief', { fingerprint: createIdentity(1).fingerprint });
+    await expect(bench.transceiver.restart(client.opened.sessionId, ACCESS, stolen)).rejects.toMatchObject({ code: 'ERR_BAD_OFFER' });
+    check('203.0.113.66:6', client.opened.answer, 'thief');
+    expect(iceOf()).toMatchObject({ selected: client.host, paths: 1 });
+  });
+
+  test('comes eight times at once and then every other second; a flood is refused, and leaves nothing behind', async () => {
+    const { bench, client, iceOf, check, restart } = await talking();
+    const answers: string[] = [];
+    for (let n = 0; n < 8; n += 1) answers.push(await restart(`again${n}`));
+    for (let n = 0; n < 100; n += 1) await expect(restart(`flood${n}`)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+    bench.clock.advance(2000);
+    answers.push(await restart('again8'));
+    await expect(restart('again9')).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+    // Of all these only the last is good, and the one that was proven.
+    for (const [n, answer] of answers.slice(0, 8).entries()) check('203.0.113.66:6', answer, `again${n}`);
+    expect(iceOf()).toMatchObject({ selected: client.host, paths: 1 });
+    expect(bench.gone).toHaveLength(8);
+    check('198.51.100.9:5000', answers[8] ?? '', 'again8');
+    expect(iceOf().selected).toBe('198.51.100.9:5000');
+  });
+});

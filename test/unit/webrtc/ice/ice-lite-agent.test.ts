@@ -152,3 +152,79 @@ describe('IceLiteAgent', () => {
     expect(agent.nextTimeout()).toBe(50_000);
   });
 });
+
+describe('an ICE restart', () => {
+  const second = { local: { ufrag: 'ours2', pwd: 'our-second-password-of-28' }, remoteUfrag: 'theirs2' };
+  const third = { local: { ufrag: 'ours3', pwd: 'our-third-password-of-27-' }, remoteUfrag: 'theirs3' };
+  const later = (change: Partial<StunDraft> = {}) => check({ username: 'ours2:theirs2', ...change }, second.local.pwd);
+
+  function connected(): IceLiteAgent {
+    const agent = new IceLiteAgent({ local, remoteUfrag: 'theirs' });
+    agent.handleStun(check({ useCandidate: true }), pathTo(1), 0);
+    outputs(agent);
+    return agent;
+  }
+
+  it('leaves paths and selection as they are, and takes checks under both credentials until the first under the new ones', () => {
+    const agent = connected();
+    agent.restart(second);
+    expect([agent.selected?.port, agent.ufrags]).toEqual([1, ['ours2', 'ours']]);
+    agent.handleStun(check(), pathTo(1), 1000);
+    expect(types(agent)).toEqual(['send']);
+    agent.handleStun(later(), pathTo(2), 2000);
+    expect(types(agent)).toEqual(['send', 'verified']);
+    expect([agent.selected?.port, agent.ufrags]).toEqual([1, ['ours2']]);
+    agent.handleStun(check(), pathTo(1), 3000);
+    expect(types(agent)).toEqual([]);
+    expect(agent.snapshot().dropped).toMatchObject({ username: 1 });
+    // What was sent before on the old path is believed as long as its consent lives.
+    expect(agent.isVerified(pathTo(1))).toBe(true);
+  });
+
+  it('moves media with the nomination under the new credentials, answered under them', () => {
+    const agent = connected();
+    agent.restart(second);
+    agent.handleStun(later({ useCandidate: true }), pathTo(2), 1000);
+    const [answer, ...rest] = outputs(agent);
+    expect(rest.map(({ type }) => type)).toEqual(['verified', 'selected']);
+    const message = answer?.type === 'send' ? parseStun(answer.datagram) : undefined;
+    expect(message && answer?.type === 'send' && verifyIntegrity(answer.datagram, message, second.local.pwd)).toBe(true);
+    expect(agent.selected?.port).toBe(2);
+  });
+
+  it.each([
+    ['the new name with the old password', check({ username: 'ours2:theirs2' })],
+    ['the old name with the new password', check({}, second.local.pwd)],
+    ['names of both', check({ username: 'ours2:theirs' }, second.local.pwd)],
+    ['names of both, the other way round', check({ username: 'ours:theirs2' })],
+  ])('takes no check with %s', (_what, datagram) => {
+    const agent = connected();
+    agent.restart(second);
+    agent.handleStun(datagram, pathTo(3), 1000);
+    expect([types(agent), agent.snapshot().paths, agent.ufrags]).toEqual([[], 1, ['ours2', 'ours']]);
+  });
+
+  it('is not proven by a check that is refused', () => {
+    const agent = connected();
+    agent.restart(second);
+    agent.handleStun(later({ extra: [{ type: 0x7001, value: Buffer.alloc(0) }] }), pathTo(2), 1000);
+    expect([types(agent), agent.ufrags]).toEqual([['send'], ['ours2', 'ours']]);
+  });
+
+  it('gives way to the next before it was ever used; the proven one stays', () => {
+    const agent = connected();
+    agent.restart(second);
+    agent.restart(third);
+    expect(agent.ufrags).toEqual(['ours3', 'ours']);
+    agent.handleStun(later(), pathTo(2), 1000);
+    agent.handleStun(check(), pathTo(1), 1000);
+    expect([types(agent), agent.selected?.port]).toEqual([['send'], 1]);
+  });
+
+  it('does not prolong consent: without a check under any credentials it is lost', () => {
+    const agent = connected();
+    agent.restart(second);
+    agent.handleTimeout(30_000);
+    expect(types(agent)).toEqual(['dropped', 'lost']);
+  });
+});
