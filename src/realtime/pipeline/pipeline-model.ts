@@ -54,7 +54,8 @@ export class PipelineModel implements RealtimeModel {
     this.#options = options;
     this.#services = forEachStage((stage) => {
       const { url, apiKey } = options[stage];
-      return { url: serviceUrl(url, stage), headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` } };
+      const at = serviceUrl(url, stage);
+      return { url: at, headers: apiKey === undefined ? {} : keyHeader(at, apiKey) };
     });
     this.#stages = forEachStage((stage) => ({
       timings: { ...DEFAULT_TIMINGS[stage], ...options.timings?.[stage] },
@@ -84,6 +85,11 @@ export class PipelineModel implements RealtimeModel {
   close(): void {
     this.#client.close();
   }
+}
+
+/** Azure has a header of its own. */
+function keyHeader({ hostname }: URL, key: string): Record<string, string> {
+  return hostname.endsWith('.azure.com') ? { 'api-key': key } : { authorization: `Bearer ${key}` };
 }
 
 function forEachStage<T>(make: (stage: Stage) => T): Record<Stage, T> {

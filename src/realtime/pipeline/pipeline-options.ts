@@ -53,7 +53,7 @@ export interface PipelineOptions {
 export const DEFAULT_TIMINGS: Readonly<Record<Stage, StageTimings>> = {
   transcription: { connectMs: 1000, hedgeMs: 800, firstMs: 5000, idleMs: 3000, totalMs: 20_000 },
   chat: { connectMs: 1000, hedgeMs: 800, firstMs: 8000, idleMs: 5000, totalMs: 120_000 },
-  speech: { connectMs: 1000, hedgeMs: 600, firstMs: 5000, idleMs: 1500, totalMs: 60_000 },
+  speech: { connectMs: 1000, hedgeMs: 600, firstMs: 5000, idleMs: 1200, totalMs: 60_000 },
 };
 
 /** Two seconds of nothing is what callers take for a dead line. */

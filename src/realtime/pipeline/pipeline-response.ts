@@ -139,10 +139,6 @@ export class PipelineResponse {
     if (this.#state === 'over') return;
     this.#line.handleTimeout(now);
     if (now < this.#patienceAt()) return;
-    if (this.#line.isInSentence) {
-      this.#heardBy = now;
-      return;
-    }
     const { options, book, prompts } = this.#deps;
     this.#deps.onSpare('patience');
     this.#sayPhrase(knownPhrase(book, options.patience, this.plan.manner) ?? prompts.patience, now);
@@ -256,6 +252,8 @@ export class PipelineResponse {
   #sayPhrase({ text, pcm }: Phrase, now: number): void {
     this.message.beginPassage(text, false);
     this.#sound(pcm, now);
+    // What comes of the sentence later is not of this phrase.
+    if (this.#line.isInSentence) this.message.said.begin('', true);
   }
 
   #sound(pcm: Int16Array, now: number): void {

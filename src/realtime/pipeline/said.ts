@@ -41,7 +41,7 @@ export class Said {
     for (const { text, counts, samples } of this.#passages) {
       const ms = samplesToMs(samples);
       if (leftMs >= ms) {
-        if (counts) heard.push(text);
+        if (counts && text !== '') heard.push(text);
       } else {
         const part = ms === 0 ? '' : wholeWords(text, leftMs / ms);
         if (counts && part !== '') heard.push(`${part} …`);

@@ -67,6 +67,7 @@ interface Attempt<T> {
   refusal: { readonly status: number; readonly body: WholeBody } | undefined;
 }
 
+/** Before it is listened to; and once more, when it broke off after that. */
 const MOST_ATTEMPTS = 2;
 
 /** Of what a service says about its refusal. */
@@ -83,7 +84,10 @@ export class ServiceCall<T> {
   readonly #around: CallSurroundings;
   readonly #attempts = new Map<number, Attempt<T>>();
   readonly #startedAt: number;
+  /** When the attempts began of which one is to be listened to. */
+  #askedAt: number;
   #made = 0;
+  #brokeOff = false;
   /** After so long a second attempt is worth it; when the budget of early ones is spent, after twice of it. */
   readonly #hedgeAfterMs: number;
   #hedgeAt: number | undefined;
@@ -95,6 +99,7 @@ export class ServiceCall<T> {
     this.#handlers = handlers;
     this.#around = around;
     this.#startedAt = now;
+    this.#askedAt = now;
     around.estimate.countRequest();
     this.#hedgeAfterMs = around.estimate.hedgeAfterMs(around.timings.hedgeMs);
     this.#hedgeAt = now + this.#hedgeAfterMs;
@@ -193,7 +198,7 @@ export class ServiceCall<T> {
   }
 
   #hedge(now: number): void {
-    const lateAt = this.#startedAt + Math.max(this.#around.timings.hedgeMs, 2 * this.#hedgeAfterMs);
+    const lateAt = this.#askedAt + Math.max(this.#around.timings.hedgeMs, 2 * this.#hedgeAfterMs);
     this.#hedgeAt = undefined;
     if (this.#made >= MOST_ATTEMPTS || this.#winner) return;
     if (!this.#around.estimate.takeHedge() && now < lateAt) {
@@ -248,15 +253,21 @@ export class ServiceCall<T> {
     this.#drop(attempt.id);
     this.#around.note({ what: 'attempt_failed', fault });
     const spoke = this.#winner === attempt;
-    if (spoke) this.#winner = undefined;
+    this.#winner = spoke ? undefined : this.#winner;
     if (this.#attempts.size > 0) return;
     const again = isTransient(fault) || (this.#handlers.adapt?.(fault) ?? false);
-    const may = !spoke || (this.#handlers.restart?.() ?? false);
-    if (!again || !may || this.#made >= MOST_ATTEMPTS) {
+    const may = spoke ? !this.#brokeOff && (this.#handlers.restart?.() ?? false) : this.#made < MOST_ATTEMPTS;
+    if (!again || !may) {
       this.#fail(fault, now);
       return;
     }
     this.#hedgeAt = undefined;
+    if (spoke) {
+      this.#brokeOff = true;
+      this.#made = 0;
+      this.#askedAt = now;
+      this.#hedgeAt = now + this.#hedgeAfterMs;
+    }
     this.#around.note({ what: 'retried' });
     this.#attempt(fault, now);
   }

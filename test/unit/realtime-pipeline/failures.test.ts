@@ -309,6 +309,24 @@ describe('patience', () => {
     expect(probe.request('chat').json.messages[1].content).toBe('It is three.'); // no part of the conversation
   });
 
+  test('is asked for within a sentence, too, that breaks off and is long in coming again', () => {
+    const probe = new PipelineProbe({ patienceMs: 1500 });
+    reach(probe, 'speech').head('audio/pcm').sound(500);
+    probe.pass(1250);
+    const again = probe.request('speech').connect();
+    expect(again.attempt).toBe(4);
+    probe.pass(700);
+    expect(probe.count('speech')).toBe(3); // beside it
+    probe.pass(100);
+    expect(probe.said).toBe('It is three. One moment.');
+    again.head('audio/pcm').sound(800).end();
+    expect(probe.soundMs).toBe(1000);
+    const { itemId } = probe.of('audio')[0] ?? { itemId: '' };
+    probe.machine.truncate(itemId, 650);
+    reach(probe, 'chat');
+    expect(probe.request('chat').json.messages[1].content).toBe('It is three.');
+  });
+
   test('is asked for between sentences, counted from where the sound ends', () => {
     const probe = new PipelineProbe({ patienceMs: 1500 });
     reach(probe, 'chat').head('text/event-stream').delta({ content: 'It is three. And' });
