@@ -78,7 +78,11 @@ export function failureOf(thrown: unknown): Failure {
     };
   }
   if (name === 'NotReadableError') {
-    return { title: 'The microphone is in use', text: 'Another program holds it. Close that one, and press Talk again.' };
+    return {
+      title: 'The microphone is in use',
+      text: 'Another program holds it. Close that one, and press Talk again.',
+      action: { type: 'listen', label: 'Go on without a microphone' },
+    };
   }
   if (thrown instanceof TypeError) {
     return { title: 'The gateway does not answer', text: 'It may be down, or this machine has no network. Press Talk to try again.' };

@@ -44,6 +44,7 @@ interface Running {
   readonly conversation: Conversation;
   readonly stopwatch: TurnStopwatch;
   context: AudioContext | undefined;
+  voice: MediaStream | undefined;
   microphone: MediaStream | undefined;
   callerMeter: LevelMeter | undefined;
   agentMeter: LevelMeter | undefined;
@@ -133,10 +134,7 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
       onEvent: (event) => receive(mine, event),
       onVoice: (stream) => {
         voice.srcObject = stream;
-        // Here and not sooner: making it takes longer than the offer does.
-        mine.context = new AudioContext();
-        mine.agentMeter = new LevelMeter(mine.context, stream);
-        mine.callerMeter = mine.microphone && new LevelMeter(mine.context, mine.microphone);
+        mine.voice = stream;
       },
       onInterrupted: (isInterrupted) => interrupted(mine, isInterrupted),
       onEnded: (failure) => end(mine, failure),
@@ -148,6 +146,7 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
     conversation: new Conversation(),
     stopwatch: new TurnStopwatch(),
     context: undefined,
+    voice: undefined,
     microphone,
     callerMeter: undefined,
     agentMeter: undefined,
@@ -169,7 +168,11 @@ async function connect(microphone: MediaStream | undefined): Promise<void> {
 function opened(mine: Running): void {
   if (running !== mine) return;
   mine.startedAt = performance.now();
-  setState('live', SAYINGS.listening);
+  setState('live', SAYINGS[mine.conversation.floor]);
+  // Here and not sooner: making it would hold up the call.
+  mine.context = new AudioContext();
+  mine.agentMeter = mine.voice && new LevelMeter(mine.context, mine.voice);
+  mine.callerMeter = mine.microphone && new LevelMeter(mine.context, mine.microphone);
   announcer.say('Connected');
   mine.routeTimer = setInterval(() => void showRoute(mine), ROUTE_EVERY_MS);
   void showRoute(mine);

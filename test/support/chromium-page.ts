@@ -22,6 +22,8 @@ export interface WebPageOptions {
   readonly trusting?: boolean;
   /** Only these, whatever the fake devices would allow. */
   readonly permissions?: readonly string[];
+  /** A tab of the same window as this one, which goes with that one. */
+  readonly beside?: WebPage;
 }
 
 /** An event that came over the page's data channel. */
@@ -42,12 +44,14 @@ export interface ShownTurn {
 /** The gateway's own page in a tab of its own, as its user sees, hears and uses it. */
 export class WebPage {
   readonly #context: BrowserContext;
+  readonly #ownsContext: boolean;
   readonly page: Page;
   /** Errors of scripts, and what the content security policy refused. */
   readonly faults: string[] = [];
 
-  private constructor(context: BrowserContext, page: Page) {
+  private constructor(context: BrowserContext, page: Page, ownsContext: boolean) {
     this.#context = context;
+    this.#ownsContext = ownsContext;
     this.page = page;
     page.on('pageerror', (error) => this.faults.push(String(error)));
     page.on('console', (message) => {
@@ -57,15 +61,12 @@ export class WebPage {
 
   static async open(chromium: Chromium, url: string, options: WebPageOptions = {}): Promise<WebPage> {
     const { offer = [], answer = [], scheme = 'light', viewport = { width: 1180, height: 800 }, trusting = false, permissions } = options;
-    const context = await chromium.newContext({
-      colorScheme: scheme,
-      viewport,
-      ignoreHTTPSErrors: trusting,
-      ...(permissions && { permissions: [...permissions] }),
-    });
+    const { beside } = options;
+    const own = { colorScheme: scheme, viewport, ignoreHTTPSErrors: trusting, ...(permissions && { permissions: [...permissions] }) };
+    const context = beside ? beside.#context : await chromium.newContext(own);
     const page = await context.newPage();
     await page.addInitScript(`window.tapChanges = ${JSON.stringify({ offer, answer })};\n${TAP}\n${AUDIT}`);
-    const shown = new WebPage(context, page);
+    const shown = new WebPage(context, page, beside === undefined);
     await page.goto(url);
     return shown;
   }
@@ -163,11 +164,13 @@ export class WebPage {
     return (await this.page.evaluate('tap.turns()')) as ShownTurn[];
   }
 
-  /** When steps of the set-up happened: milliseconds since setLocalDescription. */
-  async marks(): Promise<Readonly<Record<string, number>>> {
-    const marks = (await this.page.evaluate('tap.marks')) as Record<string, number>;
-    const from = marks['described'] ?? 0;
-    return Object.fromEntries(Object.entries(marks).map(([name, at]) => [name, at - from]));
+  /** When this step of the set-up happened (performance.now() of the tab), once it has. */
+  mark(name: string, deadlineMs = DEADLINE_MS): Promise<number> {
+    return within(
+      this.page.evaluate(`tap.marked(${JSON.stringify(name)})`) as Promise<number>,
+      deadlineMs,
+      `the page's call to be ${name}`,
+    );
   }
 
   async stats(): Promise<readonly BrowserStat[]> {
@@ -177,6 +180,6 @@ export class WebPage {
   /** The tab is shut as its user does it. */
   async close(): Promise<void> {
     if (!this.page.isClosed()) await this.page.close({ runBeforeUnload: true });
-    await this.#context.close();
+    if (this.#ownsContext) await this.#context.close();
   }
 }

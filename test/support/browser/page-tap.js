@@ -10,7 +10,7 @@
 
   /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. `plain`: the data channel is asked for in-band. */
   const changes = { offer: [], answer: [], ...window.tapChanges };
-  const tap = { connections: [], marks: {}, events: [], clicks: [], changes, event, heard, forget, stats, level, turns };
+  const tap = { connections: [], marks: {}, events: [], clicks: [], changes, event, heard, forget, marked, stats, turns };
   window.tap = tap;
   window.addEventListener('click', ({ target }) => tap.clicks.push({ at: performance.now(), on: target.textContent.trim() }), true);
 
@@ -23,8 +23,8 @@
   let waiting = [];
   let heardFrom = 0;
 
-  function take(event) {
-    tap.events.push(event);
+  function take(event, isEvent = true) {
+    if (isEvent) tap.events.push(event);
     waiting = waiting.filter(({ type, resolve }) => type !== event.type || resolve(event));
   }
 
@@ -35,7 +35,14 @@
   }
 
   function mark(name) {
-    tap.marks[name] ??= performance.now();
+    if (tap.marks[name] !== undefined) return;
+    tap.marks[name] = performance.now();
+    take({ type: `mark ${name}`, at: tap.marks[name] }, false);
+  }
+
+  /** When this happened, once it has. */
+  async function marked(name) {
+    return tap.marks[name] ?? (await new Promise((resolve) => waiting.push({ type: `mark ${name}`, resolve }))).at;
   }
 
   const changed = (sdp, rules) => rules.reduce((text, [pattern, replacement]) => text.replace(new RegExp(pattern, 'gm'), replacement), sdp);
@@ -45,10 +52,7 @@
       super(...args);
       tap.connections.push(this);
       tap.marks = {};
-      this.addEventListener('track', ({ track, receiver }) => {
-        void listen(track);
-        watch(receiver);
-      });
+      this.addEventListener('track', ({ track }) => void listen(track));
       this.addEventListener('iceconnectionstatechange', () => mark(`ice ${this.iceConnectionState}`));
       this.addEventListener('connectionstatechange', () => mark(this.connectionState));
     }
@@ -79,16 +83,6 @@
       return { type: description.type, sdp: changed(description.sdp, changes.offer) };
     }
   };
-
-  /** The first packet of ours that came: asked for often, while the call is new. */
-  function watch(receiver) {
-    const giveUpAt = performance.now() + 20_000;
-    const look = () => {
-      if (receiver.getSynchronizationSources().length > 0) mark('packet');
-      else if (performance.now() < giveUpAt) setTimeout(look, 1);
-    };
-    look();
-  }
 
   /** What the page plays, decoded and out of the jitter buffer. */
   async function listen(track) {
@@ -144,19 +138,6 @@
 
   function forget() {
     chunks = [];
-  }
-
-  /** Loudness of the last so many milliseconds, 0 to 1. */
-  function level(lastMs) {
-    let left = (lastMs * RECORDING_RATE_HZ) / 1000;
-    let energy = 0;
-    let count = 0;
-    for (let n = chunks.length - 1; n >= 0 && left > 0; n--) {
-      for (const sample of chunks[n]) energy += sample * sample;
-      count += chunks[n].length;
-      left -= chunks[n].length;
-    }
-    return count === 0 ? 0 : Math.sqrt(energy / count) / 32_768;
   }
 
   /** What the transcript shows. */

@@ -13,7 +13,7 @@ describe('what the page says when there is no call', () => {
   it.each([
     ['NotAllowedError', 'The microphone is blocked', 'listen'],
     ['NotFoundError', 'No microphone was found', 'listen'],
-    ['NotReadableError', 'The microphone is in use', undefined],
+    ['NotReadableError', 'The microphone is in use', 'listen'],
   ])('knows %s', (name, title, action) => {
     const failure = failureOf(named(name));
     expect([failure.title, failure.action?.type]).toEqual([title, action]);
