@@ -202,6 +202,8 @@ export class PhoneCall {
   }
 
   handleRequest(request: SipMessage, from: Endpoint): void {
+    // The INVITE again: nobody has said anything to it yet.
+    if (this.#beginning.role === 'callee' && request.method === 'INVITE' && request.branch === this.#beginning.invite.branch) return;
     this.requests.push(request);
     const reply = (status: number, reason: string, headers: readonly HeaderLine[] = [], body = ''): void =>
       this.#line.reply(request, from, writeResponse(request, status, reason, this.#dialog.localTag, headers, body));
