@@ -258,6 +258,7 @@ export class DtlsConnection implements Machine<DtlsOutput> {
       writeWith: (epoch, protection) => this.#records.writeWith(epoch, protection),
       readWith: (epoch, protection) => this.#records.readWith(epoch, protection),
       forget: (protection) => this.#records.forget(protection),
+      retire: (epoch) => this.#records.retire(epoch),
       acknowledge: (numbers) => {
         this.#sendRecord(this.#records.writeEpoch, ContentType.ack, writeAck(numbers));
       },
@@ -410,9 +411,10 @@ export class DtlsConnection implements Machine<DtlsOutput> {
     } else if (alert?.isFatal) this.#fail('alert', `alert ${alert.description}`);
   }
 
-  #connect({ version, schedule, srtpProfile, remoteFingerprint }: HandshakeResult): void {
+  #connect({ version, schedule, srtpProfile, remoteFingerprint, afterwards }: HandshakeResult): void {
     this.#state = 'connected';
     this.#version = version;
+    if (afterwards) this.#handshake = afterwards;
     this.#deadline = undefined;
     this.#restDueAt = undefined;
     // In 1.3 a client's last flight is repeated until it is acknowledged. In 1.2 a client is done, and a server answers repetitions.

@@ -36,6 +36,8 @@ export interface HandshakeResult {
   readonly srtpProfile: SrtpProfile;
   /** The one of the SDP's that the peer's certificate matched. */
   readonly remoteFingerprint: Fingerprint;
+  /** Takes the handshake's place: the rest of it is not needed any more. Absent in 1.2, where a server answers repetitions itself. */
+  readonly afterwards?: Handshake;
 }
 
 /** What a handshake, of whatever version, may do to its connection. */
@@ -53,6 +55,8 @@ export interface HandshakeLink {
   /** Records that open with these keys are handed in as well, next to those of other keys that claim the epoch. */
   readWith(epoch: number, protection: RecordProtection): void;
   forget(protection: RecordProtection): void;
+  /** Nothing is sent or read in this epoch any more. */
+  retire(epoch: number): void;
   /** Tells the peer which records came (1.3). */
   acknowledge(numbers: readonly RecordNumber[]): void;
   /** A part of the peer's flight is here. If the rest does not follow soon, `acknowledge` of the handshake is called. */

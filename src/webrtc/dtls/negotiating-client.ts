@@ -52,11 +52,11 @@ export class NegotiatingClient implements Handshake {
   }
 
   handleAcknowledged(): void {
-    this.#tls13?.handleAcknowledged();
+    // Our last flight ends the handshake: whoever is told of its arrival comes after it.
   }
 
   updateKeys(): void {
-    this.#tls13?.updateKeys();
+    // There is nothing to update in 1.2, and nothing yet in 1.3.
   }
 
   /** A ServerHello tells its version only when it is whole. */

@@ -51,7 +51,7 @@ export class NegotiatingServer implements Handshake {
   }
 
   updateKeys(): void {
-    this.#tls13?.updateKeys();
+    // There is nothing to update in 1.2, and nothing yet in 1.3.
   }
 
   #handleHello(fragment: HandshakeFragment, datagram: number): void {

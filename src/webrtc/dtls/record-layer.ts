@@ -61,6 +61,13 @@ export class RecordLayer {
     this.#read = this.#read.filter((each) => each.protection !== protection);
   }
 
+  /** An epoch that is over: its keys are let go. Not the one that is written in. */
+  retire(epoch: number): void {
+    if (epoch === this.#writeEpoch) return;
+    this.#write.delete(epoch);
+    this.#read = this.#read.filter((each) => each.epoch !== epoch);
+  }
+
   /** The only keys of an epoch, in both directions. */
   install(epoch: number, local: RecordProtection, remote: RecordProtection): void {
     this.#read = this.#read.filter((each) => each.epoch !== epoch);

@@ -9,13 +9,13 @@ import { type HandshakeFragment, type HandshakeMessage, HandshakeType, tlsMessag
 import { CipherSuite, readUseSrtp, type ServerHello } from './hello.ts';
 import { isSame } from './key-schedule.ts';
 import { createKeyShare, isGroup, type KeyShare } from './key-share.ts';
-import { KeyUpdates } from './key-updates.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
 import { parseCertificateVerify, writeCertificateVerify } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
 import { DTLS_1_2 } from './record.ts';
 import type { RecordNumber } from './record-protection.ts';
 import { chooseTls13Scheme, isTls13Scheme, signWith, verifyWith } from './signature.ts';
+import { Tls13Afterwards } from './tls13-afterwards.ts';
 import { Tls13KeySchedule, transcriptHash } from './tls13-key-schedule.ts';
 import {
   parseEncryptedExtensions,
@@ -73,7 +73,7 @@ export class Tls13Client {
   #retry: { readonly message: ReceivedMessage; readonly wanted: Retry } | undefined;
   #second: SecondHello | undefined;
   #agreements = 0;
-  #updates: KeyUpdates | undefined;
+  #isDone = false;
 
   constructor(settings: HandshakeSettings, link: HandshakeLink, offer: ClientOffer) {
     this.#settings = settings;
@@ -89,7 +89,7 @@ export class Tls13Client {
 
   /** A ServerHello that chose 1.3. Plain text: it counts when something comes that its keys protect. */
   handleHello(message: ReceivedMessage, hello: ServerHello, source: FragmentSource): void {
-    if (this.#updates) return;
+    if (this.#isDone) return;
     const isOurs = hello.version === DTLS_1_2 && hello.cipherSuite === CipherSuite.aes128GcmSha256 && hello.compression === 0;
     if (!isOurs) this.#link.drop();
     else if (hello.random.equals(RETRY_RANDOM)) this.#handleRetry(message, hello);
@@ -97,12 +97,6 @@ export class Tls13Client {
   }
 
   handleFragment(fragment: HandshakeFragment, source: FragmentSource): void {
-    if (this.#updates) {
-      // The server repeats its flight: it does not have ours.
-      if (source.epoch > 2) this.#updates.handleFragment(fragment, source);
-      else if (fragment.type === HandshakeType.finished) this.#link.resend();
-      return;
-    }
     const attempt = this.#attempts.find(({ remote }) => remote === source.protection);
     const message = attempt?.messages.add(fragment, source.datagram);
     if (!attempt || message === 'refused') {
@@ -117,7 +111,7 @@ export class Tls13Client {
         this.#giveUp(attempt, fault);
         return;
       }
-      if (this.#updates) return;
+      if (this.#isDone) return;
     }
   }
 
@@ -142,17 +136,9 @@ export class Tls13Client {
   /** In the epoch of the records: the keys of our side of it are those of the likeliest attempt. */
   acknowledge(): void {
     const attempt = this.#attempts.find(isAlive);
-    if (!attempt || this.#updates) return;
+    if (!attempt || this.#isDone) return;
     this.#link.writeWith(2, attempt.local);
     this.#link.acknowledge(attempt.received);
-  }
-
-  handleAcknowledged(): void {
-    this.#updates?.handleAcknowledged();
-  }
-
-  updateKeys(): void {
-    this.#updates?.start();
   }
 
   #handleRetry(message: ReceivedMessage, hello: ServerHello): void {
@@ -298,14 +284,14 @@ export class Tls13Client {
     for (const other of this.#attempts) if (other !== attempt) this.#remove(other);
     this.#link.writeWith(2, attempt.local);
     this.#link.send(parts, true);
-    this.#updates = new KeyUpdates(this.#link, {
+    this.#isDone = true;
+    const afterwards = new Tls13Afterwards(this.#link, 'client', {
       localSecret: secrets.trafficSecretOf('client'),
       remoteSecret: secrets.trafficSecretOf('server'),
       nextSequence: sequence,
       nextRemoteSequence: attempt.next,
-      isBusy: true,
     });
-    this.#link.connected({ version: '1.3', schedule: secrets, srtpProfile: profile, remoteFingerprint: fingerprint });
+    this.#link.connected({ version: '1.3', schedule: secrets, srtpProfile: profile, remoteFingerprint: fingerprint, afterwards });
     return undefined;
   }
 }

@@ -18,7 +18,6 @@ import {
 } from './hello.ts';
 import { isSame } from './key-schedule.ts';
 import { createKeyShare, type Group } from './key-share.ts';
-import { KeyUpdates } from './key-updates.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
 import { parseCertificateVerify, writeCertificateVerify } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
@@ -26,6 +25,7 @@ import { DTLS_1_2, DTLS_1_3 } from './record.ts';
 import type { RecordNumber } from './record-protection.ts';
 import { isPieceOf } from './server-handshake.ts';
 import { chooseTls13Scheme, isTls13Scheme, signWith, verifyWith } from './signature.ts';
+import { Tls13Afterwards } from './tls13-afterwards.ts';
 import { Tls13KeySchedule, transcriptHash } from './tls13-key-schedule.ts';
 import {
   parseTls13Certificate,
@@ -82,7 +82,7 @@ export class Tls13Server {
   readonly #certificates: PeerCertificates;
   readonly #cookieKey: Buffer;
   #attempt: Attempt | undefined;
-  #updates: KeyUpdates | undefined;
+  #isDone = false;
 
   constructor(settings: HandshakeSettings, link: HandshakeLink) {
     this.#settings = settings;
@@ -93,12 +93,12 @@ export class Tls13Server {
 
   /** A hello was answered by a flight. */
   get hasAnswered(): boolean {
-    return this.#attempt !== undefined || this.#updates !== undefined;
+    return this.#attempt !== undefined || this.#isDone;
   }
 
   /** What is missing comes protected. */
   get isDecided(): boolean {
-    return this.#updates !== undefined || this.#attempt?.fingerprint !== undefined;
+    return this.#isDone || this.#attempt?.fingerprint !== undefined;
   }
 
   isRepetition(fragment: HandshakeFragment): boolean {
@@ -132,12 +132,6 @@ export class Tls13Server {
   }
 
   handleFragment(fragment: HandshakeFragment, source: FragmentSource): void {
-    if (this.#updates) {
-      // The client repeats its flight: our acknowledgement got lost.
-      if (source.epoch > 2) this.#updates.handleFragment(fragment, source);
-      else this.#link.acknowledge([source]);
-      return;
-    }
     const attempt = this.#attempt;
     const message = attempt?.remote === source.protection ? attempt?.messages.add(fragment, source.datagram) : 'refused';
     if (!attempt || message === 'refused') {
@@ -153,21 +147,16 @@ export class Tls13Server {
         this.#giveUp(attempt, fault);
         return;
       }
-      if (this.#updates) return;
+      if (this.#isDone) return;
     }
   }
 
   acknowledge(): void {
-    if (this.#attempt && !this.#updates) this.#link.acknowledge(this.#attempt.received);
+    if (this.#attempt) this.#link.acknowledge(this.#attempt.received);
   }
 
   handleAcknowledged(): void {
-    if (this.#updates) this.#updates.handleAcknowledged();
-    else this.#link.settle();
-  }
-
-  updateKeys(): void {
-    this.#updates?.start();
+    this.#link.settle();
   }
 
   /**
@@ -299,15 +288,15 @@ export class Tls13Server {
     if (!fingerprint) return 'parameters';
     const secrets = schedule.applicationSecrets(transcript.slice(0, ours));
     this.#attempt = undefined;
-    this.#updates = new KeyUpdates(this.#link, {
+    this.#isDone = true;
+    const afterwards = new Tls13Afterwards(this.#link, 'server', {
       localSecret: secrets.trafficSecretOf('server'),
       remoteSecret: secrets.trafficSecretOf('client'),
       nextSequence,
       nextRemoteSequence: next,
-      isBusy: false,
     });
     this.#link.acknowledge(received);
-    this.#link.connected({ version: '1.3', schedule: secrets, srtpProfile: profile, remoteFingerprint: fingerprint });
+    this.#link.connected({ version: '1.3', schedule: secrets, srtpProfile: profile, remoteFingerprint: fingerprint, afterwards });
     return undefined;
   }
 }
