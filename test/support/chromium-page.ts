@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { BrowserContext, Page } from 'playwright-core';
 import type { BrowserRecording, BrowserStat, Chromium } from './chromium.ts';
+import { rms, SILENCE_RMS } from './tones.ts';
 import { elapse, within } from './wait.ts';
 
 const TAP = readFileSync(new URL('browser/page-tap.js', import.meta.url), 'utf8');
@@ -126,6 +127,12 @@ export class WebPage {
     return { samples, rateHz, startedAt: startedAt - performance.timeOrigin };
   }
 
+  /** How much of what was heard is a voice, in milliseconds. A starved browser plays in pieces, and stretches them: the words need not be alike. */
+  async loudMs(): Promise<number> {
+    const { samples, rateHz } = await this.heard();
+    return loudMsOf(samples, rateHz);
+  }
+
   async forget(): Promise<void> {
     await this.page.evaluate('tap.forget()');
   }
@@ -164,15 +171,6 @@ export class WebPage {
     return (await this.page.evaluate('tap.turns()')) as ShownTurn[];
   }
 
-  /** When this step of the set-up happened (performance.now() of the tab), once it has. */
-  mark(name: string, deadlineMs = DEADLINE_MS): Promise<number> {
-    return within(
-      this.page.evaluate(`tap.marked(${JSON.stringify(name)})`) as Promise<number>,
-      deadlineMs,
-      `the page's call to be ${name}`,
-    );
-  }
-
   async stats(): Promise<readonly BrowserStat[]> {
     return (await this.page.evaluate('tap.stats()')) as BrowserStat[];
   }
@@ -182,4 +180,12 @@ export class WebPage {
     if (!this.page.isClosed()) await this.page.close({ runBeforeUnload: true });
     if (this.#ownsContext) await this.#context.close();
   }
+}
+
+/** Milliseconds of it in which something is to be heard. */
+export function loudMsOf(samples: Int16Array, rateHz: number): number {
+  const frame = rateHz / 50;
+  let loud = 0;
+  for (let from = 0; from + frame <= samples.length; from += frame) if (rms(samples.subarray(from, from + frame)) > SILENCE_RMS) loud += 20;
+  return loud;
 }
