@@ -213,7 +213,7 @@ export function writes(text: string | ((asked: AskedService) => string), { after
 }
 
 /** The sound of a text here: 440 Hz, so long. */
-export function soundOf(text: string, rateHz = 24_000, msPerChar = 20): Int16Array {
+function soundOf(text: string, rateHz = 24_000, msPerChar = 20): Int16Array {
   return tone(440, Math.max(100, text.length * msPerChar), { rateHz });
 }
 

@@ -45,7 +45,7 @@ function wireChoice(choice: ModelConfig['toolChoice']): unknown {
  * Items as messages of a chat. Results follow the calls they are of, whatever came between; calls without one get a
  * placeholder, results without a call are left out.
  */
-export function chatMessages(instructions: string | undefined, items: readonly Item[]): Message[] {
+function chatMessages(instructions: string | undefined, items: readonly Item[]): Message[] {
   const messages: Message[] = instructions ? [{ role: 'system', content: instructions }] : [];
   const outputs = new Map<string, string>();
   for (const item of items) if (item.type === 'function_call_output') outputs.set(item.call_id, item.output);

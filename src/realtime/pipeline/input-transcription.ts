@@ -21,7 +21,7 @@ export interface InputTranscriptionDeps {
   readonly board: CallBoard;
   readonly options: TranscriptionOptions;
   readonly quirks: Quirks;
-  readonly emit: (event: ModelEvent) => void;
+  readonly emit: (event: ModelEvent, entry: HistoryEntry) => void;
   /** Is somebody told the words? */
   readonly isTold: () => boolean;
   readonly onSettled: (entry: HistoryEntry, transcript: Transcript, now: number) => void;
@@ -87,8 +87,8 @@ export class InputTranscription {
     this.#pending.delete(entry);
   }
 
-  #tellDelta({ id }: HistoryEntry, delta: string): void {
-    if (this.#deps.isTold()) this.#deps.emit({ type: 'input_transcript_delta', itemId: id, delta });
+  #tellDelta(entry: HistoryEntry, delta: string): void {
+    if (this.#deps.isTold()) this.#deps.emit({ type: 'input_transcript_delta', itemId: entry.id, delta }, entry);
   }
 
   #settle(entry: HistoryEntry, transcript: Transcript, usage: unknown, now: number): void {
@@ -102,14 +102,14 @@ export class InputTranscription {
         content: [...item.content.filter(({ type }) => type !== 'input_audio'), { type: 'input_text', text: UNKNOWN_WORDS }],
       };
       const { code, message } = transcript.fault;
-      if (isTold()) emit({ type: 'input_transcript_failed', itemId: id, code: `transcription_${code}`, message });
+      if (isTold()) emit({ type: 'input_transcript_failed', itemId: id, code: `transcription_${code}`, message }, entry);
     } else {
       const { text } = transcript;
       entry.item = {
         ...item,
         content: item.content.map((part) => (part.type === 'input_audio' ? { type: 'input_audio', transcript: text } : part)),
       };
-      if (isTold()) emit({ type: 'input_transcript', itemId: id, transcript: text, ...(usage === undefined ? {} : { usage }) });
+      if (isTold()) emit({ type: 'input_transcript', itemId: id, transcript: text, ...(usage === undefined ? {} : { usage }) }, entry);
     }
     this.#deps.onSettled(entry, transcript, now);
   }

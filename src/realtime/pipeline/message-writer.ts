@@ -9,13 +9,13 @@ export class MessageWriter {
   readonly said = new Said();
   readonly #responseId: string;
   readonly #emit: (event: ModelEvent) => void;
-  readonly #history: ConversationHistory | undefined;
+  #history: ConversationHistory | undefined;
   #entry: HistoryEntry | undefined;
   #open = false;
   #written: string | undefined;
   #spoken = '';
 
-  /** @param history undefined: out of band */
+  /** @param history undefined: out of band, or not yet */
   constructor(responseId: string, emit: (event: ModelEvent) => void, history: ConversationHistory | undefined) {
     this.#responseId = responseId;
     this.#emit = emit;
@@ -32,9 +32,15 @@ export class MessageWriter {
     this.#open = true;
     const item = { type: 'message', id: this.itemId, role: 'assistant', status: 'in_progress', content: [] } as const;
     this.#emit({ type: 'item_started', responseId: this.#responseId, item });
-    if (!this.#history) return;
-    this.#entry = { id: this.itemId, upstreamId: undefined, item };
-    this.#history.add(this.#entry);
+    if (this.#history) this.#join(this.#history);
+  }
+
+  /** It is part of the conversation from now on. */
+  join(history: ConversationHistory): void {
+    this.#history = history;
+    if (!this.#open) return;
+    this.#join(history);
+    this.record();
   }
 
   write(delta: string): void {
@@ -71,6 +77,12 @@ export class MessageWriter {
       item: { type: 'message', id: this.itemId, role: 'assistant', status, content },
     });
     this.record();
+  }
+
+  #join(history: ConversationHistory): void {
+    const item = { type: 'message', id: this.itemId, role: 'assistant', status: 'in_progress', content: [] } as const;
+    this.#entry = { id: this.itemId, upstreamId: undefined, item };
+    history.add(this.#entry);
   }
 
   /** The history has what was heard; what nobody heard is not in it. */

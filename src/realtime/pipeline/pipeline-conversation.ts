@@ -17,6 +17,7 @@ import type { PhraseBook } from './phrase-book.ts';
 import { PhraseFetcher } from './phrase-fetcher.ts';
 import type { PipelineOptions } from './pipeline-options.ts';
 import { PipelineResponse, type SparePrompts } from './pipeline-response.ts';
+import { Preparation } from './preparation.ts';
 import type { Quirks } from './quirks.ts';
 import type { VoiceManner } from './speech-request.ts';
 import { isPermanent, type Stage, type StageFault, type StageFaultCode } from './stage.ts';
@@ -35,7 +36,7 @@ export interface PipelineConversationOptions {
   readonly book: PhraseBook;
   readonly quirks: Quirks;
   readonly prompts: SparePrompts;
-  /** Does the agent say the first word? */
+  /** Does the agent say the first word? Asked when the call is answered. */
   readonly speaksFirst: boolean;
 }
 
@@ -82,6 +83,8 @@ export class PipelineConversation implements Machine<PipelineOutput> {
   readonly #transcripts = new WeakMap<HistoryEntry, Transcript>();
   #config: ModelConfig;
   #current: { readonly ask: Ask; readonly response: PipelineResponse } | undefined;
+  /** A turn that may be over, and what would be its answer. */
+  #preparation: Preparation | undefined;
   #lastCommit: { readonly startMs: number; readonly entry: HistoryEntry } | undefined;
   #failed = 0;
   #failedForGood = 0;
@@ -95,7 +98,7 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     this.#board = new CallBoard(stages, (output) => this.#outputs.push(output));
     this.#inputs = new InputTranscription({
       ...{ board: this.#board, options: row.transcription, quirks },
-      emit: (event) => this.#emit(event),
+      emit: (event, entry) => this.#emitOf(entry, event),
       isTold: () => this.#config.transcription !== null,
       onSettled: (entry, transcript, now) => this.#handleTranscript(entry, transcript, now),
     });
@@ -150,15 +153,41 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     if (this.#lastCommit?.startMs === startMs) this.#takeBack(this.#lastCommit.entry, now);
     const pcm = this.#audio.finish(startMs, endMs);
     const id = itemId ?? `item_${randomText(20)}`;
-    const content: ContentPart = pcm ? { type: 'input_audio', transcript: null } : { type: 'input_text', text: SILENT };
-    const entry: HistoryEntry = {
-      ...{ id, upstreamId: undefined },
-      item: { type: 'message', id, role: 'user', status: 'completed', content: [content] },
-    };
+    if (this.#preparation?.startMs === startMs && respond) {
+      this.#release(this.#preparation, id, now);
+      return;
+    }
+    this.dropPreparation(now);
+    const entry = turnEntry(id, pcm !== undefined);
     this.#history.add(entry);
     this.#lastCommit = { startMs, entry };
     if (respond) this.#asks.push({ kind: 'turn', entry });
     if (pcm) this.#inputs.begin(entry, pcm, now);
+    this.#settle(now);
+  }
+
+  /** The turn may be over: what would be said then is found out, and nothing told of it. */
+  prepareTurn({ startMs, endMs }: CommittedTurn, now: number): void {
+    this.dropPreparation(now);
+    const pcm = this.#audio.peek(startMs, endMs);
+    if (this.#closed || this.#current || this.#asks.length > 0 || this.#inputs.isPending || !pcm) return;
+    const entry = turnEntry(`item_${randomText(20)}`, true);
+    this.#preparation = new Preparation(startMs, entry);
+    const ask: Ask = { kind: 'turn', entry };
+    const response = this.#open(ask, now, this.#preparation);
+    this.#preparation.response = response;
+    this.#current = { ask, response };
+    this.#inputs.begin(entry, pcm, now);
+    this.#settle(now);
+  }
+
+  /** It was not over. */
+  dropPreparation(now: number): void {
+    const preparation = this.#preparation;
+    if (!preparation) return;
+    this.#inputs.forget(preparation.entry);
+    preparation.response?.cancel(now);
+    this.#preparation = undefined;
     this.#settle(now);
   }
 
@@ -197,8 +226,9 @@ export class PipelineConversation implements Machine<PipelineOutput> {
   }
 
   /** A key was pressed: the turn that was being spoken is not going to be committed. */
-  discardTurn(): void {
+  discardTurn(now: number): void {
     this.#audio.discard();
+    this.dropPreparation(now);
   }
 
   cancelResponse(responseId: string | undefined, now: number): void {
@@ -258,8 +288,26 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     if (this.#current?.ask.entry === entry) this.#current.response.cancel(now);
   }
 
+  /** The turn was over indeed. */
+  #release(preparation: Preparation, id: string, now: number): void {
+    const { startMs, response } = preparation;
+    this.#preparation = undefined;
+    const { entry, events } = preparation.release(id);
+    const transcript = this.#transcripts.get(entry);
+    if (!(transcript && 'text' in transcript && transcript.text === '')) this.#history.add(entry);
+    this.#lastCommit = { startMs, entry };
+    for (const event of events) this.#emit(event);
+    response?.release(this.#history, now);
+    this.#settle(now);
+  }
+
   #handleTranscript(entry: HistoryEntry, transcript: Transcript, now: number): void {
     this.#transcripts.set(entry, transcript);
+    if ('fault' in transcript && this.#preparation?.entry === entry) {
+      // The commit, if it comes, finds out by itself.
+      this.dropPreparation(now);
+      return;
+    }
     // Noise is not part of the conversation.
     if ('text' in transcript && transcript.text === '' && !hasMore(entry.item)) this.#history.remove(entry);
     if ('fault' in transcript) this.#tell(transcript.fault);
@@ -282,22 +330,26 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     const transcript = ask.entry && this.#transcripts.get(ask.entry);
     if (transcript && 'fault' in transcript) response.fail(transcript.fault, now);
     else if (transcript?.text === '') response.keepSilent(now);
-    else response.write(this.#itemsFor(ask.request), now);
+    else {
+      const prepared = this.#preparation?.response === response ? [this.#preparation.entry.item] : [];
+      response.write([...this.#itemsFor(ask.request), ...prepared], now);
+    }
   }
 
-  #open({ request }: Ask, now: number): PipelineResponse {
+  #open({ request }: Ask, now: number, preparation?: Preparation): PipelineResponse {
     const { options, book, quirks, prompts } = this.#options;
     const config = this.#merge({ ...this.#config, ...request?.config });
     const outOfBand = request?.conversation === 'none';
     const response = new PipelineResponse(
       {
         ...{ options, book, quirks, prompts, board: this.#board, history: this.#history },
-        emit: (event) => this.#emit(event),
+        emit: (event) => this.#emitOf(preparation?.entry, event),
         onSpare: (what) => this.#outputs.push({ type: 'spare', what }),
         onOver: (over, fault, at) => this.#handleOver(over, fault, at),
       },
       { responseId: `resp_${randomText(20)}`, requestId: request?.requestId, outOfBand, config, manner: this.#manner(config) },
       now,
+      preparation !== undefined,
     );
     if (outOfBand) return response;
     this.#spoken.push(response.message);
@@ -310,6 +362,10 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     if (response !== this.#current?.response) return;
     const { ask } = this.#current;
     this.#current = undefined;
+    if (this.#preparation?.response === response) {
+      if (fault) this.dropPreparation(now);
+      return;
+    }
     if (!fault) {
       this.#failed = 0;
       this.#failedForGood = 0;
@@ -360,9 +416,21 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     this.#emit({ type: 'fault', code: `${stage}_${code}`, message });
   }
 
+  /** What is told of a turn, unless it is only prepared for. */
+  #emitOf(entry: HistoryEntry | undefined, event: ModelEvent): void {
+    if (entry && this.#preparation?.entry === entry) this.#preparation.hold(event);
+    else this.#emit(event);
+  }
+
   #emit(event: ModelEvent): void {
     this.#outputs.push({ type: 'event', event });
   }
+}
+
+/** @param spoken else the silence is the turn */
+function turnEntry(id: string, spoken: boolean): HistoryEntry {
+  const content: ContentPart = spoken ? { type: 'input_audio', transcript: null } : { type: 'input_text', text: SILENT };
+  return { id, upstreamId: undefined, item: { type: 'message', id, role: 'user', status: 'completed', content: [content] } };
 }
 
 /** What a program put in as sound. */

@@ -135,6 +135,14 @@ class PipelineConnection implements ModelConnection {
     this.#driver.run((now) => this.#machine.commitTurn(turn, now));
   }
 
+  prepareTurn(turn: CommittedTurn): void {
+    this.#driver.run((now) => this.#machine.prepareTurn(turn, now));
+  }
+
+  dropPreparation(): void {
+    this.#driver.run((now) => this.#machine.dropPreparation(now));
+  }
+
   configure(config: ModelConfig): void {
     this.#machine.configure(config);
   }
@@ -152,7 +160,7 @@ class PipelineConnection implements ModelConnection {
   }
 
   dtmf(): void {
-    this.#machine.discardTurn();
+    this.#driver.run((now) => this.#machine.discardTurn(now));
   }
 
   cancelResponse(responseId: string | undefined): void {

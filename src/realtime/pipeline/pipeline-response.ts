@@ -65,12 +65,17 @@ export class PipelineResponse {
   #usage: ResponseUsage | undefined;
   #chars = 0;
   #heardBy = 0;
+  #prepared: boolean;
+  /** Calls that were written before it was released. */
+  #items: readonly Item[] = [];
 
-  constructor(deps: ResponseDeps, plan: ResponsePlan, now: number) {
+  /** @param prepared it is no part of the conversation before `release` */
+  constructor(deps: ResponseDeps, plan: ResponsePlan, now: number, prepared = false) {
     this.#deps = deps;
     this.plan = plan;
     this.#heardBy = now;
-    this.message = new MessageWriter(plan.responseId, deps.emit, plan.outOfBand ? undefined : deps.history);
+    this.message = new MessageWriter(plan.responseId, deps.emit, plan.outOfBand || prepared ? undefined : deps.history);
+    this.#prepared = prepared;
     this.#calls = new WrittenCalls(plan.responseId, deps.emit);
     this.#line = new SpeechLine(this.#lineDeps(), plan.manner, this.#lineHooks(true));
     deps.emit({ type: 'response_started', responseId: plan.responseId, requestId: plan.requestId });
@@ -128,6 +133,14 @@ export class PipelineResponse {
     this.#end(now);
   }
 
+  /** What was prepared is wanted, and heard from now on. */
+  release(history: ConversationHistory, now: number): void {
+    this.#prepared = false;
+    this.#heardBy = Math.max(this.#heardBy, now);
+    this.message.join(history);
+    this.#rememberCalls();
+  }
+
   nextTimeout(): number | undefined {
     if (this.#state === 'over') return undefined;
     const line = this.#line.nextTimeout() ?? Number.POSITIVE_INFINITY;
@@ -144,6 +157,12 @@ export class PipelineResponse {
     this.#sayPhrase(knownPhrase(book, options.patience, this.plan.manner) ?? prompts.patience, now);
   }
 
+  #rememberCalls(): void {
+    if (this.plan.outOfBand) return;
+    for (const item of this.#items) this.#deps.history.add({ id: item.id, upstreamId: undefined, item });
+    this.#items = [];
+  }
+
   get #speaks(): boolean {
     return this.plan.config.outputModality === 'audio';
   }
@@ -151,7 +170,8 @@ export class PipelineResponse {
   /** When a caller would think that the line is dead. */
   #patienceAt(): number {
     const patienceMs = this.#deps.options.patienceMs ?? DEFAULT_PATIENCE_MS;
-    const awaited = this.#state !== 'over' && this.#state !== 'rescuing' && this.#speaks && !this.plan.outOfBand && patienceMs > 0;
+    const awaited =
+      this.#state !== 'over' && this.#state !== 'rescuing' && !this.#prepared && this.#speaks && !this.plan.outOfBand && patienceMs > 0;
     return awaited ? this.#heardBy + patienceMs : Number.POSITIVE_INFINITY;
   }
 
@@ -204,9 +224,8 @@ export class PipelineResponse {
     this.#fault = fault;
     if (!fault) {
       if (this.#speaks) for (const sentence of this.#splitter.flush()) this.#speak(sentence, false, now);
-      for (const item of this.#calls.finish()) {
-        if (!this.plan.outOfBand) this.#deps.history.add({ id: item.id, upstreamId: undefined, item });
-      }
+      this.#items = this.#calls.finish();
+      if (!this.#prepared) this.#rememberCalls();
     }
     this.#settle(now);
   }
@@ -224,7 +243,7 @@ export class PipelineResponse {
 
   #settle(now: number): void {
     if (this.#state !== 'written' || !this.#line.isEmpty) return;
-    if (this.#fault && this.#speaks && !this.plan.outOfBand) this.#rescue(this.#fault, now);
+    if (this.#fault && this.#speaks && !this.plan.outOfBand && !this.#prepared) this.#rescue(this.#fault, now);
     else this.#end(now);
   }
 

@@ -25,11 +25,15 @@ export class TurnAudio {
     this.#audio.need(toSamples(startMs));
   }
 
+  /** As `finish`, of a turn that may go on. */
+  peek(startMs: number, endMs: number): Int16Array | undefined {
+    return this.#spokenFromMs === startMs ? this.#audio.read(toSamples(startMs), toSamples(endMs)) : undefined;
+  }
+
   /** A copy of the turn; undefined when nobody began to speak there. */
   finish(startMs: number, endMs: number): Int16Array | undefined {
-    const spoken = this.#spokenFromMs === startMs;
     this.#releaseAt = this.#audio.end + KEPT_AFTER_SAMPLES;
-    return spoken ? this.#audio.read(toSamples(startMs), toSamples(endMs)) : undefined;
+    return this.peek(startMs, endMs);
   }
 
   /** What was being said is no turn. */

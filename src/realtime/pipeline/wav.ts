@@ -63,7 +63,7 @@ export function readWavHeader(head: Buffer): 'more' | string | { readonly format
 const EXTENSIBLE = 0xfffe;
 
 /** Rates that voices have; all of them divide by 25, and odd ones would make filters of megabytes. */
-export function isSpeechRate(rateHz: number): boolean {
+function isSpeechRate(rateHz: number): boolean {
   return rateHz >= 4000 && rateHz <= 192_000 && rateHz % 25 === 0;
 }
 

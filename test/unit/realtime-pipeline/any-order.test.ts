@@ -15,6 +15,9 @@ const step: fc.Arbitrary<Step> = fc.tuple(
     'cancel',
     'truncate',
     'go_on',
+    'prepare',
+    'drop',
+    'release',
     'key',
     'pass',
     'head',
@@ -62,8 +65,17 @@ function take(probe: PipelineProbe, [what, which]: Step): void {
     case 'go_on':
       probe.run((machine, now) => machine.speechStarted(Math.max(0, probe.heardMs - 200), now));
       break;
+    case 'prepare':
+      probe.run((machine, now) => machine.prepareTurn({ startMs: Math.max(0, probe.heardMs - 200), endMs: probe.heardMs }, now));
+      break;
+    case 'drop':
+      probe.run((machine, now) => machine.dropPreparation(now));
+      break;
+    case 'release':
+      probe.run((machine, now) => machine.commitTurn({ startMs: Math.max(0, probe.heardMs - 200), endMs: probe.heardMs }, now));
+      break;
     case 'key':
-      probe.machine.discardTurn();
+      probe.run((machine, now) => machine.discardTurn(now));
       break;
     case 'pass':
       probe.pass(which * 200);

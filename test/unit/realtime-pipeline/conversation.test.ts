@@ -122,6 +122,62 @@ describe('a turn', () => {
   });
 });
 
+describe('a turn that may be over', () => {
+  const prepared = (): PipelineProbe => {
+    const probe = new PipelineProbe({ patienceMs: 1500 });
+    probe.run((machine, now) => machine.speechStarted(0, now));
+    probe.hear(500);
+    probe.run((machine, now) => machine.prepareTurn({ startMs: 0, endMs: 500 }, now));
+    probe.request('transcription').hear('What time is it?');
+    probe.request('chat').head('text/event-stream').delta({ content: 'It is three. And' });
+    probe.request('speech').head('audio/pcm').sound(300);
+    probe.pass(1000);
+    return probe;
+  };
+
+  test('has its answer at hand when it is, and nothing is told before', () => {
+    const probe = prepared();
+    expect(probe.events).toEqual([]);
+    probe.hear(300);
+    probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 800, itemId: 'item_turn' }, now));
+    expect(probe.count('transcription')).toBe(1);
+    expect(probe.events.map(({ type }) => type)).toEqual(['response_started', 'input_transcript', 'item_started', 'transcript', 'audio']);
+    expect(probe.of('input_transcript')).toMatchObject([{ itemId: 'item_turn', transcript: 'What time is it?' }]);
+    probe.request('speech').sound(100).end();
+    probe.request('chat').delta({ content: ' a half.' }).delta({}, 'stop').end();
+    probe.request('speech').speak(400);
+    expect([probe.soundMs, probe.said]).toEqual([800, 'It is three. And a half.']);
+    asked(probe, 'Thanks.');
+    expect(probe.request('chat').json.messages).toEqual([
+      { role: 'user', content: 'What time is it?' },
+      { role: 'assistant', content: 'It is three. And a half.' },
+      { role: 'user', content: 'Thanks.' },
+    ]);
+  });
+
+  test('and is not, leaves no trace', () => {
+    const probe = prepared();
+    probe.run((machine, now) => machine.dropPreparation(now));
+    expect(probe.requests.filter(({ state }) => state === 'open')).toEqual([]);
+    expect([probe.events, probe.machine.nextTimeout()]).toEqual([[], undefined]);
+    probe.hear(500);
+    probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 1000 }, now));
+    probe.request('transcription').hear('What time is it in Ulm?');
+    expect(probe.request('chat').json.messages).toEqual([{ role: 'user', content: 'What time is it in Ulm?' }]);
+  });
+
+  test('and whose preparation fails is asked for anew', () => {
+    const probe = new PipelineProbe();
+    probe.run((machine, now) => machine.speechStarted(0, now));
+    probe.hear(500);
+    probe.run((machine, now) => machine.prepareTurn({ startMs: 0, endMs: 500 }, now));
+    probe.request('transcription').refuse(401);
+    expect(probe.events).toEqual([]);
+    probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 500 }, now));
+    expect(probe.count('transcription')).toBe(2);
+  });
+});
+
 describe('an answer', () => {
   test('is asked for two sentences ahead of the one that is said', () => {
     const probe = new PipelineProbe();

@@ -91,7 +91,7 @@ export class ProbedRequest {
   }
 }
 
-export const OPTIONS: PipelineOptions = {
+const OPTIONS: PipelineOptions = {
   transcription: { url: 'http://t/v1', model: 'ears' },
   chat: { url: 'http://c/v1', model: 'mind' },
   speech: { url: 'http://s/v1', model: 'mouth', voice: 'alto' },
