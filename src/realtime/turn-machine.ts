@@ -142,6 +142,10 @@ export class TurnMachine implements Machine<TurnOutput> {
       if (asksForFloor(words)) this.handle('hold_interrupted', now);
     } else if (this.#isInTurn) {
       this.#wait.setWords(words, this.#agent.asked());
+    } else if (this.#state === 'agent' && now - this.#rejectedAt <= this.#options.lateWordsMs && asksForFloor(words)) {
+      // The hold was over before its words were there: "stop" is as short as "yeah".
+      this.#rejectedAt = NEVER;
+      this.handle('hold_overruled', now);
     }
   }
 

@@ -59,6 +59,8 @@ export interface TurnOptions {
   readonly collisionBurstMs: number;
   /** A second burst this soon after a rejected one is meant. */
   readonly secondBurstMs: number;
+  /** Words that ask for the floor count for so long after a hold was rejected: transcripts lag. */
+  readonly lateWordsMs: number;
   /** Our own sound may come back this long after we ended. */
   readonly echoTailMs: number;
   /** What stops this soon after we went silent was probably our own echo. */
@@ -94,6 +96,7 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   collisionMs: 200,
   collisionBurstMs: 300,
   secondBurstMs: 3000,
+  lateWordsMs: 1000,
   echoTailMs: 300,
   echoStopsMs: 300,
 };

@@ -42,6 +42,8 @@ export type TurnEvent =
   | 'hold_answered'
   | 'hold_rejected'
   | 'hold_restarted'
+  /** Words that came after a rejected hold say that it was an interruption. */
+  | 'hold_overruled'
   /** A key was pressed, and keys interrupt. */
   | 'key';
 
@@ -123,6 +125,7 @@ export const TURN_TABLE: { readonly [S in TurnState]: { readonly [E in TurnEvent
   agent: {
     onset: { to: 'held', do: ['hold'] },
     onset_at_once: { to: 'user', do: ['interrupt', 'close_speech', 'begin_turn'] },
+    hold_overruled: { to: 'gap', do: ['interrupt', 'close_speech', 'begin_turn'] },
     audio_stalled: { to: 'waiting', do: ['close_speech'] },
     audio_ended: { to: 'idle', do: ['close_speech'] },
     key: { to: 'idle', do: ['interrupt', 'close_speech'] },

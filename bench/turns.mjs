@@ -1,0 +1,146 @@
+import { built } from './built.mjs';
+import { hasSynthesiser } from './corpus/render.mjs';
+import { short, table } from './figures.mjs';
+import { EVENTS, LINES, percent, runCalls, spreadOf } from './turns/barge-in.mjs';
+import { CURVE, hearCallers, judge, POLICIES } from './turns/end-of-turn.mjs';
+import { withYardstick } from './yardstick.mjs';
+
+const { loadVad } = await built('audio/vad.js');
+
+/** Nothing is tuned by what the reporting seeds say: `BENCH_TURNS=tune` runs the others. */
+const HALF = process.env.BENCH_TURNS === 'tune' ? 'tune' : 'report';
+
+/** Turns: when they end, what interrupts, what is told of it. Synthetic speech on a clock of its own: the same seed gives the same figures. */
+export async function benchTurns({ quick }) {
+  await loadVad();
+  const { value: text, yardMs } = await withYardstick(async () => {
+    const parts = [endsOfTurns(quick), linesOf(quick), eventsOf(quick), noisesOf(quick)];
+    return parts.join('\n\n');
+  });
+  const speech = hasSynthesiser ? 'espeak-ng' : 'shipped clips, no espeak-ng here: figures are not those of the docs';
+  return { title: `Turns, ${HALF}ing seeds, ${speech} (fixed calculation ${short(yardMs)} ms)`, text };
+}
+
+function endsOfTurns(quick) {
+  const size = { callers: quick ? 12 : 60, turns: quick ? 6 : 12 };
+  const clean = hearCallers(HALF, { ...size, snrDb: 30 });
+  const noisy = hearCallers(HALF, { ...size, snrDb: 20 });
+  const curve = CURVE.map(([name, options]) => ({ name, ...judge(clean, options) }));
+  const rows = POLICIES.map(([name, options]) => {
+    const at = judge(clean, options);
+    const noise = judge(noisy, options);
+    const beside = besideCurve(curve, at.p50);
+    return [
+      name,
+      at.cut,
+      at.perPause,
+      at.audible.map(short).join(' / '),
+      `${short(at.p50)} / ${short(at.p95)}`,
+      at.missed,
+      `${short(at.slowest.cut)} / ${short(at.slowest.p50)}`,
+      beside ? `${short(beside.cut)} / ${short(beside.slowest)}` : '–',
+      `${short(noise.cut)} / ${short(noise.p50)}`,
+    ];
+  });
+  const header = [
+    'end of turn',
+    'turns cut %',
+    'per pause %',
+    'audible at 0/300/600 ms',
+    'delay p50 / p95',
+    'missed',
+    'slowest third: cut / p50',
+    'fixed at this p50: cut / slowest third cut',
+    'at 20 dB: cut / p50',
+  ];
+  return table(header, rows);
+}
+
+/** What a fixed wait with this median cuts, between two of the curve. */
+function besideCurve(curve, p50) {
+  const above = curve.findIndex((each) => each.p50 >= p50);
+  if (above <= 0) return undefined;
+  const [a, b] = [curve[above - 1], curve[above]];
+  const share = (p50 - a.p50) / (b.p50 - a.p50);
+  return { cut: a.cut + share * (b.cut - a.cut), slowest: a.slowest.cut + share * (b.slowest.cut - a.slowest.cut) };
+}
+
+function linesOf(quick) {
+  const calls = quick ? 4 : 20;
+  const rows = LINES.map(([name, line]) => {
+    const plain = runCalls(HALF, Math.min(calls, 5), { line, event: EVENTS.silent, guard: false });
+    const silent = runCalls(HALF, calls, { line, event: EVENTS.silent });
+    const talked = runCalls(HALF, calls, { line, event: EVENTS.interruption });
+    const cold = silent.filter(({ turn }) => turn === 0);
+    const warm = silent.filter(({ turn }) => turn > 0);
+    const [p50, p95] = spreadOf(talked, ({ silentMs }) => silentMs);
+    return [
+      name,
+      percent(plain, ({ holds }) => holds > 0),
+      percent(cold, ({ holds }) => holds > 0),
+      percent(warm, ({ holds }) => holds > 0),
+      percent(talked, ({ committed }) => !committed),
+      `${short(p50)} / ${short(p95)}`,
+      Math.max(...talked.map(({ truncateErrorMs }) => truncateErrorMs ?? 0)),
+      Math.max(...talked.map(({ fadeStep }) => fadeStep ?? 0)),
+    ];
+  });
+  const header = [
+    'line',
+    'false holds without guard %',
+    'cold %',
+    'warm %',
+    'missed %',
+    'silent after onset p50 / p95 ms',
+    'truncation error ms, most',
+    'fade step, most',
+  ];
+  return table(header, rows);
+}
+
+function eventsOf(quick) {
+  const calls = quick ? 4 : 20;
+  const hybrid = { kind: 'hybrid', erlDb: -20, delayMs: 60 };
+  const cells = [
+    ['interruption', 'interruption', { kind: 'none' }],
+    ['interruption in the first half second', 'early', { kind: 'none' }],
+    ['backchannel', 'backchannel', { kind: 'none' }],
+    ['backchannel, hybrid -20 dB', 'backchannel', hybrid],
+    ['backchannel with words', 'spokenBackchannel', { kind: 'none' }],
+    ['cough', 'cough', { kind: 'none' }],
+    ['one-word command', 'command', { kind: 'none' }],
+    ['one-word command with words', 'spokenCommand', { kind: 'none' }],
+  ];
+  const rows = cells.map(([name, event, line]) => {
+    const seen = runCalls(HALF, calls, { line, event: EVENTS[event] });
+    const [p50, p95] = spreadOf(seen, ({ silentMs }) => silentMs);
+    const [gap50, gap95] = spreadOf(seen, ({ committed, gapMs }) => (committed ? undefined : gapMs));
+    return [
+      name,
+      percent(seen, ({ silentMs }) => silentMs !== undefined),
+      `${short(p50)} / ${short(p95)}`,
+      percent(seen, ({ committed }) => committed),
+      `${short(gap50)} / ${short(gap95)}`,
+    ];
+  });
+  return table(['over the agent', 'paused %', 'silent p50 / p95 ms', 'committed %', 'resume gap p50 / p95 ms'], rows);
+}
+
+function noisesOf(quick) {
+  const calls = quick ? 4 : 20;
+  const rows = [-45, -50].map((babbleDb) => {
+    const silent = runCalls(HALF, calls, { line: { kind: 'none' }, event: EVENTS.silent, babbleDb });
+    const talked = runCalls(HALF, calls, { line: { kind: 'none' }, event: EVENTS.interruption, babbleDb });
+    const [p50, p95] = spreadOf(talked, ({ silentMs }) => silentMs);
+    const cold = silent.filter(({ turn }) => turn === 0);
+    const warm = silent.filter(({ turn }) => turn > 0);
+    return [
+      `${babbleDb} dBov`,
+      percent(cold, ({ holds }) => holds > 0),
+      percent(warm, ({ holds }) => holds > 0),
+      percent(talked, ({ committed }) => !committed),
+      `${short(p50)} / ${short(p95)}`,
+    ];
+  });
+  return table(['babble', 'false holds, cold %', 'warm %', 'missed %', 'silent p50 / p95 ms'], rows);
+}
