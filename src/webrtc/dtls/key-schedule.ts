@@ -26,13 +26,14 @@ const MASTER_SECRET_BYTES = 48;
 /** The PRF of TLS 1.2 with SHA-256 (RFC 5246 §5). */
 export function prf(secret: Buffer, label: string, seed: Buffer, length: number): Buffer {
   const labelled = Buffer.concat([Buffer.from(label), seed]);
-  const blocks: Buffer[] = [];
+  // Not out of Node's pool: keys are cut out of it that live as long as a call, and would keep 8 kB of that.
+  const output = Buffer.alloc(length);
   let a = labelled;
   for (let bytes = 0; bytes < length; bytes += 32) {
     a = createHmac('sha256', secret).update(a).digest();
-    blocks.push(createHmac('sha256', secret).update(a).update(labelled).digest());
+    createHmac('sha256', secret).update(a).update(labelled).digest().copy(output, bytes);
   }
-  return Buffer.concat(blocks, length);
+  return output;
 }
 
 function hashOf(transcript: readonly Buffer[]): Buffer {

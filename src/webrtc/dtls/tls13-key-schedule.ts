@@ -29,7 +29,8 @@ export function expandLabel(secret: Buffer, label: string, context: Buffer, leng
     block = hmac(secret, Buffer.concat([block, info, Buffer.of(n)]));
     blocks.push(block);
   }
-  return Buffer.concat(blocks, length);
+  // What is one block has its memory to itself. A copy would lie in Node's pool, and a key that lives as long as a call keep 8 kB of that.
+  return blocks.length === 1 ? block.subarray(0, length) : Buffer.concat(blocks, length);
 }
 
 function derive(secret: Buffer, label: string, transcript: readonly Buffer[]): Buffer {

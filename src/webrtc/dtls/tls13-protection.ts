@@ -25,13 +25,13 @@ export class Tls13Protection implements RecordProtection {
   readonly overhead = HEADER_BYTES + TYPE_BYTES + TAG_BYTES;
   readonly #key: Buffer;
   readonly #iv: Buffer;
-  readonly #mask: ReturnType<typeof createCipheriv>;
+  readonly #sequenceKey: Buffer;
+  #mask: ReturnType<typeof createCipheriv> | undefined;
 
   constructor({ key, iv, sequenceKey }: Tls13Keys) {
     this.#key = key;
     this.#iv = iv;
-    // One object for the life of the epoch: in ECB every block is for itself.
-    this.#mask = createCipheriv('aes-128-ecb', sequenceKey, null).setAutoPadding(false);
+    this.#sequenceKey = sequenceKey;
   }
 
   seal(contentType: number, epoch: number, sequence: number, plain: Uint8Array): Buffer {
@@ -92,6 +92,8 @@ export class Tls13Protection implements RecordProtection {
   }
 
   #maskOf(ciphertext: Buffer): number {
+    // One object for the life of the epoch, since in ECB every block is for itself; made late, since most calls say nothing in it.
+    this.#mask ??= createCipheriv('aes-128-ecb', this.#sequenceKey, null).setAutoPadding(false);
     return this.#mask.update(ciphertext.subarray(0, SAMPLE_BYTES)).readUInt16BE(0);
   }
 }
