@@ -39,7 +39,7 @@ class Caller {
     const service = { url: services.url, model: 'test' };
     const model = new PipelineModel(
       { clock: systemClock, log: createLog('silent'), prompts: PROMPTS },
-      { transcription: service, chat: service, speech: { ...service, voice: 'v' }, ...options },
+      { transcription: service, chat: service, speech: { ...service, voice: 'v' }, patienceMs: 0, ...options },
     );
     const createVoiceDetector = () => ({
       process: (pcm: Int16Array) => ({ voiced: pcm[7] !== 0, levelDb: pcm[7] === 0 ? -90 : -26 }),
