@@ -11,6 +11,7 @@ import { FakeClock } from './fake-clock.ts';
 /** A model that does as it is told, and notes what it is told. */
 class ScriptedModel implements RealtimeModel, ModelConnection {
   readonly name = 'scripted';
+  takesTurns = false;
   readonly told: unknown[][] = [];
   onCommit: (() => void) | undefined;
   appendedSamples = 0;
@@ -75,6 +76,7 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
 
 interface BenchOptions extends SessionOptions {
   readonly prepares?: boolean;
+  readonly takesTurns?: boolean;
   readonly predictor?: EndOfTurnPredictor;
 }
 
@@ -95,8 +97,9 @@ export class ConversationBench {
   readonly #in = new Int16Array(480);
 
   /** @param options.prepares can the model prepare answers? */
-  constructor({ prepares = false, predictor, ...options }: BenchOptions = {}) {
+  constructor({ prepares = false, takesTurns = false, predictor, ...options }: BenchOptions = {}) {
     this.model = new ScriptedModel(() => this.clock.now(), prepares);
+    this.model.takesTurns = takesTurns;
     this.session = new Session(
       {
         clock: this.clock,

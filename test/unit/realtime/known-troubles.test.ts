@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { ConversationBench } from '../../support/conversation-bench.ts';
+
+/*
+ * What users of other voice agents have filed, each as a story here. Which project and issue: docs/turns.md.
+ */
+
+function toldOf(bench: ConversationBench): unknown[] {
+  return bench.model.told.map(([, what]) => what);
+}
+
+describe('troubles that others have had', () => {
+  it('the agent goes on after an "uh-huh", to the end of what it has to say', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 6000);
+    bench.silence(2000).voice(300).silence(8000);
+    expect(bench.model.told.at(-1)?.slice(1)).toEqual(['played', 'answer']);
+    expect(bench.session.snapshot().items[0]).toMatchObject({ receivedMs: 6000, sentMs: 6000 });
+  });
+
+  it('noise before the reply does not keep it from being made', () => {
+    const bench = new ConversationBench().answered();
+    bench.voice(1000).silence(600).voice(80).silence(200).voice(40).silence(1500);
+    const commits = bench.model.told.filter(([, what]) => what === 'commitTurn');
+    expect(commits.length).toBeGreaterThanOrEqual(2);
+    bench.model.say('answer', 500);
+    bench.model.say('answer again', 500);
+    bench.silence(100);
+    expect(bench.sounded.at(-1)).toBe(true);
+  });
+
+  it('the answer after an interruption is heard', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('first', 10_000);
+    bench.silence(2000).voice(1200).silence(1000);
+    bench.model.say('second', 1000);
+    bench.silence(200);
+    expect(bench.sounded.slice(-9).every(Boolean)).toBe(true);
+    expect(bench.session.snapshot().state).toBe('agent');
+  });
+
+  it('a cough does not kill what is being generated', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 2000, false);
+    bench.silence(1000).voice(200);
+    bench.model.emit({ type: 'audio', responseId: 'answer', itemId: 'answer_item', pcm: new Int16Array(24_000).fill(1000) });
+    bench.silence(600);
+    bench.model.emit({ type: 'response_done', responseId: 'answer', status: 'completed' });
+    bench.silence(4000);
+    expect(toldOf(bench)).toEqual(['start', 'played']);
+  });
+
+  it('a reply that is held at its first frame is neither lost nor cut', () => {
+    const bench = new ConversationBench().answered();
+    bench.silence(400).voice(40);
+    bench.model.say('answer', 2000);
+    bench.voice(120).silence(5000);
+    expect(bench.model.told.at(-1)?.slice(1)).toEqual(['played', 'answer']);
+    expect(bench.session.commands.item('answer_item')).toBeDefined();
+  });
+
+  it('a turn that is spoken while the agent is held is committed', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 10_000);
+    bench.silence(2000).voice(900).silence(1500);
+    expect(bench.session.snapshot()).toMatchObject({ turns: 1, discardedTurns: 0 });
+  });
+
+  it('an "uh-huh" over the agent does not count as a long pause of the caller', () => {
+    const endAfter = (murmurs: boolean): number => {
+      const bench = new ConversationBench().answered();
+      bench.voice(1000).silence(600);
+      bench.model.say('answer', 4000);
+      bench.silence(1500);
+      if (murmurs) bench.voice(300);
+      bench.silence(5000);
+      const from = bench.clock.now();
+      bench.voice(1000).silence(2000);
+      return (bench.model.told.findLast(([, what]) => what === 'commitTurn')?.[0] as number) - from;
+    };
+    expect(endAfter(true)).toBe(endAfter(false));
+  });
+
+  it('words are heard in the second hold as in the first, whatever clock the transcriber has', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 20_000);
+    bench.silence(2000).voice(200);
+    bench.model.emit({ type: 'caller_words', words: 'okay' });
+    bench.silence(4000).voice(200);
+    bench.model.emit({ type: 'caller_words', words: 'stop it' });
+    bench.silence(100);
+    expect(bench.session.snapshot()).toMatchObject({ bargeIns: 1, rejectedBargeIns: 1 });
+  });
+
+  it('dictated digits are not cut off between their groups', () => {
+    const bench = new ConversationBench().answered();
+    const groups = ['oh three oh', 'oh three oh five five five', 'oh three oh five five five one two three four'];
+    for (const words of groups) {
+      bench.voice(700);
+      bench.model.emit({ type: 'caller_words', words });
+      bench.silence(700);
+    }
+    bench.silence(2000);
+    expect(toldOf(bench).filter((what) => what === 'commitTurn')).toHaveLength(1);
+  });
+
+  it('silence that trails behind an answer does not make the agent speak again', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 1000);
+    bench.silence(1500);
+    bench.model.emit({ type: 'audio', responseId: 'answer', itemId: 'answer_item', pcm: new Int16Array(480) });
+    bench.silence(100);
+    expect(bench.session.snapshot().state).toBe('idle');
+  });
+});
