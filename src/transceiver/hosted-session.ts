@@ -65,7 +65,7 @@ interface HostedFacts {
 export class HostedSession {
   readonly id: string;
   readonly #deps: HostedSessionDeps;
-  readonly #options: HostedSessionOptions;
+  readonly #onEnded: HostedSessionOptions['onEnded'];
   readonly #facts: HostedFacts;
   readonly #startedAt: number;
   readonly #log: Logger;
@@ -136,7 +136,7 @@ export class HostedSession {
   private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, facts: HostedFacts, opening?: LegOpening) {
     this.id = options.id;
     this.#deps = deps;
-    this.#options = options;
+    this.#onEnded = options.onEnded;
     this.#facts = facts;
     this.#startedAt = deps.clock.wallclock();
     this.#transfer = new TransferWatch(deps.clock);
@@ -389,7 +389,7 @@ export class HostedSession {
     this.#log.info({ cause, ...summary }, 'session ended');
     this.#log.debug({ media, peer }, 'session figures');
     this.#transfer.end();
-    this.#options.onEnded(cause);
+    this.#onEnded(cause);
     this.#leg?.report(summary);
     if (this.#session.callBackWanted && cause === 'agent_hangup') this.#dialBack();
   }
