@@ -195,7 +195,7 @@ function interrupted(mine: Running, isInterrupted: boolean): void {
 function receive(mine: Running, event: ServerEvent): void {
   events.add(event, 'in');
   if (event.type === 'input_audio_buffer.committed') mine.stopwatch.decided(performance.now());
-  if (event.type === 'error') mine.conversation.note(messageOf(event));
+  if (event.type === 'error' && !isLateCancel(event)) mine.conversation.note(messageOf(event));
   if (event.type === 'call.ended') mine.reason = typeof event['reason'] === 'string' ? event['reason'] : undefined;
   mine.conversation.handle(event);
   transcript.show(mine.conversation.turns);
@@ -210,6 +210,11 @@ function announceTurns({ conversation, announced }: Running): void {
     announced.add(turn.id);
     announcer.say(spokenForm(turn));
   }
+}
+
+/** The response was over when it was asked to stop: nothing that anybody needs to know. */
+function isLateCancel(event: ServerEvent): boolean {
+  return (event['error'] as { code?: unknown } | undefined)?.code === 'response_cancel_not_active';
 }
 
 function messageOf(event: ServerEvent): string {

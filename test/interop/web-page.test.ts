@@ -118,10 +118,9 @@ describePeer('chromium', 'the page', () => {
   });
 
   /** In a tab whose microphone nobody hears, so that only the test speaks. */
-  async function muted(): Promise<WebPage> {
-    const page = await open();
+  async function quiet(): Promise<WebPage> {
+    const page = await open({ quiet: true });
     await page.talk();
-    await page.press('Mute');
     return page;
   }
 
@@ -135,8 +134,8 @@ describePeer('chromium', 'the page', () => {
     return findTone(samples, 1004, { rateHz }).present;
   };
 
-  test.concurrent('key 3 gives the test tone, and Interrupt ends it at once', async ({ expect }) => {
-    const page = await muted();
+  test('key 3 gives the test tone, and Interrupt ends it at once', async () => {
+    const page = await quiet();
     await key(page, '3');
     await expect.poll(() => toneHeard(page), SOON).toBe(true);
     await page.press('Interrupt');
@@ -150,25 +149,29 @@ describePeer('chromium', 'the page', () => {
     expect(stoppedMs).toBeLessThan(200 + 2 * (await late.soFar()));
     expect(await page.turns()).toContainEqual(expect.objectContaining({ who: 'agent', text: expect.stringContaining('interrupted') }));
     expect(await page.page.locator('#problem').isHidden()).toBe(true);
-    expect((await page.events()).filter(({ type }) => type === 'error')).toEqual([]);
+    // A response may be over in the moment in which it is asked to stop; that is nobody's fault, and not shown.
+    expect((await page.turns()).filter(({ who }) => who === 'note')).toEqual([]);
     await page.close();
   });
 
   test.concurrent('Mute is silence at the gateway, which an echo shows; pressed again it is not', async ({ expect }) => {
-    const page = await muted();
+    const page = await open();
+    await page.talk();
+    await page.press('Mute');
+    const from = (await page.events()).length;
     await key(page, '2');
     // "Echo. You hear yourself.": then what the gateway hears is what comes back.
-    await page.event('output_audio_buffer.stopped');
-    const quiet = await page.listen(LOOP_MS + 500);
-    expect(isSilent(quiet.samples, { fromMs: 500, rateHz: quiet.rateHz })).toBe(true);
+    await page.event('output_audio_buffer.stopped', from);
+    const silent = await page.listen(LOOP_MS + 500);
+    expect(isSilent(silent.samples, { fromMs: 500, rateHz: silent.rateHz })).toBe(true);
     await page.press('Mute');
     await page.forget();
     await expect.poll(async () => rms((await page.heard(200)).samples), SOON).toBeGreaterThan(AUDIBLE);
     await page.close();
   });
 
-  test.concurrent('what is written is answered', async ({ expect }) => {
-    const page = await muted();
+  test('what is written is answered', async () => {
+    const page = await quiet();
     await page.page.getByLabel('Write to the agent').fill('Good morning');
     await page.page.keyboard.press('Enter');
     await expect.poll(async () => (await page.turns())[2]?.text, SOON).toMatch(/This is Ringdown/);

@@ -8,7 +8,7 @@
   const LOUD = 0.01;
   const Connection = window.RTCPeerConnection;
 
-  /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. `plain`: the data channel is asked for in-band. */
+  /** What becomes of descriptions on their way: `[pattern, replacement]` pairs, set by the test. `plain`: the data channel is asked for in-band; `quiet`: the microphone hears nothing. */
   const changes = { offer: [], answer: [], ...window.tapChanges };
   const tap = { connections: [], marks: {}, events: [], clicks: [], changes, event, heard, forget, marked, stats, turns };
   window.tap = tap;
@@ -17,6 +17,16 @@
   if (changes.plain) {
     const { fetch } = window;
     window.fetch = (url, options) => fetch(String(url).replace(/[?]dcid=\d+$/, ''), options);
+  }
+
+  if (changes.quiet && navigator.mediaDevices) {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (constraints) => {
+      const stream = await open(constraints);
+      for (const track of stream.getAudioTracks()) track.enabled = false;
+      return stream;
+    };
   }
 
   let chunks = [];
