@@ -100,7 +100,7 @@ const legOrigin = z.strictObject({
 });
 
 /** Of a session object as JSON text: twice what any model of this kind can keep in mind. */
-export const MAX_SESSION_CHARACTERS = 256 * 1024;
+const MAX_SESSION_CHARACTERS = 256 * 1024;
 
 /** A session object of the API. What stands in it the owner of the session reads; here only its size counts, which the sender checks. */
 export const sessionJson = z.record(z.string(), z.unknown()).readonly();

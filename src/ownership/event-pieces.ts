@@ -4,7 +4,7 @@ import { MAX_EVENT_CHARACTERS, PIECE_CHARACTERS } from '../leg/session-messages.
 const TELL_EVERY_CHARACTERS = MAX_EVENT_CHARACTERS / 32;
 
 /** What may be under way on one channel and not yet handed on at the other end: an event of the largest size, and what is not told of yet. */
-export const WINDOW_CHARACTERS = MAX_EVENT_CHARACTERS + 2 * TELL_EVERY_CHARACTERS;
+const WINDOW_CHARACTERS = MAX_EVENT_CHARACTERS + 2 * TELL_EVERY_CHARACTERS;
 
 /** Cuts events into pieces and counts what is under way. */
 export class PieceSender {

@@ -25,7 +25,7 @@ const port = z.int().min(0).max(65_535);
 const count = z.int().min(0);
 
 /** Longest URI of a call that a worker hears of; it only shows them. */
-export const MAX_URI = 2048;
+const MAX_URI = 2048;
 const uri = z.string().max(MAX_URI);
 
 /** Longest reason of a refusal. */
