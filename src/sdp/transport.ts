@@ -50,8 +50,8 @@ export function parseTransport(media: Section, session: Section): TransportDescr
   const setup = either('setup');
   if (setup !== undefined && setup !== 'actpass' && setup !== 'active' && setup !== 'passive') return 'no usable setup attribute';
   const ice = {
-    ufrag,
-    pwd,
+    ufrag: copyOf(ufrag),
+    pwd: copyOf(pwd),
     lite: attributeOf(session, 'ice-lite') !== undefined,
     options: [
       ...new Set([session, media].flatMap((section) => attributesOf(section, 'ice-options')).flatMap((value) => value.split(/ +/))),
@@ -69,8 +69,13 @@ function parseFingerprints(section: Section): readonly Fingerprint[] {
     const algorithm = name?.toLowerCase() ?? '';
     const bytes = HASH_BYTES[algorithm];
     if (bytes === undefined || !value || !/^[0-9a-f]{2}(?::[0-9a-f]{2})*$/i.test(value) || value.length !== 3 * bytes - 1) return [];
-    return [{ algorithm, value: value.toUpperCase() }];
+    return [{ algorithm, value: copyOf(value.toUpperCase()) }];
   });
+}
+
+/** V8 cuts strings without copying: a fingerprint that is kept for a call would keep the whole description, which has 8 kB from a browser. */
+function copyOf(ascii: string): string {
+  return Buffer.from(ascii, 'latin1').toString('latin1');
 }
 
 export interface LocalTransport {
