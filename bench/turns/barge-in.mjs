@@ -91,7 +91,7 @@ function agentAudio(text, voice) {
  * A call of some turns of the agent over a line. `event(random, n)` gives what the caller does in the n-th: undefined, or {sound, atMs, words}.
  * @returns per turn what was seen
  */
-export function runCall(seed, { line, noiseDb = -62, callerDb, turns = 4, event, babbleDb, guard = true }) {
+function runCall(seed, { line, noiseDb = -62, callerDb, turns = 4, event, babbleDb, guard = true }) {
   const random = new Random(seed * 31 + 5);
   const stage = new Stage();
   const session = new Session(

@@ -7,6 +7,12 @@ const UNKNOWN_GATE_DB = -45;
 /** A caller who interrupts is at most this much quieter than usual; a television in the room is quieter still. */
 const GATE_BELOW_CALLER_DB = 13;
 
+/** A turn this much quieter is somebody else in the room … */
+const OTHER_BELOW_CALLER_DB = 8;
+
+/** … but not three in a row: then the caller has moved away from the telephone. */
+const MOST_OTHER_TURNS = 3;
+
 /** Weight of the newest turn. */
 const SMOOTHING = 0.3;
 
@@ -18,6 +24,7 @@ export class CallerLevel {
   readonly #bins = new Uint16Array(-LOWEST_DB + 1);
   #frames = 0;
   #callerDb: number | undefined;
+  #otherTurns = 0;
 
   /** Loudness of this caller's louder frames in dBov; undefined before the first turn. */
   get callerDb(): number | undefined {
@@ -38,12 +45,17 @@ export class CallerLevel {
 
   /** The frames since the last call were a turn (or were not: then they are forgotten). */
   endTurn(wasTurn: boolean): void {
-    if (wasTurn && this.#frames >= MIN_FRAMES) {
-      const loud = this.#percentile90();
-      this.#callerDb = this.#callerDb === undefined ? loud : this.#callerDb + SMOOTHING * (loud - this.#callerDb);
-    }
+    if (wasTurn && this.#frames >= MIN_FRAMES) this.#learn(this.#percentile90());
     this.#bins.fill(0);
     this.#frames = 0;
+  }
+
+  #learn(loudDb: number): void {
+    const callerDb = this.#callerDb ?? loudDb;
+    const isOther = loudDb < callerDb - OTHER_BELOW_CALLER_DB;
+    this.#otherTurns = isOther ? this.#otherTurns + 1 : 0;
+    if (isOther && this.#otherTurns < MOST_OTHER_TURNS) return;
+    this.#callerDb = callerDb + SMOOTHING * (loudDb - callerDb);
   }
 
   #percentile90(): number {

@@ -32,15 +32,16 @@ export class EchoDelay {
     return this.#lag;
   }
 
-  /** A hop of the caller's audio beside what we played before it. @param played word of the hop that was played `lag` hops before */
-  compare(heard: number, played: (lag: number) => number): void {
+  /** A hop of the caller's audio beside what we played before it. @param played words of the hops played, a ring whose length is a power of two */
+  compare(heard: number, played: Int32Array, hop: number): void {
+    const mask = played.length - 1;
     this.#hops += 1;
     const weight = Math.max(SMOOTHING, 1 / this.#hops);
     let sum = 0;
     let best = 0;
     for (let lag = 0; lag < LAGS; lag++) {
       const before = this.#distances[lag] as number;
-      const distance = before + weight * (distanceOf(heard, played(lag)) - before);
+      const distance = before + weight * (distanceOf(heard, played[(hop - lag) & mask] as number) - before);
       this.#distances[lag] = distance;
       sum += distance;
       if (distance < (this.#distances[best] as number)) best = lag;

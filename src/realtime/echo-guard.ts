@@ -4,7 +4,7 @@ import { BANDS, HopSpectrum, LOWEST_BAND_DB } from './hop-spectrum.ts';
 const HOPS_A_FRAME = 2;
 
 /** What was played is kept for the longest delay, both sides of it, and a caller's audio that comes in bursts. */
-const KEPT_HOPS = 128;
+const KEPT_HOPS = 128; // a power of two, for slotOf
 const LATEST_HOPS = 40;
 
 /** Without a sound of ours for so long (hops), nothing of it comes back. */
@@ -77,7 +77,6 @@ export class EchoGuard {
   readonly #noise = new Float64Array(BANDS).fill(0);
   #loudness = LOWEST_BAND_DB;
   #learnedHops = 0;
-  readonly #playedAt = (lag: number) => this.#playedWords[slotOf(this.#currentHop - lag)] as number;
   #currentHop = 0;
 
   /** How loud our own sound comes back at most, in dB of what is played; undefined: no echo was found. */
@@ -103,17 +102,20 @@ export class EchoGuard {
 
   /** What came from the caller; undefined: nothing of ours can be in it. */
   isNear(frame: Int16Array): boolean | undefined {
+    // Only beside our own sound: it costs less, and what the caller says in between is another voice.
+    if (this.#playedHops - this.#lastSoundHop > IDLE_HOPS) {
+      this.#heardHops += HOPS_A_FRAME;
+      return undefined;
+    }
     this.#heardSpectrum.process(frame, this.#levels);
     let sum = 0;
-    const idle = this.#playedHops - this.#lastSoundHop > IDLE_HOPS;
     for (let hop = 0; hop < HOPS_A_FRAME; hop++) {
       const from = hop * BANDS;
       this.#trackNoise(from);
-      // Only beside our own sound: what the caller says in between is another voice.
-      if (!idle) sum += this.#judge(from, this.#heardWord.of(this.#levels, from));
+      sum += this.#judge(from, this.#heardWord.of(this.#levels, from));
       this.#heardHops += 1;
     }
-    return idle ? undefined : sum / HOPS_A_FRAME > NEAR_DB;
+    return sum / HOPS_A_FRAME > NEAR_DB;
   }
 
   #forgetPlayed(): void {
@@ -150,10 +152,10 @@ export class EchoGuard {
   #judge(from: number, word: number): number {
     this.#align();
     const playing = (this.#playedDb[slotOf(this.#currentHop)] as number) > PLAYING_DB;
-    if (playing) this.#delay.compare(word, this.#playedAt);
+    if (playing) this.#delay.compare(word, this.#playedWords, this.#currentHop);
     const { lag } = this.#delay;
     this.#expect(lag);
-    const alike = lag !== undefined && distanceOf(word, this.#playedAt(lag)) <= ALIKE_BANDS;
+    const alike = lag !== undefined && distanceOf(word, this.#playedWords[slotOf(this.#currentHop - lag)] as number) <= ALIKE_BANDS;
     const margin = this.#learnedHops < COLD_HOPS ? MARGIN_DB + COLD_MARGIN_DB : MARGIN_DB;
     let sum = 0;
     let bands = 0;
@@ -226,5 +228,5 @@ export class EchoGuard {
 }
 
 function slotOf(hop: number): number {
-  return ((hop % KEPT_HOPS) + KEPT_HOPS) % KEPT_HOPS;
+  return hop & (KEPT_HOPS - 1);
 }

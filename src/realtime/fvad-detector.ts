@@ -8,7 +8,7 @@ import type { VoiceDetector, VoiceFrame } from './voice-detector.ts';
 class FvadDetector implements VoiceDetector {
   readonly #decimator = new Decimator();
   readonly #activity = new VoiceActivity();
-  readonly #playedDecimator = new Decimator();
+  readonly #played = new Int16Array(MODEL_FRAME_SAMPLES / 3);
   readonly #guard = new EchoGuard();
   readonly #narrow = new Int16Array(MODEL_FRAME_SAMPLES / 3);
   // One object for all frames: a call has 50 a second.
@@ -26,12 +26,25 @@ class FvadDetector implements VoiceDetector {
   }
 
   playing(pcm: Int16Array | undefined): void {
-    if (pcm) this.#playedDecimator.process(pcm, this.#narrow);
-    this.#guard.playing(pcm && this.#narrow);
+    if (pcm) narrow(pcm, this.#played);
+    this.#guard.playing(pcm && this.#played);
   }
 
   free(): void {
     this.#activity.free();
+  }
+}
+
+/**
+ * A third of the samples, smoothed over five: 5 dB down at 3.4 kHz, which the guard takes for the line's, and 12 dB down where it folds back. Nobody
+ * hears it, and it costs a tenth of a clean one.
+ */
+function narrow(pcm: Int16Array, out: Int16Array): void {
+  for (let n = 0, at = 0; n < out.length; n++, at += 3) {
+    const sides = (pcm[at] as number) + (pcm[at + 2] as number);
+    const far =
+      (at > 0 ? (pcm[at - 1] as number) : (pcm[at] as number)) + (at + 3 < pcm.length ? (pcm[at + 3] as number) : (pcm[at + 2] as number));
+    out[n] = (3 * (pcm[at + 1] as number) + 2 * sides + far) / 9;
   }
 }
 

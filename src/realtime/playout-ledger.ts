@@ -17,7 +17,7 @@ export interface LedgerEntry {
 const LOGGED_FRAMES = 64;
 
 /** What left on the wire lately, frame by frame. One for all items. */
-export class SendLog {
+class SendLog {
   readonly #at = new Float64Array(LOGGED_FRAMES);
   readonly #samples = new Float64Array(LOGGED_FRAMES);
   readonly #entries: (LedgerEntry | undefined)[] = new Array(LOGGED_FRAMES).fill(undefined);

@@ -104,12 +104,16 @@ describe('the delay of an echo', () => {
     const random = noiseOf(3);
     const word = (): number => Math.floor((random() + 1) * 32_768) & 0xffff;
     const delay = new EchoDelay();
-    for (let n = 0; n < 1000; n++) delay.compare(word(), word);
+    const others = Int32Array.from({ length: 128 }, word);
+    for (let n = 0; n < 1000; n++) {
+      others[n & 127] = word();
+      delay.compare(word(), others, n);
+    }
     expect(delay.lag).toBeUndefined();
-    const played: number[] = Array.from({ length: 400 }, word);
-    for (let at = 60; at < 300; at++) delay.compare(played[at - 23] ?? 0, (lag) => played[at - lag] ?? 0);
+    const played = Int32Array.from({ length: 512 }, word);
+    for (let at = 60; at < 300; at++) delay.compare(played[at - 23] ?? 0, played, at);
     expect(delay.lag).toBe(23);
-    for (let n = 0; n < 40; n++) delay.compare(word(), word);
+    for (let at = 300; at < 340; at++) delay.compare(word(), played, at);
     expect(delay.lag).toBe(23);
   });
 });
