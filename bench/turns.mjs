@@ -18,7 +18,7 @@ export async function benchTurns({ quick }) {
     return parts.join('\n\n');
   });
   const speech = hasSynthesiser ? 'espeak-ng' : 'shipped clips, no espeak-ng here: figures are not those of the docs';
-  return { title: `Turns, ${HALF}ing seeds, ${speech} (fixed calculation ${short(yardMs)} ms)`, text };
+  return { title: `Turns, ${HALF === 'tune' ? 'tuning' : 'reporting'} seeds, ${speech} (fixed calculation ${short(yardMs)} ms)`, text };
 }
 
 function endsOfTurns(quick) {
@@ -115,15 +115,27 @@ function eventsOf(quick) {
     const seen = runCalls(HALF, calls, { line, event: EVENTS[event] });
     const [p50, p95] = spreadOf(seen, ({ silentMs }) => silentMs);
     const [gap50, gap95] = spreadOf(seen, ({ committed, gapMs }) => (committed ? undefined : gapMs));
+    const [after50, after95] = spreadOf(seen, ({ committed, resumeMs }) => (committed ? undefined : resumeMs));
     return [
       name,
       percent(seen, ({ silentMs }) => silentMs !== undefined),
       `${short(p50)} / ${short(p95)}`,
       percent(seen, ({ committed }) => committed),
       `${short(gap50)} / ${short(gap95)}`,
+      `${short(after50)} / ${short(after95)}`,
     ];
   });
-  return table(['over the agent', 'paused %', 'silent p50 / p95 ms', 'committed %', 'resume gap p50 / p95 ms'], rows);
+  return table(
+    [
+      'over the agent',
+      'paused %',
+      'silent p50 / p95 ms',
+      'committed %',
+      'agent absent p50 / p95 ms',
+      'resumed after the sound ended p50 / p95 ms',
+    ],
+    rows,
+  );
 }
 
 function noisesOf(quick) {

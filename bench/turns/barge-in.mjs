@@ -197,6 +197,7 @@ function watch({ stage, session, step, act, audio, events, itemId, out, turn }) 
       if (held && sounded && seen.resumeAt === undefined && seen.holdAt) {
         seen.resumeAt = stage.now;
         seen.gapMs = stage.now - seen.holdAt;
+        seen.resumeMs = stage.now - (start + act.atMs + act.sound.length / 8);
       }
       held = false;
     }
