@@ -191,7 +191,9 @@ function watch({ stage, session, step, act, audio, events, itemId, out, turn }) 
         // The fade is in the packet pulled now, which is played for 20 ms.
         seen.silentMs = since + FRAME_MS;
         seen.holdAt = stage.now;
-        seen.fadeStep = fadeStepOf(out, audio, session.snapshot().items.find((item) => item.itemId === itemId)?.sentMs);
+        // After a hold before it the place in the sentence is another.
+        if (seen.holds === 1)
+          seen.fadeStep = fadeStepOf(out, audio, session.snapshot().items.find((item) => item.itemId === itemId)?.sentMs);
       }
     } else if (state !== 'held') {
       if (held && sounded && seen.resumeAt === undefined && seen.holdAt) {

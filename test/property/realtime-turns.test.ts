@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import type { SessionEvent } from '../../src/realtime/session-event.ts';
 import { TurnMachine } from '../../src/realtime/turn-machine.ts';
 import { TURN_TABLE, type TurnEvent, type TurnState } from '../../src/realtime/turn-table.ts';
 import { ConversationBench } from '../support/conversation-bench.ts';
@@ -112,6 +113,22 @@ class Story {
 const story = fc.tuple(fc.array(step, { maxLength: 40 }), answers);
 const RUNS = 300;
 
+const PREPARED_THEN_KEY: Step[] = [{ type: 'voice', ms: 600, levelDb: -20 }, { type: 'silence', ms: 320 }, { type: 'key' }];
+
+const COLLISION: Step[] = [
+  { type: 'say', ms: 5000, done: true },
+  { type: 'silence', ms: 40 },
+  { type: 'voice', ms: 200, levelDb: -20 },
+  { type: 'silence', ms: 1000 },
+];
+
+const HELD_THEN_OFF: Step[] = [
+  { type: 'say', ms: 5000, done: true },
+  { type: 'silence', ms: 1500 },
+  { type: 'voice', ms: 100, levelDb: -20 },
+  { type: 'turns', enabled: false },
+];
+
 const LATE_WORDS: Step[] = [
   { type: 'say', ms: 5000, done: true },
   { type: 'silence', ms: 1500 },
@@ -210,6 +227,25 @@ describe('whatever happens in a conversation', () => {
     );
   });
 
+  it('no more was heard than was sent, and every answer that was prepared is committed or dropped', () => {
+    fc.assert(
+      fc.property(story, ([steps, replies]) => {
+        const { bench, events } = tell(steps, replies);
+        for (const event of events) if (event.type === 'item_heard') expect(event.heardMs).toBeLessThanOrEqual(event.audioEndMs);
+        bench.model.emit({ type: 'turn_detection', enabled: false });
+        let prepared = false;
+        for (const [, what] of bench.model.told) {
+          if (what === 'prepareTurn') expect(prepared).toBe(false);
+          if (what === 'dropPreparation') expect(prepared).toBe(true);
+          if (what === 'prepareTurn') prepared = true;
+          if (what === 'dropPreparation' || what === 'commitTurn') prepared = false;
+        }
+        expect(prepared).toBe(false);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
   it('makes use of every row of the table', () => {
     const used = new Set<string>();
     const original = TurnMachine.prototype.handle;
@@ -228,12 +264,16 @@ describe('whatever happens in a conversation', () => {
           if (lost) bench.model.emit({ type: 'closed', reason: 'test' });
         }),
         {
-          numRuns: 4 * RUNS,
+          numRuns: 6 * RUNS,
           seed: 1,
           // Too rare to be met by chance.
           examples: [
             [[PREPARED_THEN_OFF, [undefined]], false, true],
-            [[LATE_WORDS, [undefined]], false, false],
+            ...[LATE_WORDS, PREPARED_THEN_KEY, COLLISION, HELD_THEN_OFF].map((steps): [[Step[], undefined[]], boolean, boolean] => [
+              [steps, [undefined]],
+              false,
+              true,
+            ]),
           ],
         },
       );
@@ -252,6 +292,7 @@ describe('whatever happens in a conversation', () => {
 });
 
 interface Told {
+  readonly events: readonly SessionEvent[];
   readonly bench: ConversationBench;
   readonly longestHoldMs: number;
   readonly longestOverlapMs: number;
@@ -260,6 +301,8 @@ interface Told {
 function tell(steps: readonly Step[], replies: readonly ({ afterMs: number; ms: number } | undefined)[], prepares = true): Told {
   const telling = new Story(replies, prepares);
   const { bench } = telling;
+  const events: SessionEvent[] = [];
+  bench.session.observe((event) => events.push(event));
   let heldMs = 0;
   let longestHoldMs = 0;
   let overlapMs = 0;
@@ -278,5 +321,5 @@ function tell(steps: readonly Step[], replies: readonly ({ afterMs: number; ms: 
     if (step.type !== 'voice') overlapMs = 0;
     telling.run(step);
   }
-  return { bench, longestHoldMs, longestOverlapMs };
+  return { bench, events, longestHoldMs, longestOverlapMs };
 }

@@ -61,11 +61,22 @@ describe('the loudness of a caller', () => {
 
   it('moves by three tenths of the way with each turn', () => {
     const level = new CallerLevel();
-    for (const db of [-20, -30]) {
+    for (const db of [-20, -27]) {
       for (let n = 0; n < 20; n++) level.add(db);
       level.endTurn(true);
     }
-    expect(level.callerDb).toBeCloseTo(-23, 6);
+    expect(level.callerDb).toBeCloseTo(-22.1, 6);
+  });
+
+  it('is not that of somebody farther away, until it has come three times', () => {
+    const level = new CallerLevel();
+    const levels: (number | undefined)[] = [];
+    for (const db of [-20, -40, -40, -20, -40, -40, -40]) {
+      for (let n = 0; n < 20; n++) level.add(db);
+      level.endTurn(true);
+      levels.push(level.callerDb);
+    }
+    expect(levels).toEqual([-20, -20, -20, -20, -20, -20, -26]);
   });
 
   it('is not learned from a few frames, nor from what was no turn', () => {
