@@ -34,10 +34,11 @@ export interface TransceiverParts extends MediaParts {
   readonly dialler: LegDialler;
   readonly agent: Config['agent'];
   readonly model: Config['model'];
+  readonly sessionMinutes: number;
 }
 
 export async function createTransceiver(
-  { agent, model: configured, ...parts }: TransceiverParts,
+  { agent, model: configured, sessionMinutes, ...parts }: TransceiverParts,
   options: { readonly nodeId: NodeId; readonly maxSessions: number },
 ): Promise<Transceiver> {
   const createVoiceDetector = await loadVoiceDetectors();
@@ -48,6 +49,7 @@ export async function createTransceiver(
       identity: createIdentity(parts.clock.wallclock()),
       keys: deriveNodeKeys(parts.keys),
       model,
+      maxDurationMs: sessionMinutes * 60_000,
       createVoiceDetector,
       sessionMetrics: createSessionMetrics(parts.metrics),
     },

@@ -60,7 +60,7 @@ export class GatewayWorker {
     ticker.start();
     const dialler = new FrontDialler(send, clock);
     const transceiver = await createTransceiver(
-      { clock, log, metrics, ticker, keys, link, dialler, agent, model },
+      { clock, log, metrics, ticker, keys, link, dialler, agent, model, sessionMinutes: options.sessionMinutes },
       { nodeId, maxSessions: maxCalls },
     );
     const started = new GatewayWorker(

@@ -255,6 +255,7 @@ class RunningGateway implements Gateway {
       dialler: { dial: (request: DialRequest) => this.#dial(request) },
       agent: this.#config.agent,
       model: this.#config.model,
+      sessionMinutes: this.#config.sessionMinutes,
     };
     const transceiver = await createTransceiver(parts, { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls });
     this.#transceiver = transceiver;

@@ -86,6 +86,8 @@ export class PhoneCall {
   #cause: EndCause | undefined;
   #detail: string | undefined;
   #agreed: PhoneAnswer | undefined;
+  /** The phone listens to somebody else. */
+  #held = false;
   /** Offered by us, and not answered yet. */
   #lateOffer: LateOffer | undefined;
   #earlyChanges = 0;
@@ -416,8 +418,7 @@ export class PhoneCall {
     if (!this.#media || this.#state !== 'answered') return { status: 488 };
     try {
       const agreed = agreeMedia(offer, this.#localMedia(this.#media), this.#agreed);
-      this.#agreed = agreed;
-      this.#media.renegotiate(agreed.media);
+      this.#renegotiated(agreed);
       return agreed.answer;
     } catch (thrown) {
       return { status: 488, warning: GatewayError.from(thrown).message };
@@ -435,9 +436,18 @@ export class PhoneCall {
     const agreed = this.#lateOffer?.agree(answer);
     if (!agreed) return false;
     this.#lateOffer = undefined;
+    this.#renegotiated(agreed);
+    return true;
+  }
+
+  #renegotiated(agreed: PhoneAnswer): void {
     this.#agreed = agreed;
     this.#media?.renegotiate(agreed.media);
-    return true;
+    const { direction } = agreed.media;
+    const held = direction !== 'sendrecv' && direction !== 'sendonly';
+    if (held === this.#held) return;
+    this.#held = held;
+    this.#media?.tell({ type: 'hold', held });
   }
 
   /** Keys of phones that send them beside the media. One that sends them both ways is heard once. */

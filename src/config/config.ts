@@ -55,6 +55,7 @@ export interface Config {
   readonly drainS: number;
   readonly logLevel: LogLevel;
   readonly mediaTimeoutS: number;
+  readonly sessionMinutes: number;
   readonly trunks: readonly TrunkConfig[];
   readonly callers: Callers;
   /** Without any key only this machine is trusted. */
@@ -91,6 +92,7 @@ export function configOf(values: Values, beside: Beside): Config {
     drainS: values.drain,
     logLevel: values['log-level'],
     mediaTimeoutS: values['media-timeout'],
+    sessionMinutes: values['session-minutes'],
     trunks: values.trunks.map(trunkOf),
     callers: values.callers ?? (values.model.type !== 'embedded' ? 'trunks' : 'by-trunks'),
     projects: projectsOf(values, beside),

@@ -123,6 +123,14 @@ export const options: readonly Option[] = [
     allowed: '1 to 3600',
   },
   {
+    key: 'session-minutes',
+    flag: 'session-minutes',
+    takes: 'N',
+    group: 'Calls',
+    help: 'a session that a program configured or looks into ends after so long',
+    allowed: '1 to 1440',
+  },
+  {
     key: 'drain',
     flag: 'drain',
     takes: 'SECONDS',

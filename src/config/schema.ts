@@ -157,6 +157,7 @@ export const schema = {
     .describe(
       'long enough for a phone that changes from one radio network to another, short enough that a dead call is not billed for minutes',
     ),
+  'session-minutes': wholeNumber(1, 1440).default(60).describe("the reference's own limit: programs are written for it"),
   'agent.transfer-target': nonEmptyText
     .regex(/^(?:sip|tel):[!#-;=?-~]{1,250}$/, 'not a URI')
     .optional()

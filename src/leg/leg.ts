@@ -105,6 +105,8 @@ export interface SessionSummary {
 export type LegEvent =
   | { readonly type: 'answered' }
   | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
+  /** The far end has put the call on hold, or taken it back. */
+  | { readonly type: 'hold'; readonly held: boolean }
   /** A call of ours rings. */
   | { readonly type: 'ringing' }
   | {

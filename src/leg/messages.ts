@@ -135,6 +135,7 @@ export const legPolicy = z.strictObject({
 export const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answered') }),
   z.strictObject({ type: z.literal('ringing') }),
+  z.strictObject({ type: z.literal('hold'), held: z.boolean() }),
   z.strictObject({ type: z.literal('transfer'), state: transferState, status: status.optional() }),
   // A key held for a minute is a stuck key.
   z.strictObject({ type: z.literal('dtmf'), digit: z.string().regex(/^[0-9A-D*#]$/), durationMs: z.number().min(0).max(60_000) }),

@@ -122,6 +122,9 @@ export class Session {
       case 'dtmf':
         this.#handleKey(event.digit);
         break;
+      case 'hold':
+        this.#audience.listener?.({ type: 'hold', held: event.held });
+        break;
       case 'ringing':
         break;
       case 'transfer':
@@ -132,11 +135,6 @@ export class Session {
         this.end(event.cause);
         break;
     }
-  }
-
-  /** The leg's far end has put us on hold, or taken us back. */
-  handleHold(held: boolean): void {
-    if (!this.#ended) this.#audience.listener?.({ type: 'hold', held });
   }
 
   /** 20 ms of the caller's audio, 480 samples at 24 kHz. The buffer is not kept. */

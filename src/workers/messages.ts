@@ -119,6 +119,7 @@ const workerStart = z.strictObject({
   rtpPorts: z.union([z.literal('any'), range]),
   maxCalls: count,
   mediaTimeoutMs: z.number().min(0),
+  sessionMinutes: z.int().min(1),
   agent: z.strictObject({ transferTarget: uri.exactOptional(), callbackTrunk: z.string().max(256).exactOptional() }),
   model,
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),

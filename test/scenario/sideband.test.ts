@@ -114,6 +114,10 @@ describe.each<{ where: string; start: () => Promise<Setting> }>([
     first.send({ type: 'no.such.event', event_id: 'mine' });
     expect(await first.event('error')).toMatchObject({ error: { event_id: 'mine' } });
     expect(second.events.all.some(({ type }) => type === 'error')).toBe(false);
+    for (const held of [true, false]) {
+      expect((await call.reinvite(call.sdp(held ? { direction: 'sendonly' } : {}))).status).toBe(200);
+      await first.events.find((each) => each.type === 'call.hold' && each['held'] === held, 5000, `call.hold ${held}`);
+    }
     second.leave();
     expect((await command(id, 'accept', { type: 'realtime' })).status).toBe(409);
     expect((await command(id, 'refer', { target_uri: 'nobody' })).status).toBe(400);

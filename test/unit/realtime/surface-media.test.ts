@@ -306,7 +306,7 @@ describe.each(['phone', 'browser'] as const)('the Realtime API of a %s call', (m
     bench.client.take();
     bench.session.handleLegEvent({ type: 'dtmf', digit: '5', durationMs: 80 });
     bench.client.send({ type: 'call.dtmf.send', digits: '12#' });
-    bench.session.handleHold(true);
+    bench.session.handleLegEvent({ type: 'hold', held: true });
     bench.session.handleLegEvent({ type: 'transfer', state: 'accepted' });
     bench.session.handleLegEvent({ type: 'transfer', state: 'failed', status: 486 });
     bench.session.handleLegEvent({ type: 'ended', cause: 'remote_hangup' });

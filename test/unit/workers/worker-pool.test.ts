@@ -101,6 +101,7 @@ class Bench {
         rtpPorts: { first: 20_000, last: 20_009 },
         maxCalls: 10,
         mediaTimeoutMs: 30_000,
+        sessionMinutes: 60,
         logLevel: 'info',
         agent: {},
         model: { type: 'embedded' },
