@@ -121,6 +121,11 @@ export class RtcpReporter {
     return writeRtcp([...this.#report(now, wallclock), { type: 'goodbye', ssrcs: [this.#options.ssrc] }]);
   }
 
+  /** As the far end's newest report tells it; undefined before the first. */
+  get rttMs(): number | undefined {
+    return this.#rttMs;
+  }
+
   snapshot(): RtcpSnapshot {
     let packets = this.#pastReceived;
     let lost = this.#pastLost;

@@ -151,6 +151,8 @@ export class HostedSession {
         streams: facts.kind === 'websocket',
         // Whoever has a program decide, or is one, says himself when somebody speaks.
         speaksFirst: facts.kind !== 'websocket' && policy?.decide.by !== 'api',
+        // The peer of a phone's session is the bridge; how far the phone is from there is not known here.
+        rttMs: () => (facts.kind === 'browser' ? this.#media?.rttMs : undefined),
       },
     );
     this.#session.onEnded = (cause) => this.#finish(cause);

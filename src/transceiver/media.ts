@@ -145,6 +145,10 @@ export class Media {
     this.#encoder.free();
   }
 
+  get rttMs(): number | undefined {
+    return this.#rtcp.rttMs;
+  }
+
   snapshot(): MediaSnapshot {
     return { uplink: this.#uplink.snapshot(), rtcp: this.#rtcp.snapshot() };
   }

@@ -97,6 +97,11 @@ export class PeerMedia {
     return snapshot;
   }
 
+  /** Round trip to the peer in milliseconds, once RTCP has told it. */
+  get rttMs(): number | undefined {
+    return this.#media?.rttMs;
+  }
+
   snapshot(): { readonly peer: ReturnType<Peer['snapshot']>; readonly media: MediaSnapshot | undefined } {
     return { peer: this.peer.snapshot(), media: this.#media?.snapshot() };
   }
