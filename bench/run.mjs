@@ -18,6 +18,7 @@ const BENCHES = {
   micro: async () => (await import('./micro.mjs')).benchMicro,
   web: async () => (await import('./web.mjs')).benchWeb,
   upstream: async () => (await import('./upstream.mjs')).benchUpstream,
+  'first-packet': async () => (await import('./first-packet.mjs')).benchFirstPacket,
   pipeline: async () => (await import('./pipeline.mjs')).benchPipeline,
   turns: async () => (await import('./turns.mjs')).benchTurns,
   sip: async () => (await import('./sip.mjs')).benchSip,

@@ -48,6 +48,7 @@ describe('without any setting', () => {
       drainS: 3600,
       logLevel: 'info',
       mediaTimeoutS: 30,
+      sessionMinutes: 60,
       trunks: [],
       callers: 'by-trunks',
       projects: [],
