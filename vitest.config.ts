@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const node = { environment: 'node' as const, pool: 'forks' as const };
-// Real sockets and real time: these tests mostly wait, so three files share the machine; floods run alone.
-const live = { ...node, maxWorkers: 3, testTimeout: 60_000, hookTimeout: 60_000, setupFiles: ['test/support/setup.ts'] };
+// Real sockets and real time: these tests mostly wait, so two files share the machine; floods run alone.
+const live = { ...node, maxWorkers: 2, testTimeout: 60_000, hookTimeout: 60_000, setupFiles: ['test/support/setup.ts'] };
 
 export default defineConfig({
   test: {

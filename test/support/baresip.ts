@@ -53,6 +53,14 @@ interface BaresipAnswer {
 }
 
 const DEADLINE_MS = 5000;
+const START_TRIES = 3;
+
+function controlOf(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, LOOPBACK, () => resolve(socket));
+    socket.once('error', reject);
+  });
+}
 
 /** A real baresip without sound card: its microphone is a file, what it hears is recorded, the test holds its remote control. */
 export class Baresip {
@@ -81,19 +89,25 @@ export class Baresip {
 
   static async start(options: BaresipOptions = {}): Promise<Baresip> {
     const program = requiredPeer('baresip');
-    const folder = tempFolder('baresip');
-    const ports = await freePorts(3);
-    const sipPort = ports[0] as number;
-    // It also takes the port above its SIP port, for TLS.
-    const controlPort = ports.slice(1).find((port) => port !== sipPort + 1) as number;
-    writeConfig(folder, sipPort, controlPort, options);
-    const child = new Child(program, ['-4', '-v', '-f', folder], { cwd: folder, name: 'baresip' });
-    await child.line(/baresip is ready/, DEADLINE_MS);
-    const control = await new Promise<Socket>((resolve, reject) => {
-      const socket = connect(controlPort, LOOPBACK, () => resolve(socket));
-      socket.once('error', reject);
-    });
-    return new Baresip(child, control, folder, { address: LOOPBACK, port: sipPort });
+    for (let tries = 1; ; tries++) {
+      const folder = tempFolder('baresip');
+      const ports = await freePorts(3);
+      const sipPort = ports[0] as number;
+      // It also takes the port above its SIP port, for TLS.
+      const controlPort = ports.slice(1).find((port) => port !== sipPort + 1) as number;
+      writeConfig(folder, sipPort, controlPort, options);
+      const child = new Child(program, ['-4', '-v', '-f', folder], { cwd: folder, name: 'baresip' });
+      try {
+        await child.line(/baresip is ready/, DEADLINE_MS);
+        const control = await controlOf(controlPort);
+        return new Baresip(child, control, folder, { address: LOOPBACK, port: sipPort });
+      } catch (thrown) {
+        await child.kill();
+        removeFolder(folder);
+        // Between our look and its bind somebody else may have taken a port.
+        if (tries === START_TRIES) throw thrown;
+      }
+    }
   }
 
   /** A command of its menu, e.g. `command('callstat')`; resolves with what it prints. @throws Error when it is refused */

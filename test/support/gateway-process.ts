@@ -204,10 +204,9 @@ export function parseLogLine(line: string): LogLine | undefined {
 
 export function readJsonLines(path: string): Record<string, unknown>[] {
   if (!existsSync(path)) return [];
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  // What follows the last line end is being written.
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
 export type ApartRole = 'sip' | 'relay' | 'transceiver';
