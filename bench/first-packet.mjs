@@ -17,9 +17,9 @@ export async function benchFirstPacket({ quick }) {
   );
   let saidAt = 0;
   const model = await ScriptedUpstream.start({
-    respond: (session) => {
+    respond: (session, ask) => {
       saidAt = performance.now();
-      session.say({ pcm: ANSWER, transcript: 'La.' });
+      session.say(ask, { pcm: ANSWER, transcript: 'La.' });
     },
   });
   const folder = mkdtempSync(join(tmpdir(), 'ringdown-bench-'));
