@@ -1,8 +1,6 @@
-import type { KeyObject } from 'node:crypto';
 import { type SrtpProfile, srtpProfileOf } from '../srtp/profile.ts';
 import type { ClientOffer } from './client-offer.ts';
 import { MAX_AGREEMENTS } from './client-offer.ts';
-import type { Fingerprint } from './fingerprint.ts';
 import type { FlightPart } from './flight.ts';
 import type { DtlsFailure, FragmentSource, HandshakeLink, HandshakeSettings } from './handshake.ts';
 import { type HandshakeFragment, type HandshakeMessage, HandshakeType, tlsMessage } from './handshake-message.ts';
@@ -10,11 +8,11 @@ import { CipherSuite, readUseSrtp, type ServerHello } from './hello.ts';
 import { isSame } from './key-schedule.ts';
 import { createKeyShare, isGroup, type KeyShare } from './key-share.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
-import { parseCertificateVerify, writeCertificateVerify } from './messages.ts';
+import { writeCertificateVerify } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
 import { DTLS_1_2 } from './record.ts';
 import type { RecordNumber } from './record-protection.ts';
-import { chooseTls13Scheme, isTls13Scheme, signWith, verifyWith } from './signature.ts';
+import { chooseTls13Scheme, signWith } from './signature.ts';
 import { Tls13Afterwards } from './tls13-afterwards.ts';
 import { Tls13KeySchedule, transcriptHash } from './tls13-key-schedule.ts';
 import {
@@ -28,6 +26,7 @@ import {
   signedContent,
   writeTls13Certificate,
 } from './tls13-messages.ts';
+import { type Tls13Proof, takeProof } from './tls13-proof.ts';
 import type { Tls13Protection } from './tls13-protection.ts';
 
 /** ServerHellos that stand side by side until one of them proves true. */
@@ -36,7 +35,7 @@ const MAX_ATTEMPTS = 4;
 const MAX_RECEIVED = 32;
 
 /** One ServerHello, and what came under its keys. Its sender may be anybody who has read our hello. */
-interface Attempt {
+interface Attempt extends Tls13Proof {
   readonly schedule: Tls13KeySchedule;
   readonly local: Tls13Protection;
   readonly remote: Tls13Protection;
@@ -51,8 +50,7 @@ interface Attempt {
   expects: number;
   profile?: SrtpProfile;
   request?: { readonly context: Buffer; readonly scheme: number };
-  certificate?: { readonly key: KeyObject; readonly fingerprint: Fingerprint | undefined };
-  fingerprint?: Fingerprint;
+  certificate?: NonNullable<Tls13Proof['certificate']>;
 }
 
 /** What was asked for again, and how the second hello goes on from it (RFC 8446 §4.4.1). */
@@ -229,8 +227,9 @@ export class Tls13Client {
         break;
       }
       case HandshakeType.certificateVerify: {
-        const fault = this.#verify(attempt, message);
+        const fault = takeProof(attempt, 'server', message.body);
         if (fault) return fault;
+        this.#link.trust();
         attempt.expects = HandshakeType.finished;
         break;
       }
@@ -250,18 +249,6 @@ export class Tls13Client {
     if (srtp?.profiles.length !== 1 || srtp.mki.length > 0) return undefined;
     const profile = srtpProfileOf(srtp.profiles[0] ?? 0);
     return profile && this.#settings.srtpProfiles.includes(profile) ? profile : undefined;
-  }
-
-  #verify(attempt: Attempt, message: ReceivedMessage): DtlsFailure | undefined {
-    const { certificate, transcript } = attempt;
-    const verify = parseCertificateVerify(message.body);
-    if (!verify || !certificate || !isTls13Scheme(verify.scheme, certificate.key)) return 'parameters';
-    const signed = signedContent('server', transcriptHash(transcript));
-    if (!verifyWith(verify.scheme, certificate.key, signed, verify.signature)) return 'signature';
-    if (!certificate.fingerprint) return 'fingerprint';
-    attempt.fingerprint = certificate.fingerprint;
-    this.#link.trust();
-    return undefined;
   }
 
   /** Certificate, CertificateVerify, Finished. */

@@ -1,7 +1,6 @@
-import { createHmac, type KeyObject } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { SRTP_PROFILES, type SrtpProfile } from '../srtp/profile.ts';
 import { uint16 } from './byte-writer.ts';
-import type { Fingerprint } from './fingerprint.ts';
 import type { FlightPart } from './flight.ts';
 import type { DtlsFailure, FragmentSource, HandshakeLink, HandshakeSettings } from './handshake.ts';
 import { type HandshakeFragment, HandshakeType, tlsMessage } from './handshake-message.ts';
@@ -19,12 +18,12 @@ import {
 import { isSame } from './key-schedule.ts';
 import { createKeyShare, type Group } from './key-share.ts';
 import { MessageAssembler, type ReceivedMessage } from './message-assembler.ts';
-import { parseCertificateVerify, writeCertificateVerify } from './messages.ts';
+import { writeCertificateVerify } from './messages.ts';
 import { PeerCertificates } from './peer-certificate.ts';
 import { DTLS_1_2, DTLS_1_3 } from './record.ts';
 import type { RecordNumber } from './record-protection.ts';
 import { isPieceOf } from './server-handshake.ts';
-import { chooseTls13Scheme, isTls13Scheme, signWith, verifyWith } from './signature.ts';
+import { chooseTls13Scheme, signWith } from './signature.ts';
 import { Tls13Afterwards } from './tls13-afterwards.ts';
 import { Tls13KeySchedule, transcriptHash } from './tls13-key-schedule.ts';
 import {
@@ -39,6 +38,7 @@ import {
   writeTls13Certificate,
   writeTls13CertificateRequest,
 } from './tls13-messages.ts';
+import { type Tls13Proof, takeProof } from './tls13-proof.ts';
 import type { Tls13Protection } from './tls13-protection.ts';
 
 /** What a server picks from a ClientHello. */
@@ -51,7 +51,7 @@ export interface Tls13Answer {
   readonly profile: SrtpProfile;
 }
 
-interface Attempt {
+interface Attempt extends Tls13Proof {
   readonly hello: ReceivedMessage;
   readonly profile: SrtpProfile;
   readonly schedule: Tls13KeySchedule;
@@ -65,8 +65,7 @@ interface Attempt {
   readonly nextSequence: number;
   next: number;
   expects: number;
-  certificate?: { readonly key: KeyObject; readonly fingerprint: Fingerprint | undefined };
-  fingerprint?: Fingerprint;
+  certificate?: NonNullable<Tls13Proof['certificate']>;
 }
 
 const COOKIE_KEY_BYTES = 16;
@@ -258,8 +257,9 @@ export class Tls13Server {
         break;
       }
       case HandshakeType.certificateVerify: {
-        const fault = this.#verify(attempt, message);
+        const fault = takeProof(attempt, 'client', message.body);
         if (fault) return fault;
+        this.#link.trust();
         attempt.expects = HandshakeType.finished;
         break;
       }
@@ -269,18 +269,6 @@ export class Tls13Server {
       }
     }
     attempt.transcript.push(tlsMessage(message));
-    return undefined;
-  }
-
-  #verify(attempt: Attempt, message: ReceivedMessage): DtlsFailure | undefined {
-    const { certificate, transcript } = attempt;
-    const verify = parseCertificateVerify(message.body);
-    if (!verify || !certificate || !isTls13Scheme(verify.scheme, certificate.key)) return 'parameters';
-    const signed = signedContent('client', transcriptHash(transcript));
-    if (!verifyWith(verify.scheme, certificate.key, signed, verify.signature)) return 'signature';
-    if (!certificate.fingerprint) return 'fingerprint';
-    attempt.fingerprint = certificate.fingerprint;
-    this.#link.trust();
     return undefined;
   }
 
