@@ -1,4 +1,5 @@
 import { GatewayError } from '../base/errors.ts';
+import { commandedLeg } from '../leg/commanded-leg.ts';
 import type { DialRequest, EndCause, Leg, LegHost, LegOrigin, OpenedLeg } from '../leg/leg.ts';
 import { type BridgeMessage, type HostMessage, hostMessage, type LegCommand, MAX_REFUSAL_TEXT } from '../leg/messages.ts';
 
@@ -119,14 +120,7 @@ export class ServedLegs {
       const message = hostMessage.safeParse({ type: 'command', leg: id, command: each });
       if (message.success) this.#send(message.data);
     };
-    return {
-      answer: () => command({ type: 'answer' }),
-      reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
-      hangup: (cause) => command({ type: 'hangup', cause }),
-      refer: (target) => command({ type: 'refer', target }),
-      sendDtmf: (digits) => command({ type: 'dtmf', digits }),
-      report: (summary) => command({ type: 'report', summary }),
-    };
+    return commandedLeg(command);
   }
 }
 

@@ -1,5 +1,6 @@
 import { GatewayError } from '../base/errors.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from '../bridge/call-media.ts';
+import { commandedLeg } from '../leg/commanded-leg.ts';
 import type { Leg } from '../leg/leg.ts';
 import type { LegCommand } from '../leg/messages.ts';
 import { type CallNews, type CallOrder, MAX_REASON } from './messages.ts';
@@ -138,11 +139,7 @@ export class ServedCalls {
   #leg(call: number, entry: ServedCall): Leg {
     const command = (each: LegCommand): void => this.#send({ type: 'command', call, command: each });
     return {
-      answer: () => command({ type: 'answer' }),
-      reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
-      hangup: (cause) => command({ type: 'hangup', cause }),
-      refer: (target) => command({ type: 'refer', target }),
-      sendDtmf: (digits) => command({ type: 'dtmf', digits }),
+      ...commandedLeg(command),
       report: (summary) => {
         // A session that ends by itself reports before the front has heard of it.
         if (!entry.ended) this.#tellLastFigures(call, entry.media);

@@ -1,0 +1,14 @@
+import type { Leg } from './leg.ts';
+import type { LegCommand } from './messages.ts';
+
+/** A leg that is held elsewhere: what its session asks of it goes there as commands. */
+export function commandedLeg(command: (command: LegCommand) => void): Leg {
+  return {
+    answer: () => command({ type: 'answer' }),
+    reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
+    hangup: (cause) => command({ type: 'hangup', cause }),
+    refer: (target) => command({ type: 'refer', target }),
+    sendDtmf: (digits) => command({ type: 'dtmf', digits }),
+    report: (summary) => command({ type: 'report', summary }),
+  };
+}
