@@ -1,6 +1,7 @@
 import type { LogLevel } from '../base/log.ts';
 import { type ModelConfig, modelOf } from './model.ts';
 import { LEAST_MODEL_KEY } from './model-fields.ts';
+import { type PhoneMediaConfig, phoneMediaOf } from './phone-media.ts';
 import { LEAST_KEY, type ProjectConfig } from './projects.ts';
 import { LEAST_WEBHOOK_SECRET, type RouteConfig, routeOf } from './routes.ts';
 import type { Key, Role, Values } from './schema.ts';
@@ -56,6 +57,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly mediaTimeoutS: number;
   readonly sessionMinutes: number;
+  /** Of phones whose trunk says nothing of it. */
+  readonly phoneMedia: PhoneMediaConfig;
   readonly trunks: readonly TrunkConfig[];
   readonly callers: Callers;
   /** Without any key only this machine is trusted. */
@@ -93,6 +96,7 @@ export function configOf(values: Values, beside: Beside): Config {
     logLevel: values['log-level'],
     mediaTimeoutS: values['media-timeout'],
     sessionMinutes: values['session-minutes'],
+    phoneMedia: phoneMediaOf(values),
     trunks: values.trunks.map(trunkOf),
     callers: values.callers ?? (values.model.type !== 'embedded' ? 'trunks' : 'by-trunks'),
     projects: projectsOf(values, beside),

@@ -2,6 +2,7 @@ import { BlockList, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseEndpoint } from '../base/addresses.ts';
 import { model } from './model.ts';
+import { phoneCodecs, sdesOverPlain, srtpPolicy } from './phone-media.ts';
 import { LEAST_KEY, projects } from './projects.ts';
 import { routes } from './routes.ts';
 import { secretText } from './secrets.ts';
@@ -157,6 +158,17 @@ export const schema = {
     .describe(
       'long enough for a phone that changes from one radio network to another, short enough that a dead call is not billed for minutes',
     ),
+  codecs: phoneCodecs
+    .optional()
+    .describe(
+      'not set: what the phone prefers; in offers of ours the cheapest first, and no L16, which takes 256 kbit/s for what G.722 does in 64',
+    ),
+  srtp: srtpPolicy
+    .default('optional')
+    .describe('a phone that offers encryption gets it, one that does not is let in all the same: trunks without TLS know none'),
+  'sdes-over-plain': sdesOverPlain
+    .default('refuse')
+    .describe('whoever can read the signalling could listen to the call, and both ends would call it encrypted'),
   'session-minutes': wholeNumber(1, 1440).default(60).describe("the reference's own limit: programs are written for it"),
   'agent.transfer-target': nonEmptyText
     .regex(/^(?:sip|tel):[!#-;=?-~]{1,250}$/, 'not a URI')

@@ -1,6 +1,7 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { parseEndpoint } from '../base/addresses.ts';
+import { type PhoneMediaConfig, phoneMediaFields, phoneMediaOf } from './phone-media.ts';
 
 /** The `trunks:` section: neighbours that calls go to and come from. Stands in the file only: a list with passwords has no place on a command line. */
 
@@ -93,6 +94,7 @@ const trunk = z.strictObject(
     destinations: z.array(destination, { error: 'a list of destinations' }).max(1000).default([]),
     redirects: z.enum(['refuse', 'follow'], { error: 'refuse or follow' }).default('refuse'),
     refer: z.enum(['refuse', 'allow'], { error: 'refuse or allow' }).default('refuse'),
+    ...phoneMediaFields,
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with at least name and peer' : undefined) },
 );
@@ -138,6 +140,8 @@ export interface TrunkConfig {
   readonly destinations: readonly string[];
   readonly redirects: 'refuse' | 'follow';
   readonly refer: 'refuse' | 'allow';
+  /** What it says of the media of its calls. */
+  readonly media?: PhoneMediaConfig;
 }
 
 export function trunkOf({
@@ -147,10 +151,15 @@ export function trunkOf({
   realm,
   auth: login,
   'keep-alive': keepAliveS,
+  codecs,
+  srtp,
+  'sdes-over-plain': overPlain,
   ...rest
 }: TrunkValues): TrunkConfig {
+  const media = codecs || srtp || overPlain ? phoneMediaOf({ codecs, srtp, 'sdes-over-plain': overPlain }) : undefined;
   return {
     ...rest,
+    ...(media && { media }),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(realm === undefined ? {} : { realm }),

@@ -49,6 +49,7 @@ describe('without any setting', () => {
       logLevel: 'info',
       mediaTimeoutS: 30,
       sessionMinutes: 60,
+      phoneMedia: { srtp: 'optional', sdesOverPlain: 'refuse' },
       trunks: [],
       callers: 'by-trunks',
       projects: [],
