@@ -1,5 +1,6 @@
 import type { CallReport } from './bridge/call-report.ts';
 import type { CallRecord } from './control/cdr.ts';
+import { TURN_STAGES, type TurnLedger } from './leg/turn-ledger.ts';
 import type { StreamAccountSnapshot } from './rtp/stream-account.ts';
 
 /** The bridge's report of a call as one flat line of the call records. */
@@ -33,6 +34,7 @@ export function recordOf(report: CallReport): CallRecord {
     missed_out_frames: media?.downlink.missedFrames,
     turns: session?.turns,
     barge_ins: session?.bargeIns,
+    ...ledgerOf(session?.ledger),
     response_p50_ms: rounded(session?.responseLatencyMs?.p50),
     response_p95_ms: rounded(session?.responseLatencyMs?.p95),
   };
@@ -49,6 +51,23 @@ export function recordOf(report: CallReport): CallRecord {
     sipStatus: report.sipStatus,
     ...(media ? { codec: media.codec } : {}),
     figures: Object.fromEntries(Object.entries(figures).filter((entry): entry is [string, number | string] => entry[1] !== undefined)),
+  };
+}
+
+/** `turn_decided_p50_ms` and the like: from the caller's last sound to each stage of the answer. */
+function ledgerOf(ledger: TurnLedger | undefined): Record<string, number | undefined> {
+  if (!ledger) return {};
+  const { answered, continuations, discarded, falseHolds, truncations, stages } = ledger;
+  const spreads = TURN_STAGES.flatMap((stage) =>
+    Object.entries(stages[stage] ?? {}).map(([which, ms]) => [`turn_${stage}_${which}_ms`, rounded(ms)] as const),
+  );
+  return {
+    turns_answered: answered,
+    turns_continued: continuations,
+    turns_discarded: discarded,
+    false_holds: falseHolds,
+    truncations,
+    ...Object.fromEntries(spreads),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { EndCause, LegEvent, LegHost, OpenedLeg } from '../leg/leg.ts';
+import { MAX_ROUND_TRIP_MS } from '../leg/messages.ts';
 import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from './call-media.ts';
@@ -85,7 +86,12 @@ class LocalMedia implements CallMedia {
       this.#events.onKey();
       opened.tell({ type: 'dtmf', digit, durationMs });
     };
-    this.#media = await PhoneMedia.create({ clock: this.#deps.clock, ports: this.#ports, inner, onDigit, onTimeout, onFirstAudio }, audio, {
+    // Beyond the phone's network lies the way from here to the owner of the session, which our checks measure.
+    const onRoundTrip = (ms: number): void => {
+      opened.tell({ type: 'round_trip', ms: Math.min(MAX_ROUND_TRIP_MS, ms + (inner.snapshot()?.ice.rttMs ?? 0)) });
+    };
+    const { clock } = this.#deps;
+    this.#media = await PhoneMedia.create({ clock, ports: this.#ports, inner, onDigit, onTimeout, onFirstAudio, onRoundTrip }, audio, {
       mediaTimeoutMs: this.#options.mediaTimeoutMs,
       signallingAddress,
     });

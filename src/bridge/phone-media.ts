@@ -22,6 +22,8 @@ export interface PhoneMediaDeps {
   readonly ports: RtpPorts;
   readonly inner: InnerConnection;
   readonly onDigit: (digit: string, durationMs: number) => void;
+  /** To the phone and back, as its newest report tells it. */
+  readonly onRoundTrip: (ms: number) => void;
   /** Nothing has come from the phone for too long. Called once. */
   readonly onTimeout: () => void;
   /** The first audible packet has left for the phone. */
@@ -209,8 +211,10 @@ export class PhoneMedia {
   #handleRtcp(datagram: Buffer, from: Endpoint): void {
     if (!this.#source.acceptRtcp(from)) return;
     const now = this.#deps.clock.now();
+    const { rttMs } = this.#rtcp;
     if (this.#rtcp.handleRtcp(datagram, now) === undefined) this.#malformed += 1;
     else this.#heardAt = now;
+    if (this.#rtcp.rttMs !== undefined && this.#rtcp.rttMs !== rttMs) this.#deps.onRoundTrip(this.#rtcp.rttMs);
   }
 
   #send(packet: Buffer, audible: boolean): void {

@@ -4,6 +4,8 @@
  * between them. In one process they are direct calls, else messages over the node door (ownership/node-door.ts).
  */
 
+import type { TurnLedger } from './turn-ledger.ts';
+
 /** Who is at the other end, as far as the leg knows. Everything here is claimed by the peer, nothing is proven. */
 export interface LegOrigin {
   readonly kind: 'phone' | 'browser' | 'websocket';
@@ -99,12 +101,15 @@ export interface SessionSummary {
   readonly responseLatencyMs: { readonly p50: number; readonly p95: number } | undefined;
   readonly concealedFrames: number;
   readonly uplinkFrames: number;
+  readonly ledger: TurnLedger;
 }
 
 /** What the leg tells the owner. After `ended` nothing follows. */
 export type LegEvent =
   | { readonly type: 'answered' }
   | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
+  /** Between the owner and the far end's ear and back, as far as the far end tells what it gets (RTCP); told when it has changed. */
+  | { readonly type: 'round_trip'; readonly ms: number }
   /** The far end has put the call on hold, or taken it back. */
   | { readonly type: 'hold'; readonly held: boolean }
   /** A call of ours rings. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import type { EndCause, LegOrigin, RejectCause, TransferState } from './leg.ts';
+import { TURN_STAGES } from './turn-ledger.ts';
 
 /** The node door's words about legs: from the bridge to the owner of the session, and back. Types and codecs, no I/O. */
 
@@ -131,10 +132,14 @@ export const legPolicy = z.strictObject({
   dataChannelId: z.int().min(0).max(65_534).exactOptional(),
 });
 
+/** A minute: a longer round trip is no conversation. */
+export const MAX_ROUND_TRIP_MS = 60_000;
+
 /** What a leg tells the owner of its session, its end excepted. */
 export const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answered') }),
   z.strictObject({ type: z.literal('ringing') }),
+  z.strictObject({ type: z.literal('round_trip'), ms: z.number().min(0).max(MAX_ROUND_TRIP_MS) }),
   z.strictObject({ type: z.literal('hold'), held: z.boolean() }),
   z.strictObject({ type: z.literal('transfer'), state: transferState, status: status.optional() }),
   // A key held for a minute is a stuck key.
@@ -144,12 +149,22 @@ export const legEvent = z.discriminatedUnion('type', [
 const count = z.int().min(0);
 const latencyMs = z.number().min(0);
 
+const turnLedger = z.strictObject({
+  answered: count,
+  continuations: count,
+  discarded: count,
+  falseHolds: count,
+  truncations: count,
+  stages: z.partialRecord(z.enum(TURN_STAGES), z.strictObject({ p50: latencyMs, p95: latencyMs, max: latencyMs })),
+});
+
 const summary = z.strictObject({
   turns: count,
   bargeIns: count,
   responseLatencyMs: z.strictObject({ p50: latencyMs, p95: latencyMs }).optional(),
   concealedFrames: count,
   uplinkFrames: count,
+  ledger: turnLedger,
 });
 
 /** What the owner of a session asks of its leg. */

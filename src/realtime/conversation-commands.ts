@@ -10,6 +10,8 @@ export interface CommandHooks {
   readonly onAsked: () => void;
   /** A response of the conversation was cancelled. */
   readonly onCancelled: () => void;
+  /** The far end has cut an item off. */
+  readonly onTruncated: () => void;
 }
 
 /** Responses that are asked for before the call is answered: a program that asks for more does not know what it does. */
@@ -66,6 +68,7 @@ export class ConversationCommands {
     }
     this.#conversation.truncate(itemId, contentIndex, audioEndMs);
     this.#link.connection.truncate(itemId, audioEndMs);
+    this.#hooks.onTruncated();
     return undefined;
   }
 

@@ -125,6 +125,7 @@ export class Floor {
       readiness: () => this.#readiness(),
       onAsked: () => this.#noteAsked(),
       onCancelled: () => this.#noteCancelled(),
+      onTruncated: () => deps.statistics.countTruncation(),
     });
   }
 
@@ -525,7 +526,9 @@ export class Floor {
       if (this.#options.streams) continue;
       this.#playback.cleared();
       for (const each of stopped.cut) {
-        if (this.conversation.cut(each)) this.#tellHeard(each, onsetAt);
+        if (!this.conversation.cut(each)) continue;
+        this.#deps.statistics.countTruncation();
+        this.#tellHeard(each, onsetAt);
       }
     }
   }

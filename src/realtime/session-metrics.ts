@@ -8,7 +8,8 @@ export interface SessionMetrics {
   readonly turns: Counter;
   readonly bargeIns: Counter<'verdict'>;
   readonly responseLatencyMs: Histogram;
-  readonly turnLatencyMs: Histogram<'stage'>;
+  readonly turnLatencyMs: Histogram<'stage' | 'leg'>;
+  readonly truncations: Counter<'leg'>;
   readonly preparations: Counter<'what'>;
 }
 
@@ -26,8 +27,9 @@ export function createSessionMetrics(metrics: Metrics): SessionMetrics {
       'turn_latency_ms',
       "From the caller's last voiced frame to each stage of the answer: decided, requested, first_delta, first_packet, ear (an estimate)",
       LATENCY_BUCKETS_MS,
-      ['stage'],
+      ['stage', 'leg'],
     ),
+    truncations: metrics.counter('truncations_total', 'Items of the agent that were cut off', ['leg']),
     preparations: metrics.counter('preparations_total', 'Answers prepared before a turn was over: asked for, and dropped of those', [
       'what',
     ]),

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { LegOrigin } from '../leg/leg.ts';
 import type { EndOfTurnPredictor } from './end-of-turn.ts';
 import type { RealtimeModel } from './model.ts';
 import type { SessionMetrics } from './session-metrics.ts';
@@ -28,6 +29,8 @@ export interface SessionOptions {
   readonly keysInterrupt?: boolean;
   /** Does the agent say the first word? Default true. */
   readonly speaksFirst?: boolean;
+  /** Who is at the other end, for the metrics; a phone when absent. */
+  readonly kind?: LegOrigin['kind'];
   /** Round trip between here and the caller in milliseconds, as far as it is known: for what was heard and when. */
   readonly rttMs?: (() => number | undefined) | undefined;
   /**

@@ -1,16 +1,20 @@
+import type { LegOrigin } from '../leg/leg.ts';
+import { type Spread, spreadOf, TURN_STAGES, type TurnLedger, type TurnStage } from '../leg/turn-ledger.ts';
 import type { SessionMetrics } from './session-metrics.ts';
 import type { TurnLatency } from './turn-latency.ts';
 
 /** Enough for the longest call; the oldest go first. */
 const KEPT_LATENCIES = 1000;
 
-/** Stages are looked at while a call goes on, not afterwards. */
-const KEPT_TURNS = 20;
+/** Single turns are looked at while a call goes on; afterwards its ledger. */
+const SHOWN_TURNS = 20;
 
 /** The counted part of a session's snapshot. */
 export interface TurnStatistics {
   /** The turns' latencies by stage, the newest ones. */
   readonly turnLatencies: readonly TurnLatency[];
+  /** All turns of the call. */
+  readonly ledger: TurnLedger;
   /** Answers that were prepared before a turn was over, and those of them that were thrown away. */
   readonly preparations: { readonly asked: number; readonly dropped: number };
   /** Turns given to the model. */
@@ -30,6 +34,7 @@ export interface TurnStatistics {
 /** Counts one session's turns, here and in the metrics of the process. */
 export class SessionStatistics {
   readonly #metrics: SessionMetrics | undefined;
+  readonly #leg: LegOrigin['kind'];
   readonly #latenciesMs: number[] = [];
   readonly #turnLatencies: TurnLatency[] = [];
   readonly #preparations = { asked: 0, dropped: 0 };
@@ -38,9 +43,13 @@ export class SessionStatistics {
   #continuations = 0;
   #bargeIns = 0;
   #rejectedBargeIns = 0;
+  #answered = 0;
+  #truncations = 0;
 
-  constructor(metrics: SessionMetrics | undefined) {
+  /** @param leg who is at the other end */
+  constructor(metrics: SessionMetrics | undefined, leg: LegOrigin['kind']) {
     this.#metrics = metrics;
+    this.#leg = leg;
   }
 
   countTurn(continued: boolean): void {
@@ -75,29 +84,63 @@ export class SessionStatistics {
 
   /** A turn was answered, and this is where the time went. */
   addTurn(latency: TurnLatency): void {
+    this.#answered += 1;
     this.#turnLatencies.push(latency);
-    if (this.#turnLatencies.length > KEPT_TURNS) this.#turnLatencies.shift();
-    const { decidedMs, requestedMs, firstDeltaMs, firstPacketMs, earMs } = latency;
-    const stages = { decided: decidedMs, requested: requestedMs, first_delta: firstDeltaMs, first_packet: firstPacketMs, ear: earMs };
-    for (const [stage, ms] of Object.entries(stages)) if (ms !== undefined) this.#metrics?.turnLatencyMs.observe({ stage }, ms);
+    if (this.#turnLatencies.length > KEPT_LATENCIES) this.#turnLatencies.shift();
+    for (const stage of TURN_STAGES) {
+      const ms = stageOf(latency, stage);
+      if (ms !== undefined) this.#metrics?.turnLatencyMs.observe({ stage, leg: this.#leg }, ms);
+    }
+  }
+
+  /** An item of the agent was cut off. */
+  countTruncation(): void {
+    this.#truncations += 1;
+    this.#metrics?.truncations.inc({ leg: this.#leg });
   }
 
   snapshot(): TurnStatistics {
-    const sorted = this.#latenciesMs.toSorted((a, b) => a - b);
+    const spread = spreadOf(this.#latenciesMs);
     return {
-      turnLatencies: [...this.#turnLatencies],
+      turnLatencies: this.#turnLatencies.slice(-SHOWN_TURNS),
+      ledger: this.#ledger(),
       preparations: { ...this.#preparations },
       turns: this.#turns,
       discardedTurns: this.#discardedTurns,
       continuations: this.#continuations,
       bargeIns: this.#bargeIns,
       rejectedBargeIns: this.#rejectedBargeIns,
-      responseLatencyMs: { median: quantile(sorted, 0.5), p95: quantile(sorted, 0.95), all: [...this.#latenciesMs] },
+      responseLatencyMs: { median: spread?.p50, p95: spread?.p95, all: [...this.#latenciesMs] },
+    };
+  }
+  #ledger(): TurnLedger {
+    const stages: Partial<Record<TurnStage, Spread>> = {};
+    for (const stage of TURN_STAGES) {
+      const spread = spreadOf(this.#turnLatencies.map((each) => stageOf(each, stage)).filter((ms) => ms !== undefined));
+      if (spread) stages[stage] = spread;
+    }
+    return {
+      answered: this.#answered,
+      continuations: this.#continuations,
+      discarded: this.#discardedTurns,
+      falseHolds: this.#rejectedBargeIns,
+      truncations: this.#truncations,
+      stages,
     };
   }
 }
 
-/** The smallest value that at least this share of them do not exceed. */
-function quantile(sorted: readonly number[], share: number): number | undefined {
-  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
+function stageOf(latency: TurnLatency, stage: TurnStage): number | undefined {
+  switch (stage) {
+    case 'decided':
+      return latency.decidedMs;
+    case 'requested':
+      return latency.requestedMs;
+    case 'first_delta':
+      return latency.firstDeltaMs;
+    case 'first_packet':
+      return latency.firstPacketMs;
+    case 'ear':
+      return latency.earMs;
+  }
 }

@@ -52,7 +52,7 @@ export class Session {
     this.#options = options;
     this.#speaksFirst = options.speaksFirst ?? true;
     const session = this;
-    this.#statistics = new SessionStatistics(deps.metrics);
+    this.#statistics = new SessionStatistics(deps.metrics, options.kind ?? 'phone');
     this.#floor = new Floor(
       {
         clock,
@@ -126,6 +126,7 @@ export class Session {
         this.#audience.listener?.({ type: 'hold', held: event.held });
         break;
       case 'ringing':
+      case 'round_trip':
         break;
       case 'transfer':
         this.#handleTransfer(event);

@@ -29,7 +29,7 @@ export interface RtcpSnapshot {
   readonly rttMs: number | undefined;
 }
 
-/** RFC 3550 §6.2: five seconds, spread by half to either side; the first after half of that. */
+/** RFC 3550 §6.2: five seconds, spread by half to either side. The first goes at once, as it may between two: only from its echo is the round trip known. */
 const INTERVAL_MS = 5000;
 /** Sender reports remembered to recognise what a peer echoes: a minute's worth is not needed. */
 const REMEMBERED_REPORTS = 4;
@@ -142,7 +142,7 @@ export class RtcpReporter {
   }
 
   #start(now: number): void {
-    if (this.#nextAt === undefined) this.#nextAt = now + this.#interval(INTERVAL_MS / 2);
+    if (this.#nextAt === undefined) this.#nextAt = now;
   }
 
   #interval(ms: number): number {

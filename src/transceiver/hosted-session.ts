@@ -83,6 +83,8 @@ export class HostedSession {
   #referWhenAnswered: (() => void) | undefined;
   #stopTicking: (() => void) | undefined;
   #answered = false;
+  /** To the phone and back; undefined before it has told what it gets. */
+  #roundTripMs: number | undefined;
   /** Of a call of ours. */
   #progress: CallProgress | undefined;
   #ended = false;
@@ -151,8 +153,9 @@ export class HostedSession {
         streams: facts.kind === 'websocket',
         // Whoever has a program decide, or is one, says himself when somebody speaks.
         speaksFirst: facts.kind !== 'websocket' && policy?.decide.by !== 'api',
-        // The peer of a phone's session is the bridge; how far the phone is from there is not known here.
-        rttMs: () => (facts.kind === 'browser' ? this.#media?.rttMs : undefined),
+        kind: facts.kind,
+        // The peer of a phone's session is the bridge, which says how far the phone is.
+        rttMs: () => (facts.kind === 'browser' ? this.#media?.rttMs : this.#roundTripMs),
       },
     );
     this.#session.onEnded = (cause) => this.#finish(cause);
@@ -184,6 +187,7 @@ export class HostedSession {
 
   handleLegEvent(event: LegEvent): void {
     if (this.#ended) return;
+    if (event.type === 'round_trip') this.#roundTripMs = event.ms;
     if (event.type === 'answered') this.#handleAnswered();
     if (this.#facts.direction === 'outbound') this.#handleProgress(event);
     // The session may be over with it: what was asked is told first.
@@ -407,7 +411,7 @@ export class HostedSession {
   }
 
   #summary(uplink: { frames: number; concealedFrames: number } | undefined): SessionSummary {
-    const { turns, bargeIns, responseLatencyMs } = this.#session.snapshot();
+    const { turns, bargeIns, responseLatencyMs, ledger } = this.#session.snapshot();
     const latency = responseLatencyMs.all.length > 0 ? { p50: responseLatencyMs.median, p95: responseLatencyMs.p95 } : undefined;
     return {
       turns,
@@ -415,6 +419,7 @@ export class HostedSession {
       responseLatencyMs: latency as SessionSummary['responseLatencyMs'],
       concealedFrames: uplink?.concealedFrames ?? 0,
       uplinkFrames: uplink?.frames ?? 0,
+      ledger,
     };
   }
 }

@@ -96,6 +96,9 @@ describe('the records of calls', () => {
       packets_foreign: 0,
       turns: 0,
       barge_ins: 0,
+      turns_answered: 0,
+      false_holds: 0,
+      truncations: 0,
     });
     expect(record?.['packets_in']).toBeGreaterThan(10);
     expect(record?.['packets_out']).toBeGreaterThan(10);

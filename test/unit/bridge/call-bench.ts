@@ -11,6 +11,7 @@ import type { RtpPorts } from '../../../src/rtp/ports.ts';
 import type { Call, CallEnd, HangupReason, InboundCall, Refusal } from '../../../src/sip/engine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
+import { LEDGER } from '../../support/turn-ledger.ts';
 
 export const PHONE: Endpoint = { address: '192.0.2.10', port: 4000 };
 export const OFFER = phoneSdp(PHONE, undefined);
@@ -259,4 +260,11 @@ export class CallBench {
   }
 }
 
-export const SUMMARY = { turns: 3, bargeIns: 1, responseLatencyMs: { p50: 400, p95: 700 }, concealedFrames: 2, uplinkFrames: 500 };
+export const SUMMARY = {
+  turns: 3,
+  bargeIns: 1,
+  responseLatencyMs: { p50: 400, p95: 700 },
+  concealedFrames: 2,
+  uplinkFrames: 500,
+  ledger: LEDGER,
+};

@@ -36,7 +36,7 @@ class Bench {
     const bench = new Bench();
     const { clock, ports, inner } = bench;
     bench.#encoder = await createOpusEncoder({ sampleRateHz: 24_000, profile: 'interior' });
-    const told = { onDigit: () => undefined, onTimeout: () => undefined, onFirstAudio: () => undefined };
+    const told = { onDigit: () => undefined, onTimeout: () => undefined, onFirstAudio: () => undefined, onRoundTrip: () => undefined };
     bench.media = await PhoneMedia.create({ clock, ports, inner, ...told }, audio, {
       mediaTimeoutMs: 10_000,
       signallingAddress: PHONE.address,

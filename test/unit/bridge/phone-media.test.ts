@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createOpusEncoder, liveOpusCodecs, loadOpus, type OpusEncoder } from '../../../src/audio/opus.ts';
 import { PhoneMedia } from '../../../src/bridge/phone-media.ts';
-import { parseRtcp } from '../../../src/rtp/rtcp.ts';
+import { parseRtcp, type SenderReport, writeRtcp } from '../../../src/rtp/rtcp.ts';
 import { RtpSender } from '../../../src/rtp/rtp-sender.ts';
 import { writeTelephoneEvent } from '../../../src/rtp/telephone-event.ts';
 import type { NegotiatedAudio } from '../../../src/sdp/phone-audio.ts';
@@ -48,6 +48,7 @@ class Bench {
         onDigit: (digit, durationMs) => note(`key ${digit} ${durationMs}`),
         onTimeout: () => note('timeout'),
         onFirstAudio: () => note('first audio'),
+        onRoundTrip: (ms) => note(`round trip ${Math.round(ms)}`),
       },
       audio,
       { mediaTimeoutMs: 10_000, signallingAddress: PHONE.address },
@@ -171,6 +172,38 @@ describe('the media of a phone', () => {
     expect(bench.events).toEqual([]);
     silentMs({ address: '198.51.100.1', port: 9 });
     expect(bench.events).toHaveLength(1);
+    bench.close();
+  });
+
+  test('tells how far the phone is when its report says so, each time that has changed', async () => {
+    const bench = await Bench.open();
+    bench.media.start();
+    while (bench.ports.rtcp.sent.length === 0 && bench.clock.now() < 2000) bench.agentSpeaks();
+    const sentAt = bench.clock.now();
+    bench.clock.advance(1000);
+    const [{ datagram } = { datagram: Buffer.alloc(0) }] = bench.ports.rtcp.sent;
+    const [report] = parseRtcp(datagram) as [SenderReport];
+    const echo = (agoMs: number) =>
+      writeRtcp([
+        {
+          type: 'receiver_report',
+          ssrc: 5,
+          reports: [
+            {
+              ...{ ssrc: report.ssrc, fractionLost: 0, cumulativeLost: 0, highestSequence: 1, jitter: 0 },
+              lastSenderReport: ((report.ntpSeconds << 16) | (report.ntpFraction >>> 16)) >>> 0,
+              delaySinceLastSenderReport: Math.round((agoMs * 65_536) / 1000),
+            },
+          ],
+        },
+      ]);
+    const sinceMs = bench.clock.now() - sentAt;
+    for (const rttMs of [80, 80, 30]) bench.ports.rtcp.onDatagram?.(echo(sinceMs - rttMs), RTCP);
+    bench.ports.rtcp.onDatagram?.(echo(sinceMs - 900), { address: '198.51.100.1', port: 9 });
+    expect(bench.events.filter((each) => String((each as unknown[])[1]).startsWith('round trip'))).toEqual([
+      [bench.clock.now(), 'round trip 80'],
+      [bench.clock.now(), 'round trip 30'],
+    ]);
     bench.close();
   });
 

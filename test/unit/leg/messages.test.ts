@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { decode, doorHello, envelopeFromBridge, envelopeFromHost } from '../../../src/leg/door-envelope.ts';
 import { bridgeMessage, hostMessage } from '../../../src/leg/messages.ts';
+import { LEDGER } from '../../support/turn-ledger.ts';
 
 const open = { type: 'open', leg: 1, origin: { kind: 'phone', from: 'sip:a@b' }, offer: 'v=0' };
-const summary = { turns: 1, bargeIns: 0, concealedFrames: 0, uplinkFrames: 10 };
+const summary = { turns: 1, bargeIns: 0, concealedFrames: 0, uplinkFrames: 10, ledger: LEDGER };
 
 describe('a message of a bridge', () => {
   it.each([
@@ -14,6 +15,7 @@ describe('a message of a bridge', () => {
     { type: 'ended', leg: 1, cause: 'rejected', status: 486 },
     { ...open, origin: { kind: 'phone', direction: 'outbound', callBack: { trunk: 'carrier', destination: '+15550001' } } },
     { type: 'event', leg: 1, event: { type: 'ringing' } },
+    { type: 'event', leg: 1, event: { type: 'round_trip', ms: 80.5 } },
     { type: 'event', leg: 1, event: { type: 'transfer', state: 'accepted' } },
     { type: 'event', leg: 1, event: { type: 'transfer', state: 'failed', status: 603 } },
     { type: 'dialled', dial: 1 },
@@ -38,6 +40,8 @@ describe('a message of a bridge', () => {
     { type: 'ended', leg: 1, cause: 'rejected', status: 9000 },
     { ...open, origin: { kind: 'phone', callBack: { trunk: 'carrier', destination: 'x'.repeat(257) } } },
     { type: 'event', leg: 1, event: { type: 'transfer', state: 'perhaps' } },
+    { type: 'event', leg: 1, event: { type: 'round_trip', ms: -1 } },
+    { type: 'event', leg: 1, event: { type: 'round_trip', ms: 60_001 } },
     { type: 'dialled', dial: 0 },
     { type: 'opened', leg: 1, sessionId: 'x', answer: 'y' },
     null,
@@ -56,6 +60,7 @@ describe('a message of a host', () => {
     { type: 'command', leg: 1, command: { type: 'reject', cause: 'busy' } },
     { type: 'command', leg: 1, command: { type: 'hangup', cause: 'owner_lost' } },
     { type: 'command', leg: 1, command: { type: 'report', summary } },
+    { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, ledger: { ...LEDGER, stages: {} } } } },
     { type: 'command', leg: 1, command: { type: 'refer', target: 'sip:desk@192.0.2.1' } },
     { type: 'command', leg: 1, command: { type: 'dtmf', digits: '12#' } },
     { type: 'dial', dial: 3, request: { trunk: 'carrier', destination: '+15550001', from: '100' } },
@@ -74,6 +79,11 @@ describe('a message of a host', () => {
     { type: 'dial', dial: 3, request: { trunk: 'carrier', destination: '' } },
     { type: 'command', leg: 1, command: { type: 'reject', cause: 'constructor' } },
     { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, turns: -1 } } },
+    {
+      type: 'command',
+      leg: 1,
+      command: { type: 'report', summary: { ...summary, ledger: { ...LEDGER, stages: { spoken: LEDGER.stages.ear } } } },
+    },
     open,
   ])('is refused when it is %j', (message) => {
     expect(decode(hostMessage, JSON.stringify(message))).toBeUndefined();

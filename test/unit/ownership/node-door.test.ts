@@ -14,6 +14,7 @@ import { MemoryDirectory } from '../../../src/ownership/memory-directory.ts';
 import { NodeDoor, type NodeDoorOptions } from '../../../src/ownership/node-door.ts';
 import { makeIncarnation } from '../../../src/ownership/node-id.ts';
 import type { NodeStatus } from '../../../src/ownership/placement.ts';
+import { LEDGER } from '../../support/turn-ledger.ts';
 import { EventLog, eventually } from '../../support/wait.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
@@ -127,7 +128,14 @@ describe('a call through the node door', () => {
       { type: 'dtmf', digit: '#', durationMs: 120 },
       { type: 'ended', cause: 'remote_hangup' },
     ]);
-    host.leg.report({ turns: 3, bargeIns: 1, responseLatencyMs: { p50: 310.5, p95: 600 }, concealedFrames: 0, uplinkFrames: 900 });
+    host.leg.report({
+      turns: 3,
+      bargeIns: 1,
+      responseLatencyMs: { p50: 310.5, p95: 600 },
+      concealedFrames: 0,
+      uplinkFrames: 900,
+      ledger: LEDGER,
+    });
     await commands.find((each) => each === 'report 3 310.5', 2000, 'the report, which comes after the end');
   });
 
@@ -498,7 +506,7 @@ describe('the door itself', () => {
     const callers = Array.from({ length: 60 }, notedLeg);
     const opened = await Promise.all(callers.map(({ leg }) => legs.open(opening, leg)));
     for (const { tell } of opened) tell({ type: 'dtmf', digit: '1', durationMs: 100 });
-    const summary = { turns: 3, bargeIns: 0, responseLatencyMs: undefined, concealedFrames: 0, uplinkFrames: 0 };
+    const summary = { turns: 3, bargeIns: 0, responseLatencyMs: undefined, concealedFrames: 0, uplinkFrames: 0, ledger: LEDGER };
     for (const { leg } of node.host.openings.all) {
       leg.hangup('shutdown');
       leg.report(summary);

@@ -174,7 +174,38 @@ describe("a turn's latency", () => {
       },
     ]);
     expect(bench.session.snapshot().turnLatencies).toHaveLength(1);
-    expect(await bench.metrics.text()).toContain('ringdown_turn_latency_ms_count{stage="ear"} 1');
+    expect(await bench.metrics.text()).toContain('ringdown_turn_latency_ms_count{stage="ear",leg="phone"} 1');
+  });
+
+  it('goes into the ledger of the call: how many turns of which kind, and the spread of each stage', async () => {
+    let rttMs: number | undefined;
+    const bench = new ConversationBench({ rttMs: () => rttMs }).answered();
+    expect(bench.session.snapshot().ledger).toEqual({
+      ...{ answered: 0, continuations: 0, discarded: 0, falseHolds: 0, truncations: 0 },
+      stages: {},
+    });
+    let turns = 0;
+    bench.model.onCommit = () => {
+      turns += 1;
+      const id = `answer ${turns}`;
+      bench.clock.setTimer(turns * 100, () => bench.model.say(id, 500));
+    };
+    for (let n = 0; n < 4; n++) {
+      bench.silence(1000).voice(1000).silence(2000);
+      rttMs = 40;
+    }
+    const { ledger } = bench.session.snapshot();
+    expect(ledger).toMatchObject({ answered: 4, continuations: 0, discarded: 0, falseHolds: 0, truncations: 0 });
+    expect(ledger.stages.decided).toEqual({ p50: 500, p95: 500, max: 500 });
+    expect(ledger.stages.first_delta).toEqual({ p50: 700, p95: 900, max: 900 });
+    expect(ledger.stages.first_packet).toEqual({ p50: 700, p95: 900, max: 900 });
+    // The first turn was answered before the far end had told how far it is.
+    expect(ledger.stages.ear).toEqual({ p50: 880, p95: 980, max: 980 });
+
+    bench.model.say('long', 10_000);
+    bench.silence(2000).voice(200).silence(4000).voice(1200).silence(3000).voice(500).key('1');
+    expect(bench.session.snapshot().ledger).toMatchObject({ falseHolds: 1, truncations: 1, discarded: 1 });
+    expect(await bench.metrics.text()).toContain('ringdown_truncations_total{leg="phone"} 1');
   });
 
   it('is not told of an answer that was taken back', () => {
