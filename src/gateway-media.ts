@@ -1,5 +1,7 @@
+import { NetworkPool } from './audio/network-pool.ts';
 import type { Endpoint } from './base/addresses.ts';
 import type { Clock } from './base/clock.ts';
+import { GatewayError } from './base/errors.ts';
 import type { Logger } from './base/log.ts';
 import type { Loopback } from './base/loopback.ts';
 import type { Metrics } from './base/metrics.ts';
@@ -41,9 +43,14 @@ export async function createTransceiver(
   { agent, model: configured, sessionMinutes, ...parts }: TransceiverParts,
   options: { readonly nodeId: NodeId; readonly maxSessions: number },
 ): Promise<Transceiver> {
-  const createVoiceDetector = await loadVoiceDetectors();
+  const networks = new NetworkPool({
+    isLate: () => transceiver.overloaded,
+    onFailed: (err) => parts.log.warn({ err: GatewayError.from(err) }, 'no detector for callers in noise'),
+  });
+  parts.metrics.observe('noise_detectors', 'Calls with so much noise that the second voice detector hears them.', () => networks.inUse);
+  const createVoiceDetector = await loadVoiceDetectors(networks);
   const model = await createModel(parts, configured, agent);
-  return new Transceiver(
+  const transceiver = new Transceiver(
     {
       ...parts,
       identity: createIdentity(parts.clock.wallclock()),
@@ -55,6 +62,7 @@ export async function createTransceiver(
     },
     options,
   );
+  return transceiver;
 }
 
 export interface PhoneLegParts extends MediaParts {

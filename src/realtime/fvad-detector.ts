@@ -1,26 +1,33 @@
 import { Decimator } from '../audio/decimate.ts';
+import { NetworkPool } from '../audio/network-pool.ts';
 import { loadVad, VoiceActivity } from '../audio/vad.ts';
 import { EchoGuard } from './echo-guard.ts';
 import { MODEL_FRAME_SAMPLES } from './model.ts';
+import { NoiseEar } from './noise-ear.ts';
 import type { VoiceDetector, VoiceFrame } from './voice-detector.ts';
 
-/** The voice detector of every call: 24 kHz down to 8 kHz, then audio/vad.ts, and beside it the guard against our own echo. */
+/** The voice detector of every call: 24 kHz down to 8 kHz, then audio/vad.ts, in noise another one, and beside them the guard against our own echo. */
 class FvadDetector implements VoiceDetector {
   readonly #decimator = new Decimator();
   readonly #activity = new VoiceActivity();
   readonly #played = new Int16Array(MODEL_FRAME_SAMPLES / 3);
   readonly #guard = new EchoGuard();
+  readonly #noise: NoiseEar;
   readonly #narrow = new Int16Array(MODEL_FRAME_SAMPLES / 3);
   // One object for all frames: a call has 50 a second.
   readonly #heard = { voiced: false, levelDb: 0, floorDb: 0, near: undefined as boolean | undefined };
 
+  constructor(networks: NetworkPool) {
+    this.#noise = new NoiseEar(() => networks.open());
+  }
+
   process(pcm: Int16Array): VoiceFrame {
     this.#decimator.process(pcm, this.#narrow);
-    const { voiced, levelDb, floorDb } = this.#activity.process(this.#narrow);
+    const plain = this.#activity.process(this.#narrow);
     const heard = this.#heard;
-    heard.voiced = voiced;
-    heard.levelDb = levelDb;
-    heard.floorDb = floorDb;
+    heard.voiced = this.#noise.hear(pcm, plain);
+    heard.levelDb = plain.levelDb;
+    heard.floorDb = plain.floorDb;
     heard.near = this.#guard.isNear(this.#narrow);
     return heard;
   }
@@ -32,6 +39,7 @@ class FvadDetector implements VoiceDetector {
 
   free(): void {
     this.#activity.free();
+    this.#noise.free();
   }
 }
 
@@ -48,8 +56,8 @@ function narrow(pcm: Int16Array, out: Int16Array): void {
   }
 }
 
-/** Compiles the detector once; then one is made for each session. */
-export async function loadVoiceDetectors(): Promise<() => VoiceDetector> {
+/** Compiles the detector once; then one is made for each session. @param networks for callers in noise, shared by all */
+export async function loadVoiceDetectors(networks = new NetworkPool()): Promise<() => VoiceDetector> {
   await loadVad();
-  return () => new FvadDetector();
+  return () => new FvadDetector(networks);
 }

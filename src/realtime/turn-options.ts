@@ -84,7 +84,7 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   prepareAtMs: 250,
   mostPreparations: 3,
   prepareUntilMs: 10_000,
-  noisyAfterMs: 8000,
+  noisyAfterMs: 3000,
   longestTurnMs: 60_000,
   interruptSpanMs: 800,
   interruptVoicedMs: 350,

@@ -19,7 +19,7 @@ const BELOW_CALLER_DB = 3;
 const NOISY_SNR_DB = 15;
 
 /** In noise, silence is what is this much quieter than the loudest of the turn. */
-const SILENCE_BELOW_PEAK_DB = 18;
+const SILENCE_BELOW_PEAK_DB = 14;
 
 /**
  * Is a voiced frame the caller, near the telephone? While the agent speaks it must be about as loud as this caller
