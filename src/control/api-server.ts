@@ -2,7 +2,7 @@ import multipart from '@fastify/multipart';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify, type HTTPMethods } from 'fastify';
 import type { Logger } from '../base/log.ts';
 import type { Counter } from '../base/metrics.ts';
-import { parseJson } from '../realtime/surface/safe-json.ts';
+import { parseJson } from '../realtime/safe-json.ts';
 import { type ApiError, apiErrorOf, RequestError, refuse } from './api-error.ts';
 import { addCors } from './cors.ts';
 import type { Credential } from './gatekeeper.ts';

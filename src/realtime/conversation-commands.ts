@@ -1,13 +1,18 @@
 import type { Conversation } from './conversation.ts';
 import type { Item, ResponseRequest } from './model.ts';
 import type { ModelLink } from './model-link.ts';
+import type { RecordItem } from './record-item.ts';
 import type { CommandFault } from './session-event.ts';
 
 export interface CommandHooks {
   /** Can responses be made? `pending`: as soon as the call is answered; `never`: not in this session, or not any more. */
   readonly readiness: () => 'pending' | 'live' | 'never';
+  /** A request as the model gets it. */
+  readonly restrict: (request: ResponseRequest) => ResponseRequest;
   /** A response of the conversation was asked for. */
   readonly onAsked: () => void;
+  /** A program has put an item into the conversation. */
+  readonly onItem: (item: Item) => void;
   /** A response of the conversation was cancelled. */
   readonly onCancelled: () => void;
   /** The far end has cut an item off. */
@@ -37,6 +42,7 @@ export class ConversationCommands {
     if (refused === 'duplicate') return { code: 'item_already_exists', message: `An item with id '${item.id}' exists already.` };
     if (refused === 'no_such_item') return noSuchItem(previousItemId ?? '');
     this.#link.connection.addItem(item, previousItemId);
+    this.#hooks.onItem(item);
     return undefined;
   }
 
@@ -46,7 +52,7 @@ export class ConversationCommands {
     return undefined;
   }
 
-  item(itemId: string): Item | undefined {
+  item(itemId: string): RecordItem | undefined {
     return this.#conversation.items.get(itemId);
   }
 
@@ -90,7 +96,7 @@ export class ConversationCommands {
     if (!this.#link.connection.respond) return { code: 'unsupported', message: 'The model of this session answers turns only.' };
     if (this.#link.isFull) return { code: 'rate_limit_exceeded', message: 'Too many responses wait to be made.' };
     if (request.conversation === 'auto') this.#hooks.onAsked();
-    this.#link.respond(request);
+    this.#link.respond(this.#hooks.restrict(request));
     return undefined;
   }
 

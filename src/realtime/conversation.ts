@@ -2,6 +2,7 @@ import { ItemList } from './item-list.ts';
 import type { ContentPart, ControlEvent, InputTranscriptEvent, Item, ItemStatus, ResponseRequest, WritingEvent } from './model.ts';
 import type { CutItem } from './playout.ts';
 import { samplesToMs } from './playout-ledger.ts';
+import type { HostedCallItem, RecordItem } from './record-item.ts';
 import {
   audioIndexOf,
   isNextPart,
@@ -12,7 +13,7 @@ import {
   write,
   writeArguments,
 } from './response-record.ts';
-import type { Audience, StopReason } from './session-event.ts';
+import type { Audience, OutputPlace, StopReason } from './session-event.ts';
 
 type ResponseDone = Extract<ControlEvent, { readonly type: 'response_done' }>;
 
@@ -23,10 +24,32 @@ interface AudioEvent {
   readonly pcm: Int16Array;
 }
 
+/** A function call that the model has written to its end. */
+export interface WrittenCall {
+  readonly place: OutputPlace;
+  readonly callId: string;
+  readonly name: string;
+  readonly arguments: string;
+  /** Is it one that the gateway runs? */
+  readonly hosted: boolean;
+}
+
+/** Who runs calls. */
+export interface CallWatch {
+  /** The label of whoever runs a tool of this name here; undefined: a program does. */
+  hostOf(name: string): string | undefined;
+  handleWritten(call: WrittenCall): void;
+  /** @param stopped by us, before it was whole */
+  handleOver(responseId: string, stopped: boolean): void;
+}
+
 export interface ConversationOptions {
   /** Does audio go out as it comes? */
   readonly streams: boolean;
+  readonly calls?: CallWatch;
 }
+
+const UNWRITTEN = { type: 'tool_execution_error', message: 'The call was not written to its end.' } as const;
 
 /**
  * The record of a conversation: its items in order, and the responses that are being written. Puts what the model writes
@@ -50,13 +73,22 @@ export class Conversation {
   }
 
   /** An item that is whole. Tells why it was not taken. */
-  add(item: Item, after?: string): 'duplicate' | 'no_such_item' | undefined {
+  add(item: RecordItem, after?: string): 'duplicate' | 'no_such_item' | undefined {
     const added = this.items.add(item, after);
     if (typeof added === 'string') return added;
     const { previousItemId } = added;
     this.#audience.listener?.({ type: 'item_added', item, previousItemId });
     this.#audience.listener?.({ type: 'item_done', item, previousItemId });
     return undefined;
+  }
+
+  /** The call of a hosted tool has its result. */
+  finishCall(place: OutputPlace, result: Pick<HostedCallItem, 'output' | 'error'>): void {
+    const item = this.items.get(place.itemId);
+    if (item?.type !== 'mcp_call') return; // a program has removed it
+    const done = { ...item, ...result };
+    this.items.replace(done);
+    this.#audience.listener?.({ type: 'tool_done', ...place, item: done, previousItemId: this.items.previousOf(item.id) });
   }
 
   remove(itemId: string): boolean {
@@ -156,6 +188,11 @@ export class Conversation {
     if (!record) return;
     for (const output of record.outputs) this.#close(record, output, status === 'completed' ? 'completed' : 'incomplete');
     this.#responses.delete(responseId);
+    this.#tellDone(record, { responseId, status, ...rest });
+    this.#options.calls?.handleOver(responseId, status !== 'completed' && status !== 'incomplete');
+  }
+
+  #tellDone(record: ResponseRecord, { responseId, status, ...rest }: Omit<ResponseDone, 'type'>): void {
     const { listener } = this.#audience;
     if (!listener) return;
     const output = [...record.outputs].map(
@@ -165,7 +202,7 @@ export class Conversation {
   }
 
   #open(record: ResponseRecord, item: Item): Output | undefined {
-    const started = { ...item, status: 'in_progress', ...(item.type === 'message' ? { content: [] } : {}) } as Item;
+    const started = this.#startedItem(record, item);
     const output = record.open(started);
     if (!output) return undefined;
     if (record.inConversation) this.items.add(started);
@@ -179,6 +216,15 @@ export class Conversation {
       previousItemId: this.items.previousOf(item.id),
     });
     return output;
+  }
+
+  #startedItem(record: ResponseRecord, item: Item): RecordItem {
+    const host = item.type === 'function_call' && record.inConversation ? this.#options.calls?.hostOf(item.name) : undefined;
+    if (item.type !== 'function_call' || host === undefined) {
+      return { ...item, status: 'in_progress', ...(item.type === 'message' ? { content: [] } : {}) } as Item;
+    }
+    const { id, name } = item;
+    return { type: 'mcp_call', id, server_label: host, name, arguments: '', approval_request_id: null, output: null, error: null };
   }
 
   /** The output of this item; a message is made when the model did not announce it. */
@@ -214,8 +260,10 @@ export class Conversation {
 
   #writeArguments(record: ResponseRecord, itemId: string, delta: string): void {
     const output = record.output(itemId);
-    if (output?.item.type !== 'function_call' || output.done || !writeArguments(output, delta)) return;
-    const { call_id: callId } = output.item;
+    if (!output || output.done) return;
+    const { item } = output;
+    if ((item.type !== 'function_call' && item.type !== 'mcp_call') || !writeArguments(output, delta)) return;
+    const callId = item.type === 'function_call' ? item.call_id : undefined;
     this.#audience.listener?.({ type: 'arguments', responseId: record.responseId, itemId, outputIndex: output.index, callId, delta });
   }
 
@@ -244,6 +292,10 @@ export class Conversation {
       this.#writeArguments(record, item.id, item.arguments);
     }
     this.#close(record, output, item.status === 'incomplete' ? 'incomplete' : 'completed');
+    if (item.type !== 'function_call' || item.status === 'incomplete' || !record.inConversation) return;
+    const { call_id: callId, name } = item;
+    const place = { responseId: record.responseId, itemId: item.id, outputIndex: output.index };
+    this.#options.calls?.handleWritten({ place, callId, name, arguments: output.arguments, hosted: output.item.type === 'mcp_call' });
   }
 
   #close(record: ResponseRecord, output: Output, status: ItemStatus): void {
@@ -259,6 +311,7 @@ export class Conversation {
       listener({ type: 'part_done', ...place, contentIndex, part: kind, text });
     }
     listener({ type: 'output_done', ...place, item, inConversation, previousItemId: this.items.previousOf(item.id) });
+    if (item.type === 'mcp_call' && status !== 'completed') this.finishCall(place, { output: null, error: UNWRITTEN });
   }
 
   /** Milliseconds of audio the item has. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts';
+import { randomText } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { isEchoOf } from './caller-words.ts';
 import { Conversation } from './conversation.ts';
@@ -6,7 +7,14 @@ import { ConversationCommands } from './conversation-commands.ts';
 import type { EndOfTurnPredictor } from './end-of-turn.ts';
 import { HEARD_TOLERANCE_MS } from './heard-transcript.ts';
 import { IdleWatch } from './idle-watch.ts';
-import { type CallContext, MODEL_FRAME_SAMPLES, type ModelEvent, type RealtimeModel, type ResponseRequest } from './model.ts';
+import {
+  type CallContext,
+  MODEL_FRAME_SAMPLES,
+  type ModelConfig,
+  type ModelEvent,
+  type RealtimeModel,
+  type ResponseRequest,
+} from './model.ts';
 import { ModelLink, type Stopped } from './model-link.ts';
 import { PlaybackRecord } from './playback-record.ts';
 import { type CutItem, Playout } from './playout.ts';
@@ -15,6 +23,7 @@ import type { SessionConfig } from './session-config.ts';
 import type { Audience, CommandFault, StopReason } from './session-event.ts';
 import type { SessionStatistics } from './session-statistics.ts';
 import { SpokenText } from './spoken-text.ts';
+import { SessionTools } from './tools/session-tools.ts';
 import { FAR_BUFFER_MS, LatencyLedger } from './turn-latency.ts';
 import { TurnMachine } from './turn-machine.ts';
 import type { TurnOptions } from './turn-options.ts';
@@ -61,6 +70,12 @@ const ECHO_WORDS_MS = 2000;
 
 const SILENCE = new Int16Array(MODEL_FRAME_SAMPLES);
 
+/** How a model is that nobody has configured, where it is given tools all the same. */
+const PLAIN: ModelConfig = { outputModality: 'audio', tools: [], toolChoice: 'auto', maxOutputTokens: 'inf', transcription: null };
+
+/** In these the model may be asked to go on with what a tool has said. */
+const FREE: ReadonlySet<TurnState> = new Set(['off', 'idle', 'agent']);
+
 /**
  * The floor between a caller and a model: hears the one, plays the other, and carries out what the turn machine decides.
  * Begins when the call is answered; knows nothing of the call otherwise.
@@ -71,6 +86,8 @@ export class Floor {
   readonly conversation: Conversation;
   readonly link: ModelLink;
   readonly playout = new Playout();
+  /** Tools that the gateway runs. */
+  readonly tools: SessionTools;
   readonly #deps: FloorDeps;
   readonly #options: FloorOptions;
   readonly #turns: TurnMachine;
@@ -93,6 +110,7 @@ export class Floor {
   /** undefined: as the options say; null: turns are committed by hand. */
   #policy: TurnPolicy | null | undefined;
   #transcribeOnly = false;
+  #modelConfig: ModelConfig | undefined;
   #modelTakesTurns = true;
   #state: 'pending' | 'live' | 'closing' | 'over' = 'pending';
   #draining = false;
@@ -111,7 +129,8 @@ export class Floor {
     this.#options = options;
     this.#spoken = new SpokenText(this.playout);
     this.#playback = new PlaybackRecord(audience);
-    this.conversation = new Conversation(audience, { streams });
+    this.tools = this.#createTools();
+    this.conversation = new Conversation(audience, { streams, calls: this.tools });
     this.#record = new TurnRecord(audience, this.conversation);
     const onEvent = (event: ModelEvent, request?: ResponseRequest) => this.#handleModel(event, request);
     this.link = new ModelLink(model, this.playout, onEvent, call, { truncates: !streams });
@@ -123,7 +142,9 @@ export class Floor {
     this.#turns = new TurnMachine(agent, this.#turnOptions(undefined));
     this.commands = new ConversationCommands(this.conversation, this.link, {
       readiness: () => this.#readiness(),
+      restrict: (request) => this.tools.restrict(request),
       onAsked: () => this.#noteAsked(),
+      onItem: (item) => this.tools.handleItem(item),
       onCancelled: () => this.#noteCancelled(),
       onTruncated: () => deps.statistics.countTruncation(),
     });
@@ -149,6 +170,7 @@ export class Floor {
     this.#lastUplinkAt = now;
     this.#lastAudioAt = now;
     this.#switchTurns(now);
+    if (this.tools.hasTools && !this.#modelConfig) this.#configureModel();
     this.link.connection.start();
     this.commands.handleAnswered((fault, requestId) => this.#deps.audience.listener?.({ type: 'fault', ...fault, requestId }));
   }
@@ -158,7 +180,8 @@ export class Floor {
     this.#transcribeOnly = config.transcribeOnly ?? false;
     this.#idle.timeoutMs = config.turns?.idleTimeoutMs;
     this.#turns.setOptions(this.#turnOptions(config.turns ?? undefined));
-    this.link.connection.configure?.(config.model);
+    this.#modelConfig = config.model;
+    this.#configureModel();
     if (this.#state === 'live') this.#switchTurns(now);
   }
 
@@ -175,6 +198,7 @@ export class Floor {
 
   close(): void {
     this.#state = 'over';
+    this.tools.close();
     this.link.close();
     this.#deps.detector.free();
   }
@@ -305,6 +329,7 @@ export class Floor {
 
   #afterPull(now: number): void {
     if (this.playout.hasNews) this.#tellPlayback();
+    this.#askIfFree();
     if (this.playout.isReady || this.#state === 'over') return;
     if (this.#turns.state === 'agent') {
       if (!this.link.isResponding && this.playout.queuedMs === 0) this.#turns.handle('audio_ended', now);
@@ -326,7 +351,8 @@ export class Floor {
   }
 
   #watchIdle(now: number): void {
-    if (this.#turns.state !== 'idle' || this.link.isBusy || this.#state !== 'live' || this.playout.queuedMs > 0) return;
+    if (this.#turns.state !== 'idle' || this.link.isBusy || this.tools.isBusy || this.#state !== 'live' || this.playout.queuedMs > 0)
+      return;
     if (!this.#idle.isDue(now - this.#lastAudioAt)) return;
     const turn = this.#record.idle(Math.max(0, this.heardMs - (now - this.#lastAudioAt)), this.heardMs);
     this.#turns.handle('asked', now);
@@ -398,6 +424,7 @@ export class Floor {
 
   #noteAsked(): void {
     const now = this.#deps.clock.now();
+    this.tools.handleAsked();
     this.link.expectResponse();
     this.#turns.handle('asked', now);
     this.drain(now);
@@ -407,6 +434,38 @@ export class Floor {
     const now = this.#deps.clock.now();
     this.#noteNothingMore(now);
     this.drain(now);
+  }
+
+  #createTools(): SessionTools {
+    const { clock, log, statistics, audience } = this.#deps;
+    return new SessionTools(
+      { clock, log, calls: statistics.toolCalls },
+      {
+        finishCall: (place, result) => this.conversation.finishCall(place, result),
+        inform: (item) => {
+          // What was prepared for the caller's turn did not know of it.
+          if (this.#turns.state === 'prepared') this.link.connection.dropPreparation?.();
+          this.link.connection.addItem?.(item);
+        },
+        ask: () => void this.commands.respond({ requestId: `req_${randomText(16)}`, conversation: 'auto' }),
+        onSettled: () => this.#askIfFree(),
+        tell: (event) => audience.listener?.(event),
+        onApproval: () => {},
+        onOffered: () => this.#configureModel(),
+      },
+    );
+  }
+
+  /** Tells the model how it shall be, its tools and ours. Without either it is left as it is. */
+  #configureModel(): void {
+    if (this.#state === 'over' || (!this.#modelConfig && !this.tools.hasTools)) return;
+    const config = this.#modelConfig ?? PLAIN;
+    const tools = this.#transcribeOnly ? config.tools : this.tools.offered(config.tools);
+    this.link.connection.configure?.({ ...config, tools });
+  }
+
+  #askIfFree(): void {
+    if (this.#state === 'live' && FREE.has(this.#turns.state) && !this.link.isBusy) this.tools.handleFree();
   }
 
   #remainingMs(): number {
@@ -505,7 +564,10 @@ export class Floor {
     const turn = this.#record.committed(output.startMs, output.endMs);
     // Who must not be interrupted is not asked a second thing either.
     const respond = (this.#policy?.respond ?? true) && !this.#transcribeOnly && !this.link.isBusy;
-    if (respond) this.#latency.decided(turn.itemId, output.speechEndedAt, now);
+    if (respond) {
+      this.#latency.decided(turn.itemId, output.speechEndedAt, now);
+      this.tools.handleAsked();
+    }
     // Where the model's server takes the turns it has this one already.
     if (!this.#turns.isLeftToModel) this.link.commitTurn({ ...turn, respond });
     else if (respond) this.link.awaitAnswer();

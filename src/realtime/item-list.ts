@@ -1,4 +1,5 @@
-import type { ContentPart, Item } from './model.ts';
+import type { ContentPart } from './model.ts';
+import type { RecordItem } from './record-item.ts';
 
 /** A conversation of a day of short turns; the oldest items go first. */
 const MOST_ITEMS = 10_000;
@@ -10,7 +11,7 @@ const MOST_BYTES = 32 * 1024 * 1024;
 const ITEM_BYTES = 256;
 
 interface Entry {
-  item: Item;
+  item: RecordItem;
   bytes: number;
   /** Of its own audio, at 24 kHz. */
   audioSamples: number;
@@ -31,7 +32,7 @@ export class ItemList {
     return this.#order.at(-1) ?? null;
   }
 
-  get(itemId: string): Item | undefined {
+  get(itemId: string): RecordItem | undefined {
     return this.#entries.get(itemId)?.item;
   }
 
@@ -46,7 +47,7 @@ export class ItemList {
   }
 
   /** After the item of this id; `root`: at the beginning; undefined: at the end. Tells what it came after, or why it did not. */
-  add(item: Item, after?: string): { readonly previousItemId: string | null } | 'duplicate' | 'no_such_item' {
+  add(item: RecordItem, after?: string): { readonly previousItemId: string | null } | 'duplicate' | 'no_such_item' {
     if (this.#entries.has(item.id)) return 'duplicate';
     const at = this.#placeAfter(after);
     if (at === undefined) return 'no_such_item';
@@ -60,7 +61,7 @@ export class ItemList {
   }
 
   /** The item as it is now; it keeps its place. */
-  replace(item: Item): void {
+  replace(item: RecordItem): void {
     const entry = this.#entries.get(item.id);
     if (!entry) return;
     this.#bytes -= entry.bytes;
@@ -109,7 +110,7 @@ export class ItemList {
 }
 
 /** Two bytes a character is what text takes at most. */
-function weigh(item: Item): number {
+function weigh(item: RecordItem): number {
   switch (item.type) {
     case 'message':
       return item.content.reduce((sum, part) => sum + weighPart(part), ITEM_BYTES);
@@ -117,6 +118,14 @@ function weigh(item: Item): number {
       return ITEM_BYTES + 2 * item.arguments.length;
     case 'function_call_output':
       return ITEM_BYTES + 2 * item.output.length;
+    case 'mcp_call':
+      return ITEM_BYTES + 2 * (item.arguments.length + (item.output?.length ?? 0));
+    case 'mcp_approval_request':
+      return ITEM_BYTES + 2 * item.arguments.length;
+    case 'mcp_approval_response':
+      return ITEM_BYTES + 2 * (item.reason?.length ?? 0);
+    case 'mcp_list_tools':
+      return ITEM_BYTES + 2 * JSON.stringify(item.tools).length;
   }
 }
 
@@ -134,7 +143,7 @@ function weighPart(part: ContentPart): number {
 }
 
 /** The item without its audio and pictures; the same object when it has none. */
-function lighten(item: Item): Item {
+function lighten(item: RecordItem): RecordItem {
   if (item.type !== 'message' || !item.content.some((part) => part.type === 'input_image' || ('audio' in part && part.audio))) return item;
   const content = item.content
     .filter((part) => part.type !== 'input_image')

@@ -1,4 +1,5 @@
-import type { ContentPart, Item, ItemStatus, ResponseRequest } from './model.ts';
+import type { ContentPart, ItemStatus, ResponseRequest } from './model.ts';
+import type { RecordItem } from './record-item.ts';
 
 /** More parts in an item than any model writes, and more items in a response: what comes on top is dropped. */
 const MOST_PARTS = 64;
@@ -16,7 +17,7 @@ export interface WrittenPart {
 /** An item of a response as it grows. */
 export interface Output {
   readonly index: number;
-  readonly item: Item;
+  readonly item: RecordItem;
   readonly parts: WrittenPart[];
   arguments: string;
   done: boolean;
@@ -47,7 +48,7 @@ export class ResponseRecord {
   }
 
   /** A new item; undefined when there are too many. */
-  open(item: Item): Output | undefined {
+  open(item: RecordItem): Output | undefined {
     if (this.#outputs.size >= MOST_OUTPUTS) return undefined;
     const output: Output = { index: this.#outputs.size, item, parts: [], arguments: '', done: false };
     this.#outputs.set(item.id, output);
@@ -80,14 +81,18 @@ export function writeArguments(output: Output, delta: string): boolean {
 }
 
 /** The item as it is written now. */
-export function itemOf({ item, parts, arguments: args }: Output, status: ItemStatus): Item {
+export function itemOf({ item, parts, arguments: args }: Output, status: ItemStatus): RecordItem {
   switch (item.type) {
     case 'message':
       return { ...item, status, content: parts.map(contentOf) };
     case 'function_call':
       return { ...item, status, arguments: args };
+    case 'mcp_call':
+      return { ...item, arguments: args };
     case 'function_call_output':
       return { ...item, status };
+    default:
+      return item;
   }
 }
 

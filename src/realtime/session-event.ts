@@ -1,5 +1,6 @@
 import type { EndCause, TransferState } from '../leg/leg.ts';
-import type { InputTranscriptEvent, Item, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
+import type { InputTranscriptEvent, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
+import type { HostedCallItem, RecordItem } from './record-item.ts';
 import type { TurnLatency } from './turn-latency.ts';
 import type { Rejection } from './turn-output.ts';
 
@@ -28,8 +29,8 @@ export type TurnNews =
   | { readonly type: 'idle_timeout'; readonly itemId: string; readonly startMs: number; readonly endMs: number };
 
 export type ItemNews =
-  | { readonly type: 'item_added'; readonly item: Item; readonly previousItemId: string | null }
-  | { readonly type: 'item_done'; readonly item: Item; readonly previousItemId: string | null }
+  | { readonly type: 'item_added'; readonly item: RecordItem; readonly previousItemId: string | null }
+  | { readonly type: 'item_done'; readonly item: RecordItem; readonly previousItemId: string | null }
   | { readonly type: 'item_deleted'; readonly itemId: string }
   /** Of this item's audio only so much was said. */
   | { readonly type: 'item_truncated'; readonly itemId: string; readonly contentIndex: number; readonly audioEndMs: number };
@@ -57,7 +58,7 @@ export type ResponseNews =
   /** `inConversation` false: out of band, the item is no part of the conversation. */
   | (OutputPlace & {
       readonly type: 'output_started';
-      readonly item: Item;
+      readonly item: RecordItem;
       readonly inConversation: boolean;
       readonly previousItemId: string | null;
     })
@@ -66,12 +67,13 @@ export type ResponseNews =
   | (PartPlace & { readonly type: 'transcript'; readonly delta: string })
   /** Only where audio is streamed. */
   | (PartPlace & { readonly type: 'audio'; readonly pcm: Int16Array })
-  | (OutputPlace & { readonly type: 'arguments'; readonly callId: string; readonly delta: string })
+  /** `callId`: undefined where the gateway runs the tool. */
+  | (OutputPlace & { readonly type: 'arguments'; readonly callId: string | undefined; readonly delta: string })
   /** `text`: all of it; for audio its transcript, undefined when the model told none. */
   | (PartPlace & { readonly type: 'part_done'; readonly part: 'audio' | 'text'; readonly text: string | undefined })
   | (OutputPlace & {
       readonly type: 'output_done';
-      readonly item: Item;
+      readonly item: RecordItem;
       readonly inConversation: boolean;
       readonly previousItemId: string | null;
     })
@@ -83,8 +85,15 @@ export type ResponseNews =
       readonly reason?: string | undefined;
       readonly error?: { readonly code: string; readonly message: string } | undefined;
       readonly usage?: ResponseUsage | undefined;
-      readonly output: readonly Item[];
+      readonly output: readonly RecordItem[];
     };
+
+/** Tools that the gateway runs: the call is written as an output of its response, and then runs. */
+export type ToolNewsEvent =
+  | (OutputPlace & { readonly type: 'tool_started' })
+  | (OutputPlace & { readonly type: 'tool_progress'; readonly message: string })
+  /** It has its result; `item` is the call with it. Each call has one. */
+  | (OutputPlace & { readonly type: 'tool_done'; readonly item: HostedCallItem; readonly previousItemId: string | null });
 
 /** What of a response is on the wire. Only where audio is paced. */
 export type PlaybackNews = { readonly type: 'playback_started' | 'playback_stopped' | 'playback_cleared'; readonly responseId: string };
@@ -94,6 +103,7 @@ export type SessionEvent =
   | TurnNews
   | ItemNews
   | ResponseNews
+  | ToolNewsEvent
   | PlaybackNews
   | MeasureNews
   | InputTranscriptEvent

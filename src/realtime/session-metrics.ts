@@ -11,6 +11,7 @@ export interface SessionMetrics {
   readonly turnLatencyMs: Histogram<'stage' | 'leg'>;
   readonly truncations: Counter<'leg'>;
   readonly preparations: Counter<'what'>;
+  readonly toolCalls: Counter<'outcome'>;
 }
 
 /** Registers them; once a process. */
@@ -33,5 +34,6 @@ export function createSessionMetrics(metrics: Metrics): SessionMetrics {
     preparations: metrics.counter('preparations_total', 'Answers prepared before a turn was over: asked for, and dropped of those', [
       'what',
     ]),
+    toolCalls: metrics.counter('tool_calls_total', 'Calls of tools that the gateway runs, by what came of them', ['outcome']),
   };
 }

@@ -5,6 +5,7 @@ import type { EndOfTurnPredictor } from './end-of-turn.ts';
 import type { RealtimeModel } from './model.ts';
 import type { SessionMetrics } from './session-metrics.ts';
 import type { TurnStatistics } from './session-statistics.ts';
+import type { ToolCatalogue } from './tools/tool-catalogue.ts';
 import type { TurnOptions } from './turn-options.ts';
 import type { TurnState } from './turn-table.ts';
 import type { VoiceDetector } from './voice-detector.ts';
@@ -17,6 +18,8 @@ export interface SessionDeps {
   readonly metrics?: SessionMetrics;
   /** Who can tell whether a turn is over; asked only where the caller's pauses decide. */
   readonly predictor?: EndOfTurnPredictor | undefined;
+  /** Tools that the gateway runs; none without it. */
+  readonly tools?: ToolCatalogue | undefined;
 }
 
 export interface SessionOptions {

@@ -52,6 +52,11 @@ export class SessionStatistics {
     this.#leg = leg;
   }
 
+  /** Calls of tools that the gateway runs. */
+  get toolCalls(): SessionMetrics['toolCalls'] | undefined {
+    return this.#metrics?.toolCalls;
+  }
+
   countTurn(continued: boolean): void {
     if (continued) {
       this.#continuations += 1;

@@ -8,6 +8,8 @@ import type { SessionConfig } from './session-config.ts';
 import type { Audience, CommandFault, SessionEvent } from './session-event.ts';
 import type { SessionDeps, SessionOptions, SessionSnapshot } from './session-options.ts';
 import { SessionStatistics } from './session-statistics.ts';
+import type { CallControl, TransferOutcome } from './tools/call-control.ts';
+import { SessionSources } from './tools/tool-catalogue.ts';
 
 /** After the last audio frame the call goes on for so long, or the end of "goodbye" is lost in the far end's buffer. */
 const HANG_UP_AFTER_MS = 200;
@@ -36,6 +38,7 @@ export class Session {
   readonly #audience: Audience = { listener: undefined };
   readonly #statistics: SessionStatistics;
   readonly #floor: Floor;
+  readonly #sources: SessionSources;
   #leg: Leg | undefined;
   #speaksFirst: boolean;
   #answered = false;
@@ -45,6 +48,8 @@ export class Session {
   /** The call is to end, for this cause, when all is played. */
   #closing: EndCause | undefined;
   #hangUpTimer: Timer | undefined;
+  /** A tool waits for what becomes of its transfer. */
+  #onTransferred: ((outcome: TransferOutcome) => void) | undefined;
 
   constructor(deps: SessionDeps, options: SessionOptions = {}) {
     const { clock, log, model } = deps;
@@ -78,6 +83,8 @@ export class Session {
         onCallWish: (wish, now) => this.#grant(wish, now),
       },
     );
+    this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#callControl() });
+    if (this.#sources.all.length > 0) this.#floor.tools.setSources(this.#sources.all);
   }
 
   /** Items and responses, for programs. */
@@ -96,7 +103,9 @@ export class Session {
 
   /** How the conversation shall be from now on: before it starts, or in the middle of it. */
   configure(config: SessionConfig): void {
-    if (!this.#ended) this.#floor.configure(config, this.#deps.clock.now());
+    if (this.#ended) return;
+    if (this.#sources.name(config.hosted ?? [])) this.#floor.tools.setSources(this.#sources.all);
+    this.#floor.configure(config, this.#deps.clock.now());
   }
 
   /** The leg is there: decides what becomes of it. */
@@ -230,6 +239,10 @@ export class Session {
   #handleTransfer({ state, status }: Extract<LegEvent, { readonly type: 'transfer' }>): void {
     this.#deps.log.info({ state }, 'transfer');
     this.#audience.listener?.({ type: 'transfer', state, status });
+    const told = this.#onTransferred;
+    if (state === 'succeeded' || state === 'failed') this.#onTransferred = undefined;
+    if (state === 'succeeded') told?.({ type: 'succeeded' });
+    else if (state === 'failed') told?.({ type: 'failed', status });
     if (state === 'succeeded') {
       this.end('agent_hangup');
       return;
@@ -238,6 +251,30 @@ export class Session {
     link.expectResponse();
     link.connection.transferred?.(state);
     this.#floor.drain(this.#deps.clock.now());
+  }
+
+  #callControl(): CallControl {
+    const session = this;
+    return {
+      get hasKeys() {
+        return session.#leg?.sendDtmf !== undefined;
+      },
+      get canTransfer() {
+        return session.#leg?.refer !== undefined;
+      },
+      transfer: (uri, onOutcome) => this.#transfer(uri, onOutcome),
+      hangUp: () => this.#endWhenPlayed('agent_hangup', this.#deps.clock.now()),
+      sendDtmf: (digits) => this.sendDtmf(digits),
+    };
+  }
+
+  #transfer(uri: string, onOutcome: (outcome: TransferOutcome) => void): CommandFault | undefined {
+    if (!this.#isLive) return NOT_LIVE;
+    if (!this.#leg?.refer) return { code: 'unsupported', message: 'Only a phone can be sent on.' };
+    if (this.#onTransferred) return { code: 'invalid_state', message: 'A transfer is under way.' };
+    this.#onTransferred = onOutcome;
+    this.#leg.refer(uri);
+    return undefined;
   }
 
   #figures(): CallFigures {

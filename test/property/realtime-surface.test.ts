@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseJson } from '../../src/realtime/surface/safe-json.ts';
+import { parseJson } from '../../src/realtime/safe-json.ts';
 import { BenchClient, type Json, SurfaceBench } from '../unit/realtime/surface-bench.ts';
 
 const id = fc.constantFrom('a', 'b', 'r1_item', 'r2_item', 'nobody');

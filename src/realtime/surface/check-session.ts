@@ -1,5 +1,5 @@
+import { isShallow } from '../safe-json.ts';
 import { type Fault, faultOf } from './fault.ts';
-import { isShallow } from './safe-json.ts';
 import { type SessionSettings, sessionSchema } from './session-schema.ts';
 
 /** Checks a session object of a client: of a body, of an event, of a policy. The fault names the parameter at fault. */

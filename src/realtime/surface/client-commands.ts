@@ -1,5 +1,6 @@
 import { randomText } from '../../base/ids.ts';
-import type { FunctionTool, Item, ModelConfig, ResponseRequest } from '../model.ts';
+import type { FunctionTool, ModelConfig, ResponseRequest } from '../model.ts';
+import type { RecordItem } from '../record-item.ts';
 import type { Session } from '../session.ts';
 import type { CommandFault } from '../session-event.ts';
 import type { ClientEvent, ResponseParams } from './client-event.ts';
@@ -24,7 +25,7 @@ type ItemEvent = Extract<
 /** Whom to answer, and what with. */
 export interface Reply {
   /** The item that was asked for. */
-  readonly retrieved: (item: Item) => void;
+  readonly retrieved: (item: RecordItem) => void;
   /** The response of this request, or its fault, belongs to this event. */
   readonly expect: (name: string) => void;
   /** Parts of a request that this client may not choose are left out. */

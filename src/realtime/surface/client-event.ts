@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { parseJson } from '../safe-json.ts';
 import { type Fault, faultOf } from './fault.ts';
 import { id, itemSchema, MOST_AUDIO } from './item-schema.ts';
-import { parseJson } from './safe-json.ts';
 import {
   instructions,
   maxOutputTokens,

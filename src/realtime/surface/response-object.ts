@@ -1,7 +1,11 @@
-import type { Item, ResponseRequest, ResponseUsage } from '../model.ts';
+import type { ResponseRequest, ResponseUsage } from '../model.ts';
+import type { RecordItem } from '../record-item.ts';
 import { formatOf, voiceName } from './effective-session.ts';
 import { modalityOf } from './session-config-of.ts';
 import type { SessionSettings } from './session-schema.ts';
+
+/** A server event without its id. */
+export type ServerEvent = Readonly<Record<string, unknown>> & { readonly type: string };
 
 export interface ResponseState {
   readonly responseId: string;
@@ -10,7 +14,7 @@ export interface ResponseState {
   readonly reason?: string | undefined;
   readonly error?: { readonly code: string; readonly message: string } | undefined;
   readonly usage?: ResponseUsage | undefined;
-  readonly output: readonly Item[];
+  readonly output: readonly RecordItem[];
 }
 
 /** A response as the reference shows it. */
@@ -48,7 +52,7 @@ function statusDetails({ status, reason, error }: ResponseState): Record<string,
 const MOST_SHOWN_IMAGE = 4096;
 
 /** An item as events show it: without audio and large pictures, which come with `conversation.item.retrieved`. */
-export function itemObject(item: Item, whole = false): Record<string, unknown> {
+export function itemObject(item: RecordItem, whole = false): Record<string, unknown> {
   if (item.type !== 'message' || whole) return { object: 'realtime.item', ...item };
   const content = item.content.map((part) => {
     if (part.type === 'input_image' && part.image_url.length > MOST_SHOWN_IMAGE) return { ...part, image_url: '' };

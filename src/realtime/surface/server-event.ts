@@ -1,6 +1,7 @@
 import type { OutputPlace, PartPlace, ResponseNews, SessionEvent } from '../session-event.ts';
-import { itemObject, responseObject } from './response-object.ts';
+import { itemObject, responseObject, type ServerEvent } from './response-object.ts';
 import type { SessionSettings } from './session-schema.ts';
+import { hostedDelta, toolEventsOf } from './tool-event.ts';
 
 /** What of the session an event is told with. */
 export interface Telling {
@@ -15,9 +16,6 @@ export interface Telling {
   /** Unix milliseconds. */
   readonly wallclock: () => number;
 }
-
-/** A server event without its id. */
-export type ServerEvent = Readonly<Record<string, unknown>> & { readonly type: string };
 
 /** What happened in a session in the reference's words: none, one or several events, in the reference's order. `fault` is told by the surface. */
 export function serverEventsOf(event: SessionEvent, telling: Telling): readonly ServerEvent[] {
@@ -108,6 +106,10 @@ export function serverEventsOf(event: SessionEvent, telling: Telling): readonly 
           ear_ms: event.earMs === undefined ? null : Math.round(event.earMs),
         },
       ];
+    case 'tool_started':
+    case 'tool_progress':
+    case 'tool_done':
+      return toolEventsOf(event);
     case 'rate_limits':
       return [{ type: 'rate_limits.updated', rate_limits: event.limits.filter(({ name }) => name === 'requests' || name === 'tokens') }];
     case 'dtmf':
@@ -169,6 +171,7 @@ function responseEventsOf(event: ResponseNews, telling: Telling): readonly Serve
       return delta === undefined || delta === '' ? [] : [{ type: 'response.output_audio.delta', ...partPlace(event), delta }];
     }
     case 'arguments':
+      if (event.callId === undefined) return [hostedDelta(event)];
       return [{ type: 'response.function_call_arguments.delta', ...outputPlace(event), call_id: event.callId, delta: event.delta }];
     case 'part_done':
       return event.part === 'audio' ? audioDone(event, telling) : textDone(event);
@@ -203,6 +206,13 @@ function textDone(event: Extract<ResponseNews, { readonly type: 'part_done' }>):
 function outputDone(event: Extract<ResponseNews, { readonly type: 'output_done' }>): ServerEvent[] {
   const { item, inConversation, previousItemId } = event;
   const shown = itemObject(item);
+  if (item.type === 'mcp_call') {
+    // As an item of the conversation it is done when it has its result.
+    return [
+      { type: 'response.mcp_call_arguments.done', ...outputPlace(event), arguments: item.arguments },
+      { type: 'response.output_item.done', response_id: event.responseId, output_index: event.outputIndex, item: shown },
+    ];
+  }
   return [
     ...(item.type === 'function_call'
       ? [

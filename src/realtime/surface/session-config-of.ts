@@ -1,5 +1,6 @@
 import type { FunctionTool, ModelConfig } from '../model.ts';
 import type { SessionConfig } from '../session-config.ts';
+import type { HostedTool } from '../tools/tool-source.ts';
 import type { TurnPolicy } from '../turn-policy.ts';
 import { turnDetectionOf, voiceName } from './effective-session.ts';
 import type { RealtimeSettings, SessionSettings, TurnDetection } from './session-schema.ts';
@@ -22,6 +23,7 @@ export function sessionConfigOf(settings: SessionSettings): SessionConfig {
     model: modelConfigOf(settings),
     turns: detection && turnPolicyOf(detection),
     transcribeOnly: settings.type === 'transcription',
+    hosted: settings.type === 'realtime' ? hostedTools(settings) : [],
   };
 }
 
@@ -55,7 +57,7 @@ function realtimeConfig(settings: RealtimeSettings): Omit<ModelConfig, 'transcri
     outputModality: modalityOf(settings.output_modalities) ?? 'audio',
     ...(voice === undefined ? {} : { voice }),
     ...(output?.speed === undefined ? {} : { speed: output.speed }),
-    tools: (settings.tools ?? []) as readonly FunctionTool[],
+    tools: (settings.tools ?? []).filter(({ type }) => type === 'function') as readonly FunctionTool[],
     toolChoice: settings.tool_choice ?? 'auto',
     ...(settings.parallel_tool_calls === undefined ? {} : { parallelToolCalls: settings.parallel_tool_calls }),
     maxOutputTokens: settings.max_output_tokens ?? 'inf',
@@ -64,6 +66,11 @@ function realtimeConfig(settings: RealtimeSettings): Omit<ModelConfig, 'transcri
       Object.entries({ truncation, prompt, tracing, include }).filter(([, value]) => value !== undefined && value !== null),
     ),
   };
+}
+
+/** Tools that the gateway runs. */
+function hostedTools({ tools }: RealtimeSettings): readonly HostedTool[] {
+  return (tools ?? []).filter(({ type }) => (type as string) !== 'function') as readonly HostedTool[];
 }
 
 /** Audio comes with its transcript; both together mean audio. */

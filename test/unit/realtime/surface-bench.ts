@@ -5,6 +5,7 @@ import type { Item, ModelConfig, ModelConnection, ModelEvent, RealtimeModel, Res
 import { Session } from '../../../src/realtime/session.ts';
 import { checkSession } from '../../../src/realtime/surface/check-session.ts';
 import { RealtimeSurface, type SurfaceChannel } from '../../../src/realtime/surface/realtime-surface.ts';
+import type { ToolCatalogue } from '../../../src/realtime/tools/tool-catalogue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { faultsOf } from './event-schemas.ts';
 
@@ -145,6 +146,7 @@ export interface BenchOptions {
   readonly maxDurationMs?: number;
   readonly leg?: Partial<Leg>;
   readonly createVoiceDetector?: ConstructorParameters<typeof Session>[0]['createVoiceDetector'];
+  readonly tools?: ToolCatalogue;
 }
 
 /** One session with its surface and a first client, on a clock that moves with the frames. */
@@ -170,6 +172,7 @@ export class SurfaceBench {
         log,
         model: options.model ?? this.model,
         createVoiceDetector: options.createVoiceDetector ?? (() => ({ process: () => this.#voice, free: () => {} })),
+        tools: options.tools,
       },
       { streams, speaksFirst: false, ...(options.answer ? { answer: options.answer } : {}) },
     );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseJson } from '../../../src/realtime/surface/safe-json.ts';
+import { parseJson } from '../../../src/realtime/safe-json.ts';
 import { BenchClient, SurfaceBench } from './surface-bench.ts';
 
 describe('what a client must not send', () => {

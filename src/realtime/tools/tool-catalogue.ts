@@ -1,0 +1,68 @@
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { CallControl } from './call-control.ts';
+import type { HostedTool, ToolSource } from './tool-source.ts';
+
+/** What the sources of one session may use. */
+export interface ToolContext {
+  readonly clock: Clock;
+  /** Of the session: its ids are bound. */
+  readonly log: Logger;
+  /** The call that the session is in. */
+  readonly call: CallControl;
+}
+
+/** Where a session gets its tools from. One for all sessions of a process. */
+export interface ToolCatalogue {
+  /** The operator's, for every session. */
+  standing(context: ToolContext): readonly ToolSource[];
+  /** What an entry of a session object's `tools` stands for, `function` excepted; undefined: not for this catalogue. */
+  open(tool: HostedTool, context: ToolContext): ToolSource | undefined;
+}
+
+/** Several catalogues as one. */
+export function catalogueOf(catalogues: readonly ToolCatalogue[]): ToolCatalogue {
+  return {
+    standing: (context) => catalogues.flatMap((each) => each.standing(context)),
+    open: (tool, context) => {
+      for (const each of catalogues) {
+        const source = each.open(tool, context);
+        if (source) return source;
+      }
+      return undefined;
+    },
+  };
+}
+
+/** The sources of one session: the operator's stay, those of the session object come and go with it. */
+export class SessionSources {
+  readonly #catalogue: ToolCatalogue | undefined;
+  readonly #context: ToolContext;
+  readonly #standing: readonly ToolSource[];
+  #opened: ReadonlyMap<string, ToolSource> = new Map();
+
+  constructor(catalogue: ToolCatalogue | undefined, context: ToolContext) {
+    this.#catalogue = catalogue;
+    this.#context = context;
+    this.#standing = catalogue?.standing(context) ?? [];
+  }
+
+  /** All of them: what the session object names first, in its order. */
+  get all(): readonly ToolSource[] {
+    return [...this.#opened.values(), ...this.#standing];
+  }
+
+  /** What the session object names from now on; what it named before and still does goes on. False: nothing has changed. */
+  name(tools: readonly HostedTool[]): boolean {
+    const opened = new Map<string, ToolSource>();
+    for (const tool of tools) {
+      const key = JSON.stringify(tool);
+      const source = this.#opened.get(key) ?? this.#catalogue?.open(tool, this.#context);
+      if (source) opened.set(key, source);
+    }
+    const before = [...this.#opened.keys()];
+    const after = [...opened.keys()];
+    this.#opened = opened;
+    return before.length !== after.length || before.some((key, at) => key !== after[at]);
+  }
+}
