@@ -6,7 +6,9 @@ import type { EndCause } from './leg/leg.ts';
 /** Media of calls, with the desk told of each session that is made for one, and of what is decided about it. */
 export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
   return {
-    async open(maxPlaybackRateHz, events) {
+    async open(maxPlaybackRateHz, events, joins) {
+      // One more leg of a session: nobody waits for a session of its own.
+      if (joins) return media.open(maxPlaybackRateHz, events, joins);
       const watch = new Watch(desk, events);
       return new WatchedMedia(await media.open(maxPlaybackRateHz, watch.events), watch);
     },

@@ -1,4 +1,4 @@
-import type { EndCause, Leg, LegEvent, LegOrigin, LegPolicy } from '../leg/leg.ts';
+import type { EndCause, JoinedSession, Leg, LegEvent, LegOrigin, LegPolicy } from '../leg/leg.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
 import type { InnerEnd } from './inner-connection.ts';
 import type { PhoneMediaSnapshot } from './phone-media.ts';
@@ -69,7 +69,8 @@ export interface MediaHost {
   /**
    * Takes ports for a call.
    * @param maxPlaybackRateHz of what the phone can play
+   * @param joins the session that the call will be one more leg of: its media is carried where that lives
    * @throws GatewayError ERR_NO_PORT, ERR_OVERLOADED, ERR_NODE_UNREACHABLE, ERR_TIMEOUT
    */
-  open(maxPlaybackRateHz: number, events: CallMediaEvents): Promise<CallMedia>;
+  open(maxPlaybackRateHz: number, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia>;
 }

@@ -1,4 +1,5 @@
 import { GatewayError } from '../base/errors.ts';
+import type { JoinedSession } from '../leg/leg.ts';
 import type {
   Call,
   CallEnd,
@@ -29,6 +30,8 @@ export class DialledCall implements InboundCall {
   readonly requestUri: string;
   readonly offer = undefined;
   readonly localAddress: string;
+  /** The session that it is one more leg of; a session of its own when undefined. */
+  readonly joins: JoinedSession | undefined;
   onCancel: (() => void) | undefined;
   onProgress: ((progress: DialProgress) => void) | undefined;
   /** The trunk's longest call is over; a BYE follows. */
@@ -38,7 +41,8 @@ export class DialledCall implements InboundCall {
   #offerReady: (sdp: string) => void = () => undefined;
 
   /** @throws GatewayError as SipEngine.dial() */
-  constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, transport: SipSource['transport'] = 'udp') {
+  constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, transport: SipSource['transport'] = 'udp', joins?: JoinedSession) {
+    this.joins = joins;
     if (!engine.dial) throw new GatewayError('ERR_FORBIDDEN', 'this engine places no calls');
     const offer = new Promise<string>((resolve) => {
       this.#offerReady = resolve;

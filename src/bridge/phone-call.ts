@@ -8,7 +8,7 @@ import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import { agreeMedia } from './agree-media.ts';
-import type { CallMedia, MediaHost } from './call-media.ts';
+import type { CallMedia, CallMediaEvents, MediaHost } from './call-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerEnd } from './inner-connection.ts';
@@ -54,6 +54,8 @@ export interface PhoneCallDeps {
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The phone's side wants us transferred to somebody. True takes it. */
   readonly onRefer?: (refer: IncomingRefer, call: PhoneCall) => boolean;
+  /** What somebody calls to take our place in another call of ours. */
+  readonly replacesUriOf?: (sipCallId: string) => string | undefined;
   /** Whether the phone may be sent to call this URI in our place. Nobody, when absent. */
   readonly mayRefer?: (target: string) => boolean;
   /** The call is over and this is its record. Called once. */
@@ -161,7 +163,8 @@ export class PhoneCall {
   async #open(): Promise<void> {
     // Codecs are checked before anything is opened: a refused call costs no port.
     const { sampleRateHz } = this.#agree(this.#localMedia()).media;
-    const media = await this.#deps.media.open(sampleRateHz, {
+    const joins = this.#dialled?.joins;
+    const events: CallMediaEvents = {
       leg: this.#leg(),
       onOpened: (sessionId) => {
         this.#sessionId = sessionId;
@@ -176,12 +179,14 @@ export class PhoneCall {
       onFirstAudio: () => {
         this.#setup.firstAudioMs = this.#elapsed();
       },
-    });
+    };
+    const media = await this.#deps.media.open(sampleRateHz, events, joins);
     this.#media = media;
     if (this.#over()) return;
     const agreed = this.#agree(this.#localMedia(media));
     this.#agreed = agreed;
-    const policy = this.#deps.policy?.(this.#invite);
+    // Whose session it joins, that one knows.
+    const policy = joins ? undefined : this.#deps.policy?.(this.#invite);
     const opening = { origin: this.#origin(policy), audio: agreed.media, signallingAddress: this.#invite.source.address };
     await media.connect({ ...opening, ...(policy && { policy }) });
     if (this.#over()) return;
@@ -194,7 +199,7 @@ export class PhoneCall {
   #origin(policy: LegPolicy | undefined): LegOrigin {
     const { from, requestUri: to, sipCallId } = this.#invite;
     const origin = { kind: 'phone', from, to, sipCallId } as const;
-    if (this.#dialled) return { ...origin, direction: 'outbound' };
+    if (this.#dialled) return { ...origin, direction: 'outbound', ...(this.#dialled.joins && { joins: this.#dialled.joins }) };
     const callBack = this.#deps.callBack?.(this.#invite);
     // Only who is asked about the call has a use for them.
     const headers = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
@@ -231,6 +236,7 @@ export class PhoneCall {
       reject: (cause, status) => this.#refuse(cause, 'refused by the session', status),
       hangup: (cause) => this.hangup(cause),
       refer: (target) => this.#refer(target),
+      referToCall: (sipCallId) => this.#refer(this.#deps.replacesUriOf?.(sipCallId), true),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
         this.#summary = summary;
@@ -296,6 +302,11 @@ export class PhoneCall {
   /** Is this dialog the one with our phone? */
   holds(call: Call): boolean {
     return this.#call === call || (this.#call instanceof DialledDialog && this.#call.is(call));
+  }
+
+  /** What another phone calls to take our place in this call; undefined while there is none. */
+  replacesUriIn(sipCallId: string): string | undefined {
+    return this.#invite.sipCallId === sipCallId && this.#state === 'answered' ? this.#call?.replacesUri || undefined : undefined;
   }
 
   /** Another phone takes the place of ours (RFC 3891). */
@@ -371,13 +382,18 @@ export class PhoneCall {
   }
 
   /** The session has the phone's side call somebody in our place. */
-  #refer(target: string): void {
+  #refer(target: string | undefined, isOurs = false): void {
     const fail = (status: number): void => this.#media?.tell({ type: 'transfer', state: 'failed', status });
     if (this.#state !== 'answered' || !this.#call?.refer) {
       fail(501);
       return;
     }
-    if (!this.#deps.mayRefer?.(target)) {
+    if (target === undefined) {
+      fail(481);
+      return;
+    }
+    // A call of ours has been allowed when it was dialled.
+    if (!isOurs && !this.#deps.mayRefer?.(target)) {
       this.#log.warn('transfer refused: not among the destinations');
       fail(403);
       return;

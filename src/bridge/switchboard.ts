@@ -24,7 +24,8 @@ const LEAST_UNPROVEN = 4;
 /** At a forced end, how long a BYE may stay unanswered before we leave. */
 const GOODBYE_MS = 1500;
 
-export interface SwitchboardDeps extends Omit<PhoneCallDeps, 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer'> {
+export interface SwitchboardDeps
+  extends Omit<PhoneCallDeps, 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
   readonly engine: SipEngine;
   /** Who may call, and whom we may call. Anybody, and nobody, without it. */
   readonly trunks?: TrunkBook;
@@ -95,11 +96,12 @@ export class Switchboard implements LegDialler {
   }
 
   /** As `dial`. @returns SIP's Call-ID, by which the leg's origin is known again */
-  async place({ trunk, destination, from }: DialRequest): Promise<string> {
+  async place({ trunk, destination, from, ringTimeoutMs, joins }: DialRequest): Promise<string> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
     const transport = this.#deps.trunks?.find(trunk)?.transport;
-    const call = new DialledCall(this.#deps.engine, { trunk, destination, ...(from === undefined ? {} : { from }) }, transport);
+    const options = { trunk, destination, ...(from !== undefined && { from }), ...(ringTimeoutMs !== undefined && { ringTimeoutMs }) };
+    const call = new DialledCall(this.#deps.engine, options, transport, joins);
     this.#take(call);
     return call.sipCallId;
   }
@@ -165,6 +167,7 @@ export class Switchboard implements LegDialler {
         callBack: (from) => this.#callBack(from),
         onRefer: (refer) => this.#transfer(refer, call),
         mayRefer: (target) => this.#mayRefer(target, call),
+        replacesUriOf: (sipCallId) => this.#replacesUriOf(sipCallId),
         onClosed: (record) => {
           admitted?.lease.release();
           capTimer?.cancel();
@@ -179,6 +182,14 @@ export class Switchboard implements LegDialler {
     this.#calls.add(call);
     this.#dialogs.add(call);
     call.open();
+  }
+
+  #replacesUriOf(sipCallId: string): string | undefined {
+    for (const call of this.#calls) {
+      const uri = call.replacesUriIn(sipCallId);
+      if (uri !== undefined) return uri;
+    }
+    return undefined;
   }
 
   /** Whom its own session may have a phone call: the configured target, and what could be dialled by the phone's trunk. */

@@ -9,6 +9,7 @@ import type { CallDialler } from './call-dialler.ts';
 import { noteCall } from './ephemeral-secrets.ts';
 import type { Credential } from './gatekeeper.ts';
 import { CREATED, OK } from './http-status.ts';
+import { addLegRoutes } from './leg-routes.ts';
 import { parseBody } from './parse-body.ts';
 import { readSession, sessionFor } from './session-request.ts';
 
@@ -88,6 +89,7 @@ export function addCallRoutes(app: FastifyInstance, { host, dialler }: CallRoute
     parseBody(nothing, body ?? {});
     return { type: 'hangup' };
   });
+  addLegRoutes(app, host);
   refuseOthers(app, '/calls', ['GET', 'POST']);
   refuseOthers(app, '/calls/:id', ['GET', 'POST']);
 }
@@ -176,8 +178,9 @@ async function reachable(host: SessionHost, { access, secret }: Credential): Pro
   return secret ? calls.filter(({ id }) => secret.calls.has(id)) : calls;
 }
 
-function viewOf({ id, kind, direction, state, startedAt }: CallView): unknown {
-  return { id, object: 'realtime.call', kind, direction, state, created_at: Math.floor(startedAt / 1000) };
+function viewOf({ id, kind, direction, state, startedAt, legs = [] }: CallView): unknown {
+  const persons = legs.map((each) => ({ id: each.leg, state: each.state }));
+  return { id, object: 'realtime.call', kind, direction, state, created_at: Math.floor(startedAt / 1000), legs: persons };
 }
 
 function credentialOf({ credential }: FastifyRequest): Credential {

@@ -8,6 +8,7 @@ export function commandedLeg(command: (command: LegCommand) => void): Leg {
     reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
     hangup: (cause) => command({ type: 'hangup', cause }),
     refer: (target) => command({ type: 'refer', target }),
+    referToCall: (sipCallId) => command({ type: 'refer_to_call', sipCallId }),
     sendDtmf: (digits) => command({ type: 'dtmf', digits }),
     report: (summary) => command({ type: 'report', summary }),
   };

@@ -17,6 +17,8 @@ export interface LegOrigin {
   readonly direction?: 'inbound' | 'outbound';
   /** How this caller could be called back. Absent when it may not be. */
   readonly callBack?: DialRequest;
+  /** The session it is one more leg of. */
+  readonly joins?: JoinedSession;
   /** For phones: Call-ID of the SIP dialog. */
   readonly sipCallId?: string;
   /** For phones: the header fields of the INVITE, in order, those with credentials left out. */
@@ -51,6 +53,17 @@ export interface DialRequest {
   readonly destination: string;
   /** The number or name we call as. */
   readonly from?: string | undefined;
+  /** Given up as not answered after this long. */
+  readonly ringTimeoutMs?: number | undefined;
+  /** A session that lives already, and the name by which it waits for this leg. A session of its own when absent. */
+  readonly joins?: JoinedSession | undefined;
+}
+
+/** A leg that is one more of a session. */
+export interface JoinedSession {
+  readonly sessionId: string;
+  /** As the session knows it: a random name, by which nobody else can come. */
+  readonly leg: string;
 }
 
 /** Why a pending leg is refused. Turned into a SIP status by sip/sip-status.ts. */
@@ -86,6 +99,8 @@ export interface Leg {
   reject(cause: RejectCause, status?: number): void;
   /** Asks the phone's side to call this URI in our place; `transfer` events say what comes of it. */
   refer?(target: string): void;
+  /** Asks the phone's side to take our place in another call of ours, by its Call-ID (RFC 5589 §7); `transfer` events as above. */
+  referToCall?(sipCallId: string): void;
   /** Presses keys towards the phone. */
   sendDtmf?(digits: string): void;
   /** End an answered call; a pending one is refused as unavailable. */

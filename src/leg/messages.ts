@@ -72,11 +72,16 @@ export const errorCode = words<ErrorCode>({
 /** Longer than any number or address we dial. */
 const MAX_DESTINATION = 256;
 
+/** The session that a leg is one more of. */
+export const joinedSession = z.strictObject({ sessionId: z.string().max(64), leg: z.string().max(64) });
+
 /** Whom to call. */
 export const dialRequest = z.strictObject({
   trunk: z.string().max(64),
   destination: z.string().min(1).max(MAX_DESTINATION),
   from: z.string().max(64).optional(),
+  ringTimeoutMs: z.int().min(1000).max(300_000).optional(),
+  joins: joinedSession.optional(),
 });
 
 /** Of a response in SIP. */
@@ -97,6 +102,7 @@ const legOrigin = z.strictObject({
   sipCallId: z.string().max(MAX_URI).optional(),
   direction: z.enum(['inbound', 'outbound']).optional(),
   callBack: dialRequest.optional(),
+  joins: joinedSession.optional(),
   headers: legHeaders.optional(),
 });
 
@@ -173,6 +179,7 @@ export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('reject'), cause: rejectCause, status: refusalStatus.optional() }),
   z.strictObject({ type: z.literal('hangup'), cause: endCause }),
   z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI) }),
+  z.strictObject({ type: z.literal('refer_to_call'), sipCallId: z.string().min(1).max(MAX_URI) }),
   z.strictObject({ type: z.literal('dtmf'), digits: z.string().regex(/^[0-9A-D*#]{1,64}$/) }),
   z.strictObject({ type: z.literal('report'), summary }),
 ]);

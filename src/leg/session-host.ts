@@ -1,4 +1,5 @@
 import type { LegHost } from './leg.ts';
+import type { PersonCommand, PersonView } from './person.ts';
 
 /*
  * What the HTTP door asks of the owner of sessions, in this process or another one. The words that go through a channel are JSON texts of the
@@ -44,6 +45,8 @@ export type CallCommand =
   /** @param status of SIP, 300 to 699 */
   | { readonly type: 'reject'; readonly status: number }
   | { readonly type: 'refer'; readonly target: string }
+  /** Calls a person for the session, or says who talks to whom. */
+  | { readonly type: 'person'; readonly command: PersonCommand }
   | { readonly type: 'hangup' };
 
 /** What a call is, for GET /v1/realtime/calls. */
@@ -54,6 +57,8 @@ export interface CallView {
   readonly direction: 'inbound' | 'outbound';
   readonly state: 'pending' | 'live';
   readonly startedAt: number;
+  /** The persons beside the caller. */
+  readonly legs?: readonly PersonView[];
 }
 
 /** Owners of sessions as the HTTP door sees them. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { errorCode, MAX_REFUSAL_TEXT, MAX_SDP, project, refusalStatus, sessionJson } from './messages.ts';
+import { personCommand, personView } from './person-messages.ts';
 
 /*
  * What a door for programs (HTTP, WebSocket) and the owner of sessions say to each other when they are two processes: the words of
@@ -29,6 +30,7 @@ const callCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('accept'), session: sessionJson }),
   z.strictObject({ type: z.literal('reject'), status: refusalStatus }),
   z.strictObject({ type: z.literal('refer'), target: z.string().max(2048) }),
+  z.strictObject({ type: z.literal('person'), command: personCommand }),
   z.strictObject({ type: z.literal('hangup') }),
 ]);
 
@@ -39,6 +41,7 @@ const callView = z.strictObject({
   direction: z.enum(['inbound', 'outbound']),
   state: z.enum(['pending', 'live']),
   startedAt: z.number().min(0),
+  legs: z.array(personView).max(16).readonly().exactOptional(),
 });
 
 const refusal = z.strictObject({

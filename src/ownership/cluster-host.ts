@@ -21,7 +21,8 @@ export class ClusterHost implements SessionHost {
   }
 
   open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
-    return this.#deps.own.open(opening, leg);
+    const { joins } = opening.origin;
+    return (joins ? this.#owner(joins.sessionId) : this.#deps.own).open(opening, leg);
   }
 
   connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {

@@ -55,6 +55,8 @@ export class DoorLegHost implements SessionHost {
   }
 
   open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+    const { joins } = opening.origin;
+    if (joins) return this.openAt(sessionNode(joins.sessionId) ?? 0, opening, leg);
     const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
     return this.#place((nodeId) => this.openAt(nodeId, opening, leg, until - this.#deps.clock.now()));
   }

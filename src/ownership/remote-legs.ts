@@ -157,5 +157,6 @@ function carryOut(leg: Leg, command: LegCommand): void {
   else if (command.type === 'reject') leg.reject(command.cause, command.status);
   else if (command.type === 'hangup') leg.hangup(command.cause);
   else if (command.type === 'refer') leg.refer?.(command.target);
+  else if (command.type === 'refer_to_call') leg.referToCall?.(command.sipCallId);
   else if (command.type === 'dtmf') leg.sendDtmf?.(command.digits);
 }

@@ -132,6 +132,7 @@ function toOrigin({
   sipCallId,
   direction,
   callBack,
+  joins,
   headers,
 }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
   return {
@@ -141,6 +142,7 @@ function toOrigin({
     ...(sipCallId === undefined ? {} : { sipCallId }),
     ...(direction === undefined ? {} : { direction }),
     ...(callBack === undefined ? {} : { callBack }),
+    ...(joins === undefined ? {} : { joins }),
     ...(headers === undefined ? {} : { headers }),
   };
 }

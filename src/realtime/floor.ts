@@ -112,7 +112,7 @@ export class Floor {
   #transcribeOnly = false;
   #modelConfig: ModelConfig | undefined;
   #modelTakesTurns = true;
-  #state: 'pending' | 'live' | 'closing' | 'over' = 'pending';
+  #state: 'pending' | 'live' | 'paused' | 'closing' | 'over' = 'pending';
   #draining = false;
   #heardSamples = 0;
   #concealedFrames = 0;
@@ -183,6 +183,25 @@ export class Floor {
     this.#modelConfig = config.model;
     this.#configureModel();
     if (this.#state === 'live') this.#switchTurns(now);
+  }
+
+  /** The agent takes no part for a while: it stops in what it says, and nothing is asked of the model. */
+  pause(now: number): void {
+    if (this.#state !== 'live') return;
+    this.#state = 'paused';
+    this.#stopSpeech(now);
+    this.#switchTurns(now);
+    this.link.connection.pause?.();
+  }
+
+  /** The agent is back. */
+  resume(now: number): void {
+    if (this.#state !== 'paused') return;
+    this.#state = 'live';
+    this.#lastUplinkAt = now;
+    this.#lastAudioAt = now;
+    this.link.connection.resume?.();
+    this.#switchTurns(now);
   }
 
   /** What is queued is still said, and nobody interrupts it. */
@@ -275,13 +294,13 @@ export class Floor {
   }
 
   #readiness(): 'pending' | 'live' | 'never' {
-    if (this.#transcribeOnly || this.#state === 'closing' || this.#state === 'over') return 'never';
+    if (this.#transcribeOnly || this.#state === 'closing' || this.#state === 'paused' || this.#state === 'over') return 'never';
     return this.#state;
   }
 
   /** Turns are taken here when nobody commits them by hand and the model does not want the audio itself. */
   #switchTurns(now: number): void {
-    const on = this.#policy !== null && this.#modelTakesTurns && this.#state !== 'closing';
+    const on = this.#policy !== null && this.#modelTakesTurns && this.#state === 'live';
     this.#turns.handle(on ? 'turns_on' : 'turns_off', now);
     this.drain(now);
   }

@@ -246,6 +246,10 @@ export interface ModelConnection {
   truncate(itemId: string, sentMs: number): void;
   /** What has become of a transfer: `failed` leaves the caller here. */
   transferred?(state: 'accepted' | 'progress' | 'succeeded' | 'failed'): void;
+  /** Nothing is asked and no audio comes until resume(): the caller talks to a person. A connection that costs by the minute may be given up meanwhile. */
+  pause?(): void;
+  /** The conversation goes on where it was. */
+  resume?(): void;
   /** All of this response has left on the wire. Not called for what was cancelled. */
   played?(responseId: string): void;
   close(): void;

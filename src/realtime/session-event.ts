@@ -1,4 +1,5 @@
 import type { EndCause, TransferState } from '../leg/leg.ts';
+import type { AgentPresence, PartyId, PersonFailure, PersonState } from '../leg/person.ts';
 import type { InputTranscriptEvent, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
 import type { HostedCallItem, RecordItem } from './record-item.ts';
 import type { TurnLatency } from './turn-latency.ts';
@@ -98,6 +99,22 @@ export type ToolNewsEvent =
 /** What of a response is on the wire. Only where audio is paced. */
 export type PlaybackNews = { readonly type: 'playback_started' | 'playback_stopped' | 'playback_cleared'; readonly responseId: string };
 
+/** Persons who are called for the session, and what becomes of them. */
+export type PersonNews =
+  | { readonly type: 'person_state'; readonly leg: PartyId; readonly state: PersonState; readonly agent?: AgentPresence }
+  | {
+      readonly type: 'person_failed';
+      readonly leg: PartyId;
+      readonly reason: PersonFailure;
+      /** Of SIP, where one came. */
+      readonly status?: number | undefined;
+    }
+  | { readonly type: 'person_answered'; readonly leg: PartyId }
+  | { readonly type: 'person_ended'; readonly leg: PartyId; readonly cause: EndCause }
+  | { readonly type: 'person_dtmf'; readonly leg: PartyId; readonly digit: string }
+  /** The caller hears music, or no more, because a program says so. */
+  | { readonly type: 'caller_held'; readonly held: boolean };
+
 /** Everything a session tells of itself to whoever listens, in the words of the conversation. */
 export type SessionEvent =
   | TurnNews
@@ -106,6 +123,7 @@ export type SessionEvent =
   | ToolNewsEvent
   | PlaybackNews
   | MeasureNews
+  | PersonNews
   | InputTranscriptEvent
   | { readonly type: 'dtmf'; readonly digit: string }
   | { readonly type: 'dtmf_sent'; readonly digits: string }

@@ -5,7 +5,7 @@ import { type CallWish, Floor } from './floor.ts';
 import { type CallFigures, MODEL_FRAME_SAMPLES } from './model.ts';
 import { samplesToMs } from './playout-ledger.ts';
 import type { SessionConfig } from './session-config.ts';
-import type { Audience, CommandFault, SessionEvent } from './session-event.ts';
+import type { Audience, CommandFault, PersonNews, SessionEvent } from './session-event.ts';
 import type { SessionDeps, SessionOptions, SessionSnapshot } from './session-options.ts';
 import { SessionStatistics } from './session-statistics.ts';
 import type { CallControl, TransferOutcome } from './tools/call-control.ts';
@@ -191,6 +191,20 @@ export class Session {
     this.#leg.sendDtmf(digits);
     this.#audience.listener?.({ type: 'dtmf_sent', digits });
     return undefined;
+  }
+
+  /** The agent takes no part until `resume`: the caller talks to a person. */
+  pause(): void {
+    if (this.#isLive) this.#floor.pause(this.#deps.clock.now());
+  }
+
+  resume(): void {
+    if (this.#isLive) this.#floor.resume(this.#deps.clock.now());
+  }
+
+  /** What the owner of the session knows and the conversation does not: persons that come and go. */
+  tell(event: PersonNews): void {
+    if (!this.#ended) this.#audience.listener?.(event);
   }
 
   /** Ends the conversation and hangs up. Idempotent. */

@@ -15,7 +15,10 @@ import type { Identity } from '../webrtc/dtls/identity.ts';
 import { checkedSession, checkRefusal, checkTarget } from './check-command.ts';
 import { Decision } from './decision.ts';
 import { startMetronome } from './metronome.ts';
+import { PartyLine } from './party-line.ts';
 import { PeerMedia, type PeerMediaOptions } from './peer-media.ts';
+import { type LineSounds, Persons } from './persons.ts';
+import { plainSounds } from './plain-sounds.ts';
 import { TransferWatch } from './transfer-watch.ts';
 
 export interface HostedSessionDeps {
@@ -28,6 +31,8 @@ export interface HostedSessionDeps {
   readonly sessionMetrics: SessionMetrics;
   /** Who calls somebody for a session; without it nobody is called. */
   readonly dialler?: LegDialler;
+  /** What those hear who wait; plain tones when absent. */
+  readonly sounds?: LineSounds;
   /** A session that a program has looked into ends after so long; the reference's hour when absent. */
   readonly maxDurationMs?: number;
 }
@@ -71,6 +76,8 @@ export class HostedSession {
   readonly #log: Logger;
   readonly #session: Session;
   readonly #transfer: TransferWatch;
+  readonly #line: PartyLine;
+  readonly #persons: Persons;
   /** It has a data channel, which opens when the agent has begun to speak. */
   #awaitsClient = false;
   #leg: Leg | undefined;
@@ -159,6 +166,14 @@ export class HostedSession {
       },
     );
     this.#session.onEnded = (cause) => this.#finish(cause);
+    this.#line = new PartyLine(this.#session);
+    this.#persons = new Persons(
+      {
+        ...{ clock, log: this.#log, line: this.#line, session: this.#session, dialler: deps.dialler, sounds: deps.sounds ?? plainSounds() },
+        caller: () => ({ kind: facts.kind, answered: this.#answered, leg: this.#leg }),
+      },
+      this.id,
+    );
   }
 
   /** Is it there for the bearer of this? */
@@ -169,7 +184,7 @@ export class HostedSession {
   view(): CallView {
     const { kind, direction, project } = this.#facts;
     const state = this.#decision?.isOpen || (this.#leg && !this.#answered) ? 'pending' : 'live';
-    return { id: this.id, project, kind, direction, state, startedAt: this.#startedAt };
+    return { id: this.id, project, kind, direction, state, startedAt: this.#startedAt, legs: this.#persons.views() };
   }
 
   /**
@@ -191,12 +206,34 @@ export class HostedSession {
     if (event.type === 'answered') this.#handleAnswered();
     if (this.#facts.direction === 'outbound') this.#handleProgress(event);
     // The session may be over with it: what was asked is told first.
-    if (event.type === 'transfer') this.#transfer.handle(event);
+    if (event.type === 'transfer') {
+      this.#transfer.handle(event);
+      this.#persons.handleTransfer(event);
+    }
     this.#session.handleLegEvent(event);
   }
 
   end(cause: EndCause): void {
     this.#session.end(cause);
+  }
+
+  /**
+   * One more leg: a person who was called for this session.
+   * @throws GatewayError ERR_NOT_FOUND when nobody waits for it; nothing is left open then
+   */
+  join(
+    name: string,
+    { origin }: LegOpening,
+    leg: Leg,
+    { onGone, ...options }: LegMediaOptions & { readonly onGone: () => void },
+  ): Promise<{ readonly media: PeerMedia; tell(event: LegEvent): void }> {
+    const profile = origin.kind === 'browser' ? 'edge' : 'interior';
+    return this.#persons.open(name, leg, origin.sipCallId, async (session) => {
+      const onClosed = (reason: string): void => this.#persons.lost(name, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
+      const media = new PeerMedia({ ...this.#deps, log: this.#log }, { ...options, profile }, { session, onClosed, onGone });
+      await media.open({ audio: options.audio, profile });
+      return media;
+    });
   }
 
   /** @throws GatewayError ERR_NOT_FOUND (not accepted, or over), ERR_OVERLOADED */
@@ -222,6 +259,10 @@ export class HostedSession {
         checkTarget(command.target);
         await this.#refer(command.target);
         return;
+      case 'person':
+        if (this.#ended || this.#decision?.isOpen) throw new GatewayError('ERR_INVALID_STATE', 'the call is not answered');
+        await this.#persons.command(command.command);
+        return;
       case 'hangup':
         if (this.#decision?.isOpen) this.#decision.take();
         this.end('agent_hangup');
@@ -239,7 +280,7 @@ export class HostedSession {
       { ...this.#deps, log: this.#log },
       { ...options, ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
       {
-        session: this.#session,
+        session: this.#line.caller,
         onClosed: (reason) => this.#peerClosed(reason),
         ...(browser ? { events: { open: (channel) => this.#open(channel, { ...this.#facts, isClient: true }) } } : {}),
       },
@@ -253,7 +294,7 @@ export class HostedSession {
     const { kind: media, settings = LOCAL_SETTINGS, ephemeral } = this.#facts;
     if (this.#surface) return this.#surface;
     this.#surface = new RealtimeSurface(
-      { clock, log: this.#log, session: this.#session },
+      { clock, log: this.#log, session: this.#session, persons: (command) => this.#persons.command(command) },
       {
         ...{ sessionId: this.id, media, settings, ephemeral, awaitsClient: this.#awaitsClient },
         ...(maxDurationMs === undefined ? {} : { maxDurationMs }),
@@ -388,6 +429,7 @@ export class HostedSession {
     this.#ended = true;
     this.#decision?.close();
     this.#stopTicking?.();
+    this.#persons.end();
     this.#surface?.end(cause);
     const peer = this.#media?.peer.snapshot();
     const media = this.#media?.close();

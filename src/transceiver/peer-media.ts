@@ -40,6 +40,8 @@ export interface PeerMediaOwner {
   readonly events?: ChannelOwner;
   /** Once; the peer is gone. `remote_closed`: it said goodbye. */
   readonly onClosed: (reason: string) => void;
+  /** Once; all of it is freed. */
+  readonly onGone?: () => void;
 }
 
 /** A WebRTC peer with the audio of a session, and the data channel for its events. */
@@ -94,6 +96,7 @@ export class PeerMedia {
     this.#media?.close();
     this.peer.close();
     for (const path of paths) this.#onPathDropped(path);
+    this.#owner.onGone?.();
     return snapshot;
   }
 

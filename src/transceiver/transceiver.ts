@@ -1,6 +1,6 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { EndCause, Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { EndCause, JoinedSession, Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { NodeKeys } from '../ownership/cluster-keys.ts';
@@ -84,9 +84,11 @@ export class Transceiver implements SessionHost {
   }
 
   async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
-    this.#admit();
+    if (!opening.origin.joins) this.#admit();
     if (!this.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'no relay has been heard');
     const offer = readOffer(opening.offer);
+    const { joins } = opening.origin;
+    if (joins) return this.#join(joins, opening, leg, offer);
     this.#opening += 1;
     try {
       const { nodeId } = this.#options;
@@ -222,6 +224,30 @@ export class Transceiver implements SessionHost {
     if (opening.origin.kind === 'browser')
       this.#restarts.set(id, new IceRestarts({ clock, peer, negotiation }, { ssrc, onRestarted: learnUfrags }));
     return made;
+  }
+
+  /** One more leg of a session that lives: taken also while we drain, since its call goes on. */
+  async #join({ sessionId, leg: name }: JoinedSession, opening: LegOpening, leg: Leg, offer: AudioOffer): Promise<OpenedLeg> {
+    const hosted = this.#byId.get(sessionId);
+    if (!hosted) throw new GatewayError('ERR_NOT_FOUND', 'no such call');
+    const { nodeId } = this.#options;
+    const negotiation = new Negotiation(this.#deps, offer, { nodeId, dataChannelId: undefined });
+    let joined: PeerMedia | undefined;
+    const { media, tell } = await hosted.join(name, opening, leg, {
+      credentials: negotiation.credentials,
+      offer,
+      audio: offer.audio,
+      setUp: negotiation.setUp.peer,
+      onPathVerified: (path) => joined && this.#byPath.add(path.key, joined),
+      onPathDropped: (path) => joined && this.#byPath.remove(path.key, joined),
+      onGone: () => {
+        for (const ufrag of joined?.peer.ufrags ?? []) this.#byUfrag.delete(ufrag);
+      },
+    });
+    joined = media;
+    for (const ufrag of media.peer.ufrags) this.#byUfrag.set(ufrag, media);
+    media.start();
+    return { sessionId, answer: negotiation.answerTo(offer, media.ssrc), tell };
   }
 
   /** RFC 7983: STUN finds its session by the ufrag, everything else by a path that a verified check has made known. */

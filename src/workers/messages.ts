@@ -7,6 +7,7 @@ import {
   endCause,
   errorCode,
   hostMessage,
+  joinedSession,
   legCommand,
   legEvent,
   legHeaders,
@@ -59,6 +60,7 @@ const origin = z.strictObject({
   sipCallId: uri.exactOptional(),
   direction: z.enum(['inbound', 'outbound']).exactOptional(),
   callBack: dialRequest.exactOptional(),
+  joins: joinedSession.exactOptional(),
   headers: legHeaders.exactOptional(),
 });
 

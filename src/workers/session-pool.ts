@@ -34,7 +34,9 @@ export class SessionPool implements SessionHost {
     this.#deps = deps;
   }
 
-  open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+  async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+    const { joins } = opening.origin;
+    if (joins) return this.#owner(joins.sessionId).legs.open(opening, leg, OPEN_WITHIN_MS);
     return this.#place(({ legs }) => legs.open(opening, leg, OPEN_WITHIN_MS));
   }
 

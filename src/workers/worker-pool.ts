@@ -3,9 +3,10 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from '../bridge/call-media.ts';
-import type { LegDialler } from '../leg/leg.ts';
+import type { JoinedSession, LegDialler } from '../leg/leg.ts';
 import type { MemoryDirectory } from '../ownership/memory-directory.ts';
 import { placementOrder } from '../ownership/placement.ts';
+import { sessionNode } from '../ownership/session-id.ts';
 import type { Child } from './child.ts';
 import type { WorkerStart } from './messages.ts';
 import { SessionPool } from './session-pool.ts';
@@ -112,7 +113,12 @@ export class WorkerPool implements MediaHost {
     return placementOrder(this.#candidates()).length > 0;
   }
 
-  async open(maxPlaybackRateHz: number, events: CallMediaEvents): Promise<CallMedia> {
+  async open(maxPlaybackRateHz: number, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia> {
+    if (joins) {
+      const owner = this.#workers[(sessionNode(joins.sessionId) ?? 0) - 1];
+      if (!owner?.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'the owner of the session is gone');
+      return owner.calls.open(maxPlaybackRateHz, events);
+    }
     let failure = this.#nobody();
     for (const worker of placementOrder(this.#candidates()).slice(0, TRIES)) {
       try {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseJson } from '../safe-json.ts';
 import { type Fault, faultOf } from './fault.ts';
 import { id, itemSchema, MOST_AUDIO } from './item-schema.ts';
+import { personEvents } from './person-event.ts';
 import {
   instructions,
   maxOutputTokens,
@@ -74,6 +75,7 @@ const clientEvent = z.discriminatedUnion('type', [
       .max(64)
       .regex(/^[0-9A-Da-d*#]+$/),
   }),
+  ...personEvents,
 ]);
 
 export type ClientEvent = z.output<typeof clientEvent>;

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { randomText } from '../../base/ids.ts';
 import type { Logger } from '../../base/log.ts';
 import type { EndCause } from '../../leg/leg.ts';
+import type { PersonCommand } from '../../leg/person.ts';
 import type { EventChannel } from '../../leg/session-host.ts';
 import type { Session } from '../session.ts';
 import type { SessionEvent } from '../session-event.ts';
@@ -14,6 +15,7 @@ import { InputAudio } from './input-audio.ts';
 import { MissedEvents } from './missed-events.ts';
 import { Origins } from './origins.ts';
 import { OutputAudio } from './output-audio.ts';
+import { makeLegId, type PersonClientEvent, personCommandOf, personFault } from './person-event.ts';
 import { itemObject, type ServerEvent } from './response-object.ts';
 import { DTMF_RECEIVED, serverEventsOf, type Telling } from './server-event.ts';
 import { sessionConfigOf } from './session-config-of.ts';
@@ -41,6 +43,8 @@ export interface SurfaceDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly session: Session;
+  /** Calls persons and connects them; a session without it has nobody who does. */
+  readonly persons?: (command: PersonCommand) => Promise<void>;
 }
 
 export interface SurfaceOptions {
@@ -294,6 +298,14 @@ export class RealtimeSurface {
       case 'call.dtmf.send':
         if (channel.ephemeral) return { message: 'An ephemeral secret may not press keys.', code: 'forbidden', type: 'permission_error' };
         return session.sendDtmf(event.digits);
+      case 'call.leg.create':
+      case 'call.leg.connect':
+      case 'call.leg.whisper':
+      case 'call.leg.hold':
+      case 'call.leg.swap':
+      case 'call.leg.transfer':
+      case 'call.leg.hangup':
+        return this.#commandPersons(channel, event);
       default:
         return commandConversation(session, event, {
           retrieved: (item) => channel.send(serialize({ type: 'conversation.item.retrieved', item: itemObject(item, true) })),
@@ -301,6 +313,17 @@ export class RealtimeSurface {
           restrict: (config) => (channel.ephemeral ? this.#updates.restrict(config) : config),
         });
     }
+  }
+
+  /** What was refused is told as soon as it is known; what is done shows in the events of the leg. */
+  #commandPersons(channel: Channel, event: PersonClientEvent): Fault | undefined {
+    const { persons } = this.#deps;
+    if (channel.ephemeral) return { message: 'An ephemeral secret may call nobody.', code: 'forbidden', type: 'permission_error' };
+    if (!persons) return wrongTransport(event.type);
+    persons(personCommandOf(event, makeLegId)).catch((thrown: unknown) => {
+      if (!channel.isClosed) channel.fault(personFault(thrown), event.event_id);
+    });
+    return undefined;
   }
 
   #append(audio: string): Fault | undefined {

@@ -1,4 +1,5 @@
 import type { OutputPlace, PartPlace, ResponseNews, SessionEvent } from '../session-event.ts';
+import { personEventOf } from './person-event.ts';
 import { itemObject, responseObject, type ServerEvent } from './response-object.ts';
 import type { SessionSettings } from './session-schema.ts';
 import { hostedDelta, toolEventsOf } from './tool-event.ts';
@@ -120,6 +121,13 @@ export function serverEventsOf(event: SessionEvent, telling: Telling): readonly 
       return [{ type: `call.transfer.${event.state}`, ...(event.status === undefined ? {} : { status_code: event.status }) }];
     case 'hold':
       return [{ type: 'call.hold', held: event.held }];
+    case 'person_state':
+    case 'person_failed':
+    case 'person_answered':
+    case 'person_ended':
+    case 'person_dtmf':
+    case 'caller_held':
+      return [personEventOf(event)];
     case 'ended':
       return [{ type: 'call.ended', reason: event.cause }];
     case 'fault':

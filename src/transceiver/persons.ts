@@ -1,0 +1,427 @@
+import { type Clock, soon, type Timer } from '../base/clock.ts';
+import { GatewayError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { EndCause, Leg, LegDialler, LegEvent } from '../leg/leg.ts';
+import { type AgentPresence, CALLER, type PartyId, type PersonCommand, type PersonOptions, type PersonView } from '../leg/person.ts';
+import type { PersonNews } from '../realtime/session-event.ts';
+import type { MediaSession, MediaSnapshot } from './media.ts';
+import type { Comfort, PartyLine, Place } from './party-line.ts';
+import { failureOf, failureOfStatus } from './person-failure.ts';
+import { SoundLoop } from './sound-loop.ts';
+
+/** A consultation has one, a conference that a telephone call becomes a few; each costs codecs and a phone line. */
+const MOST_PERSONS = 4;
+
+/** From the wish to a leg: the bridge's own bound on a set-up, and the way there and back. */
+const SET_UP_MS = 7000;
+
+/** What is heard by whoever waits: 24 kHz, shared by all. */
+export interface LineSounds {
+  readonly music: Int16Array;
+  readonly ringback: Int16Array;
+}
+
+/** The media of a person, as far as this has to do with it. */
+export interface PersonMedia {
+  answered(): void;
+  close(): MediaSnapshot | undefined;
+}
+
+export interface PersonsDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly line: PartyLine;
+  readonly sounds: LineSounds;
+  /** Without it nobody can be called. */
+  readonly dialler: LegDialler | undefined;
+  readonly session: PersonsSession;
+  /** The leg of the caller, and whether it is answered. */
+  readonly caller: () => CallerLeg;
+}
+
+/** What persons have to do with the conversation. */
+export interface PersonsSession {
+  pause(): void;
+  resume(): void;
+  tell(news: PersonNews): void;
+  end(cause: EndCause): void;
+}
+
+export interface CallerLeg {
+  /** `websocket` has no media of its own. */
+  readonly kind: 'phone' | 'browser' | 'websocket';
+  readonly answered: boolean;
+  readonly leg: Leg | undefined;
+}
+
+type State = 'dialling' | 'ringing' | 'waiting' | 'whispering' | 'connected';
+
+interface Person {
+  readonly id: PartyId;
+  readonly options: PersonOptions;
+  state: State;
+  held: boolean;
+  leg: Leg | undefined;
+  media: PersonMedia | undefined;
+  sipCallId: string | undefined;
+  /** What the caller hears as long as this one's phone rings. */
+  readonly comfort: Comfort;
+  /** What this one hears while it waits. */
+  readonly music: Comfort;
+  readonly timer: Timer;
+}
+
+/** The persons of one session, from the wish to call them to their end: who they are, who talks to whom, and what becomes of the caller. */
+export class Persons {
+  readonly #deps: PersonsDeps;
+  readonly #sessionId: string;
+  readonly #persons = new Map<PartyId, Person>();
+  readonly #music: SoundLoop;
+  readonly #ringback: SoundLoop;
+  #callerHeld = false;
+  /** The agent has left those who are connected. */
+  #agentGone = false;
+  #paused = false;
+  /** The phones are being sent to each other: what becomes of the caller the transfer says. */
+  #referring: PartyId | undefined;
+  #over = false;
+
+  constructor(deps: PersonsDeps, sessionId: string) {
+    this.#deps = deps;
+    this.#sessionId = sessionId;
+    this.#music = new SoundLoop(deps.sounds.music);
+    this.#ringback = new SoundLoop(deps.sounds.ringback);
+    deps.line.onCallerKey = (digit) => this.#passKey(digit);
+  }
+
+  views(): readonly PersonView[] {
+    return [...this.#persons.values()].map((each) => ({ leg: each.id, state: each.held ? 'held' : each.state }));
+  }
+
+  /**
+   * @throws GatewayError ERR_INVALID_STATE, ERR_NOT_FOUND (no such leg), ERR_OVERLOADED (too many), and for a call as LegDialler.dial()
+   */
+  async command(command: PersonCommand): Promise<void> {
+    if (this.#over) throw new GatewayError('ERR_NOT_FOUND', 'the call is over');
+    switch (command.type) {
+      case 'dial':
+        return this.#dial(command);
+      case 'connect':
+        return this.#connect(this.#answered(command.leg), command.agent);
+      case 'whisper':
+        return this.#whisper(this.#answered(command.leg));
+      case 'hold':
+        return this.#hold(command.leg, command.held);
+      case 'swap':
+        return this.#swap(this.#answered(command.leg));
+      case 'transfer':
+        return command.mode === 'refer' ? this.#refer(this.#answered(command.leg)) : this.#connect(this.#answered(command.leg), 'leave');
+      case 'hangup':
+        return this.#hangUp(this.#find(command.leg));
+    }
+  }
+
+  /**
+   * The leg of a person who was called is there.
+   * @param makeMedia its media, with this end of the session
+   * @throws GatewayError ERR_NOT_FOUND when nobody waits for it, or no longer
+   */
+  async open<Media extends PersonMedia>(
+    id: PartyId,
+    leg: Leg,
+    sipCallId: string | undefined,
+    makeMedia: (session: MediaSession) => Promise<Media>,
+  ): Promise<{ readonly media: Media; tell(event: LegEvent): void }> {
+    const person = this.#persons.get(id);
+    if (!person || person.leg) throw new GatewayError('ERR_NOT_FOUND', 'nobody waits for this leg');
+    person.leg = leg;
+    person.sipCallId = sipCallId;
+    const { line, session } = this.#deps;
+    const onKey = (digit: string): void => this.#personKey(person, digit);
+    const media = await makeMedia(line.join(id, person.music, { onKey })).catch((thrown: unknown) => {
+      person.leg = undefined;
+      this.#forget(person);
+      session.tell({ type: 'person_failed', leg: id, reason: 'failed' });
+      throw thrown;
+    });
+    if (this.#persons.get(id) !== person) {
+      media.close();
+      throw new GatewayError('ERR_NOT_FOUND', 'nobody waits for this leg any more');
+    }
+    person.media = media;
+    person.timer.cancel();
+    this.#lay();
+    // Whoever opened it has our answer by then.
+    soon(() => person.leg?.answer());
+    return { media, tell: (event) => this.#handle(person, event) };
+  }
+
+  /** The media of this person is gone. */
+  lost(id: PartyId, cause: EndCause): void {
+    const person = this.#persons.get(id);
+    if (!person) return;
+    person.leg?.hangup(cause);
+    this.#ended(person, cause);
+  }
+
+  /** The caller's transfer has come to something. */
+  handleTransfer(event: Extract<LegEvent, { type: 'transfer' }>): void {
+    if (event.state !== 'failed' || this.#referring === undefined) return;
+    this.#referring = undefined;
+    // The person may have hung up meanwhile.
+    if (!this.#over) this.#lay();
+  }
+
+  /** The session is over. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const person of [...this.#persons.values()]) {
+      this.#persons.delete(person.id);
+      person.timer.cancel();
+      person.leg?.hangup('agent_hangup');
+      this.#close(person);
+    }
+  }
+
+  async #dial({ leg: id, to, options }: Extract<PersonCommand, { type: 'dial' }>): Promise<void> {
+    const { dialler, session, clock, log } = this.#deps;
+    const { kind, answered } = this.#deps.caller();
+    if (!dialler) throw new GatewayError('ERR_NODE_UNREACHABLE', 'there is nobody who places calls');
+    if (kind === 'websocket') throw new GatewayError('ERR_INVALID_STATE', 'a session over a WebSocket has no caller to talk to persons');
+    if (!answered) throw new GatewayError('ERR_INVALID_STATE', 'the call is not answered');
+    if (this.#referring !== undefined) throw new GatewayError('ERR_INVALID_STATE', 'a transfer is under way');
+    if (this.#persons.has(id) || id === CALLER) throw new GatewayError('ERR_INVALID_STATE', 'there is a leg of this name');
+    if (this.#persons.size >= MOST_PERSONS) throw new GatewayError('ERR_OVERLOADED', `a session has ${MOST_PERSONS} persons at most`);
+    const person: Person = {
+      id,
+      options,
+      state: 'dialling',
+      held: false,
+      leg: undefined,
+      media: undefined,
+      sipCallId: undefined,
+      comfort: this.#ringing(id, options),
+      music: new SoundLoop(this.#deps.sounds.music),
+      timer: clock.setTimer(SET_UP_MS, () => this.#failed(person, 'failed')),
+    };
+    this.#persons.set(id, person);
+    session.tell({ type: 'person_state', leg: id, state: 'dialling' });
+    this.#lay();
+    try {
+      await dialler.dial({ ...to, joins: { sessionId: this.#sessionId, leg: id } });
+    } catch (thrown) {
+      log.warn({ err: thrown }, 'a person cannot be called');
+      this.#failed(person, failureOf(GatewayError.from(thrown).code));
+      throw thrown;
+    }
+  }
+
+  #handle(person: Person, event: LegEvent): void {
+    if (this.#persons.get(person.id) !== person) return;
+    switch (event.type) {
+      case 'ringing':
+        if (person.state === 'dialling') this.#enter(person, 'ringing');
+        this.#lay();
+        break;
+      case 'answered':
+        this.#handleAnswered(person);
+        break;
+      case 'dtmf':
+        this.#personKey(person, event.digit);
+        break;
+      case 'ended':
+        this.#ended(person, event.cause, event.status);
+        break;
+      case 'hold':
+      case 'transfer':
+        break;
+    }
+  }
+
+  #handleAnswered(person: Person): void {
+    if (person.state !== 'dialling' && person.state !== 'ringing') return;
+    person.media?.answered();
+    const { onAnswer, agent } = person.options;
+    this.#deps.session.tell({ type: 'person_answered', leg: person.id });
+    if (onAnswer === 'connect') this.#connect(person, agent);
+    else if (onAnswer === 'whisper') this.#whisper(person);
+    else {
+      this.#enter(person, 'waiting');
+      this.#lay();
+    }
+  }
+
+  #connect(person: Person, agent: AgentPresence): void {
+    person.held = false;
+    this.#callerHeld = false;
+    // Who was consulted until now does not listen in on the others.
+    for (const other of this.#persons.values()) if (other !== person && other.state === 'whispering') this.#enter(other, 'waiting');
+    this.#agentGone = agent === 'leave';
+    this.#enter(person, 'connected', agent);
+    this.#lay();
+  }
+
+  #whisper(person: Person): void {
+    for (const other of this.#persons.values()) if (other !== person && other.state === 'whispering') this.#enter(other, 'waiting');
+    person.held = false;
+    this.#enter(person, 'whispering');
+    this.#lay();
+  }
+
+  #swap(person: Person): void {
+    if (person.state !== 'whispering') {
+      this.#whisper(person);
+      return;
+    }
+    this.#enter(person, 'waiting');
+    this.#lay();
+  }
+
+  #hold(id: PartyId, held: boolean): void {
+    const { session, caller } = this.#deps;
+    if (id === CALLER) {
+      const { kind, answered } = caller();
+      if (!answered || kind === 'websocket') throw new GatewayError('ERR_INVALID_STATE', 'there is no caller who could hear music');
+      if (this.#callerHeld === held) return;
+      this.#callerHeld = held;
+      session.tell({ type: 'caller_held', held });
+    } else {
+      const person = this.#answered(id);
+      if (person.held === held) return;
+      person.held = held;
+      session.tell({ type: 'person_state', leg: id, state: held ? 'held' : person.state });
+    }
+    this.#lay();
+  }
+
+  /** Sends the caller's phone to the person's, by the dialog that we have with that one. */
+  #refer(person: Person): void {
+    const { kind, leg } = this.#deps.caller();
+    if (kind !== 'phone' || !leg?.referToCall || person.sipCallId === undefined)
+      throw new GatewayError('ERR_INVALID_STATE', 'only two phones can be sent to each other');
+    if (this.#referring !== undefined) throw new GatewayError('ERR_INVALID_STATE', 'a transfer is under way');
+    this.#referring = person.id;
+    leg.referToCall(person.sipCallId);
+  }
+
+  #hangUp(person: Person): void {
+    person.leg?.hangup('agent_hangup');
+    if (person.state === 'dialling' || person.state === 'ringing') this.#failed(person, 'cancelled');
+    else this.#ended(person, 'agent_hangup');
+  }
+
+  #ended(person: Person, cause: EndCause, status?: number): void {
+    if (person.state === 'dialling' || person.state === 'ringing') {
+      this.#failed(person, status === undefined ? 'failed' : failureOfStatus(status), status);
+      return;
+    }
+    const last = person.state === 'connected' && ![...this.#persons.values()].some((each) => each !== person && each.state === 'connected');
+    if (!this.#forget(person)) return;
+    this.#deps.session.tell({ type: 'person_ended', leg: person.id, cause });
+    if (last && this.#referring === undefined && person.options.onHangup === 'end') this.#deps.session.end('remote_hangup');
+    else this.#lay();
+  }
+
+  #failed(person: Person, reason: ReturnType<typeof failureOf>, status?: number): void {
+    if (!this.#forget(person)) return;
+    this.#deps.session.tell({ type: 'person_failed', leg: person.id, reason, status });
+    this.#lay();
+  }
+
+  #forget(person: Person): boolean {
+    if (this.#over || this.#persons.get(person.id) !== person) return false;
+    this.#persons.delete(person.id);
+    person.timer.cancel();
+    this.#close(person);
+    return true;
+  }
+
+  #close(person: Person): void {
+    this.#deps.line.leave(person.id);
+    const media = person.media?.close();
+    // What the agent did is told by the caller's record.
+    person.leg?.report({
+      turns: 0,
+      bargeIns: 0,
+      responseLatencyMs: undefined,
+      concealedFrames: media?.uplink.concealedFrames ?? 0,
+      uplinkFrames: media?.uplink.frames ?? 0,
+    });
+  }
+
+  #enter(person: Person, state: State, agent?: AgentPresence): void {
+    person.state = state;
+    this.#deps.session.tell({ type: 'person_state', leg: person.id, state, ...(agent === undefined ? {} : { agent }) });
+  }
+
+  /** Puts everybody where they belong. */
+  #lay(): void {
+    const { line, session } = this.#deps;
+    const persons = [...this.#persons.values()];
+    const whispers = persons.some(({ state, held }) => state === 'whispering' && !held);
+    const connected = persons.some(({ state }) => state === 'connected');
+    if (!connected && this.#referring === undefined) this.#agentGone = false;
+    const paused = this.#agentGone && !whispers;
+    if (paused !== this.#paused) {
+      this.#paused = paused;
+      line.agentTakesPart = !paused;
+      if (paused) session.pause();
+      else session.resume();
+    }
+    line.place(CALLER, this.#callerPlace(persons, whispers, connected));
+    for (const { id, state, held, music } of persons) {
+      const talks = !held && (state === 'whispering' || (state === 'connected' && !whispers));
+      line.place(id, talks ? { type: 'line' } : { type: 'beside', comfort: music });
+    }
+  }
+
+  #callerPlace(persons: readonly Person[], whispers: boolean, connected: boolean): Place {
+    if (this.#callerHeld || whispers || this.#referring !== undefined) return { type: 'beside', comfort: this.#music };
+    if (connected) return { type: 'line' };
+    const waited = persons.findLast(
+      ({ state, options }) => (state === 'dialling' || state === 'ringing') && options.whileRinging !== 'agent',
+    );
+    return waited ? { type: 'beside', comfort: waited.comfort, soft: true } : { type: 'line' };
+  }
+
+  /** What the caller hears as long as this person's phone rings. */
+  #ringing(id: PartyId, { whileRinging }: PersonOptions): Comfort {
+    if (whileRinging === 'music') return this.#music;
+    if (whileRinging !== 'early_media') return this.#ringback;
+    let early: Comfort | undefined;
+    let heard = false;
+    return {
+      pull: (out) => {
+        if (this.#persons.get(id)?.media) early ??= this.#deps.line.overhear(id, CALLER);
+        early?.pull(out);
+        heard ||= early !== undefined && out.some((sample) => sample !== 0);
+        if (!heard) this.#ringback.pull(out);
+      },
+    };
+  }
+
+  #find(id: PartyId): Person {
+    const person = this.#persons.get(id);
+    if (!person) throw new GatewayError('ERR_NOT_FOUND', 'there is no such leg', { param: 'leg_id' });
+    return person;
+  }
+
+  #answered(id: PartyId): Person {
+    const person = this.#find(id);
+    if (person.state === 'dialling' || person.state === 'ringing')
+      throw new GatewayError('ERR_INVALID_STATE', 'the person has not answered', { param: 'leg_id' });
+    if (this.#referring !== undefined) throw new GatewayError('ERR_INVALID_STATE', 'a transfer is under way');
+    return person;
+  }
+
+  #personKey(person: Person, digit: string): void {
+    this.#deps.session.tell({ type: 'person_dtmf', leg: person.id, digit });
+    if (this.#paused && person.state === 'connected') this.#deps.caller().leg?.sendDtmf?.(digit);
+  }
+
+  /** The caller presses keys while it talks to persons alone: they are for those. */
+  #passKey(digit: string): void {
+    for (const { state, held, leg } of this.#persons.values()) if (state === 'connected' && !held) leg?.sendDtmf?.(digit);
+  }
+}
