@@ -54,6 +54,14 @@ export interface CallerLeg {
   readonly leg: Leg | undefined;
 }
 
+/** What the agent did is told by the caller's record. */
+const NO_TURNS = {
+  turns: 0,
+  bargeIns: 0,
+  responseLatencyMs: undefined,
+  ledger: { answered: 0, continuations: 0, discarded: 0, falseHolds: 0, truncations: 0, stages: {} },
+} as const;
+
 type State = 'dialling' | 'ringing' | 'waiting' | 'whispering' | 'connected';
 
 interface Person {
@@ -235,6 +243,7 @@ export class Persons {
         break;
       case 'hold':
       case 'transfer':
+      case 'round_trip':
         break;
     }
   }
@@ -340,14 +349,8 @@ export class Persons {
   #close(person: Person): void {
     this.#deps.line.leave(person.id);
     const media = person.media?.close();
-    // What the agent did is told by the caller's record.
-    person.leg?.report({
-      turns: 0,
-      bargeIns: 0,
-      responseLatencyMs: undefined,
-      concealedFrames: media?.uplink.concealedFrames ?? 0,
-      uplinkFrames: media?.uplink.frames ?? 0,
-    });
+    const { concealedFrames = 0, frames: uplinkFrames = 0 } = media?.uplink ?? {};
+    person.leg?.report({ ...NO_TURNS, concealedFrames, uplinkFrames });
   }
 
   #enter(person: Person, state: State, agent?: AgentPresence): void {

@@ -293,7 +293,15 @@ describe('commands', () => {
   });
 
   test('calls can be looked at', async () => {
-    const view = { id, object: 'realtime.call', kind: 'phone', direction: 'inbound', state: 'pending', created_at: 1_700_000_000 };
+    const view = {
+      id,
+      object: 'realtime.call',
+      kind: 'phone',
+      direction: 'inbound',
+      state: 'pending',
+      created_at: 1_700_000_000,
+      legs: [],
+    };
     expect((await call('/calls')).json).toEqual({ object: 'list', data: [view] });
     expect((await call(`/calls/${id}`)).json).toEqual(view);
     const head = await call(`/calls/${id}`, { method: 'HEAD' });

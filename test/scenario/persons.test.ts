@@ -1,0 +1,166 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import type { ApiEvent } from '../support/browser-peer.ts';
+import { type Endpoint, endpointText } from '../support/endpoint.ts';
+import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
+import { nextSound } from '../support/heard.ts';
+import type { SipPhone } from '../support/sip-phone.ts';
+import { Switchhook } from '../support/switchhook.ts';
+import { removeFolder, tempFolder } from '../support/temp-folder.ts';
+import { rms, tone, toneShare } from '../support/tones.ts';
+import { EventLog, eventually } from '../support/wait.ts';
+
+/* Calls to persons: whoever is called for a session, who hears whom, and what becomes of the caller. Everybody is known by a tone. */
+
+const AGENT_HZ = 1004;
+const CALLER_HZ = 700;
+const PERSON_HZ = 440;
+/** A fifth of a second is heard: a packet may be late on a busy machine, and a queue runs dry for it. */
+const LISTEN_MS = 200;
+
+const folder = tempFolder('persons');
+
+function configFor(trunk: SipPhone): string {
+  const file = join(folder, `${trunk.local.port}.yaml`);
+  writeFileSync(
+    file,
+    `
+callers: anyone
+trunks:
+  - name: pbx
+    peer: ${endpointText(trunk.local)}
+    destinations: [bob, carol]
+    caps: { concurrent: 20, per-second: 100 }
+`,
+  );
+  return file;
+}
+
+interface Ear {
+  readonly arrivals: { readonly count: number };
+  recording(from?: number): { readonly samples: Int16Array };
+}
+
+/** Waits until what arrives from now on is so for a fifth of a second. */
+async function heard(ear: Ear, isSo: (newest: Int16Array) => boolean, what: string): Promise<void> {
+  const from = ear.arrivals.count;
+  const isHeard = (): boolean => {
+    const { samples } = ear.recording(from);
+    const newest = samples.subarray(Math.max(0, samples.length - LISTEN_MS * 8));
+    return newest.length >= LISTEN_MS * 8 && isSo(newest);
+  };
+  await eventually(isHeard, 8000, what);
+}
+
+const LOUD = 300;
+
+function hears(ear: Ear, hz: number, what: string): Promise<void> {
+  return heard(ear, (newest) => rms(newest) > LOUD && toneShare(newest, hz) > 0.6, what);
+}
+
+/** Something that is none of the tones. */
+function hearsMusic(ear: Ear, what: string): Promise<void> {
+  const tones = [AGENT_HZ, CALLER_HZ, PERSON_HZ];
+  return heard(ear, (newest) => rms(newest) > LOUD && tones.every((hz) => toneShare(newest, hz) < 0.3), what);
+}
+
+class Program {
+  readonly events = new EventLog<ApiEvent>();
+  readonly #socket: WebSocket;
+  readonly #http: Endpoint;
+  readonly id: string;
+
+  private constructor(http: Endpoint, id: string, socket: WebSocket) {
+    this.#http = http;
+    this.id = id;
+    this.#socket = socket;
+    socket.on('message', (data: Buffer) => this.events.push(JSON.parse(data.toString('utf8')) as ApiEvent));
+  }
+
+  static async on(http: Endpoint, id: string): Promise<Program> {
+    const socket = new WebSocket(`ws://${endpointText(http)}/v1/realtime?call_id=${id}`, ['realtime']);
+    const program = new Program(http, id, socket);
+    await program.event('session.created');
+    return program;
+  }
+
+  event(type: string, from = 0): Promise<ApiEvent> {
+    return this.events.find((each) => each.type === type, 10_000, `the event ${type}`, from);
+  }
+
+  send(event: object): void {
+    this.#socket.send(JSON.stringify(event));
+  }
+
+  async post(path: string, body: object = {}): Promise<{ readonly status: number; readonly body: Record<string, unknown> }> {
+    const url = `http://${endpointText(this.#http)}/v1/realtime/calls/${this.id}/${path}`;
+    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    const text = await response.text();
+    return { status: response.status, body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+  }
+
+  /** @returns the leg's name */
+  async dial(destination: string, options: object = {}): Promise<string> {
+    const { status, body } = await this.post('legs', { transport: { type: 'sip', trunk: 'pbx', destination }, ...options });
+    expect({ status, body }).toMatchObject({ status: 201 });
+    return String(body['id']);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+async function newestCall(http: Endpoint): Promise<string> {
+  const response = await fetch(`http://${endpointText(http)}/v1/realtime/calls`);
+  const { data } = (await response.json()) as { data: { id: string }[] };
+  return data[0]?.id ?? '';
+}
+
+describe('a caller and a person', () => {
+  const hook = new Switchhook();
+  let trunk: SipPhone;
+  let gateway: GatewayUnderTest;
+
+  beforeAll(async () => {
+    trunk = await hook.phone({ user: 'bob' });
+    gateway = await gatewayUnderTest({ mode: 'here', flags: ['--config', configFor(trunk), '--sip-rate', '0'] });
+  });
+  afterAll(async () => {
+    await hook.close();
+    await gateway.stop();
+    removeFolder(folder);
+  });
+
+  test('a phone is handed over: whisper, music, connect, and back to the agent', async () => {
+    const a = await hook.call(gateway.sip, {}, await hook.phone({ address: '127.0.0.2' }));
+    await nextSound(a.media, 3000);
+    const program = await Program.on(gateway.http, await newestCall(gateway.http));
+    await a.media.press('3');
+    await hears(a.media, AGENT_HZ, 'the agent, by the caller');
+    const incoming = trunk.nextCall(5000);
+    const leg = await program.dial('bob', { on_answer: 'whisper', while_ringing: 'agent' });
+    const b = await incoming;
+    b.ring();
+    await program.event('call.leg.ringing');
+    b.answer();
+    await b.acknowledged();
+    await program.event('call.leg.whispering');
+    await hears(b.media, AGENT_HZ, 'the agent, by the person');
+    await hearsMusic(a.media, 'music, by the caller');
+    a.media.background(tone(CALLER_HZ, 1000));
+    b.media.background(tone(PERSON_HZ, 1000));
+    expect((await program.post(`legs/${leg}/connect`, { agent: 'leave' })).status).toBe(200);
+    await Promise.all([hears(a.media, PERSON_HZ, 'the person, by the caller'), hears(b.media, CALLER_HZ, 'the caller, by the person')]);
+    expect(await program.event('call.leg.connected')).toMatchObject({ leg_id: leg, agent: 'leave' });
+    await b.bye();
+    await program.event('call.leg.ended');
+    a.media.background(undefined);
+    await a.media.press('3');
+    await hears(a.media, AGENT_HZ, 'the agent again');
+    await a.bye();
+    await program.event('call.ended');
+  });
+});
