@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { liveOpusCodecs } from './audio/opus.ts';
 import { warmUpOpus } from './audio/opus-warm-up.ts';
 import { formatEndpoint, type TransportAddress } from './base/addresses.ts';
+import { CertificateMetrics } from './base/certificate-files.ts';
 import { type Clock, systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import { announcedAddress } from './base/local-address.ts';
@@ -21,6 +22,7 @@ import { CdrLog } from './control/cdr-log.ts';
 import { Certificates } from './control/certificates.ts';
 import { type ApiOptions, HttpDoor } from './control/http-door.ts';
 import { postWebhook } from './control/webhook-delivery.ts';
+import { openSipCertificates } from './gateway-certificates.ts';
 import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createLocalMedia, createTransceiver } from './gateway-media.ts';
@@ -98,6 +100,7 @@ class RunningGateway implements Gateway {
   #pool: WorkerPool | undefined;
   #switchboard: Switchboard | undefined;
   readonly #desk: CallDesk;
+  readonly #certificateMetrics = new CertificateMetrics(this.#metrics);
   #started = false;
   #draining = false;
 
@@ -174,7 +177,7 @@ class RunningGateway implements Gateway {
   /** What programs and pages are served. */
   #api(): ApiOptions {
     const { dataDir, projects, tls } = this.#config;
-    const deps = { clock: this.#clock, log: this.#log };
+    const deps = { clock: this.#clock, log: this.#log, metrics: this.#certificateMetrics };
     const options = { folder: join(dataDir, 'certificates'), names: this.#names(), ...(tls ? { configured: tls } : {}) };
     const certificates = new Certificates(deps, options);
     return {
@@ -285,8 +288,10 @@ class RunningGateway implements Gateway {
     const journal = await TrunkJournal.open(log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => journal.stop());
     const trunks = new TrunkBook(clock, this.#config.trunks, journal, this.#config.callers);
+    const certificates = await openSipCertificates({ clock, log, metrics: this.#certificateMetrics }, this.#config);
+    this.#stops.push(() => certificates.stop());
     const engine = new EmbeddedEngine(
-      { clock, log, metrics, trunks },
+      { clock, log, metrics, trunks, tls: certificates.tls },
       {
         bind,
         port: sip.port,

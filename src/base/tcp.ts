@@ -5,6 +5,8 @@ import { portError } from './udp.ts';
 /** One TCP connection as the gateway sees it. Nothing here throws; what goes wrong ends in onClose. */
 export interface StreamSocket {
   readonly remote: Endpoint;
+  /** Why it did not come up, in words for a log; undefined as long as nothing is known. */
+  readonly failure?: string | undefined;
   /** Bytes written that the kernel has not taken yet: the caller bounds them. */
   readonly queuedBytes: number;
   onData: ((chunk: Buffer) => void) | undefined;
@@ -35,6 +37,7 @@ const KEEP_ALIVE_MS = 60_000;
 class TcpSocket implements StreamSocket {
   readonly remote: Endpoint;
   readonly #socket: Socket;
+  failure: string | undefined;
   onData: ((chunk: Buffer) => void) | undefined;
   onClose: (() => void) | undefined;
   onConnect: (() => void) | undefined;
@@ -46,7 +49,9 @@ class TcpSocket implements StreamSocket {
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.on('data', (chunk: Buffer) => this.onData?.(chunk));
     socket.on('connect', () => this.onConnect?.());
-    socket.on('error', () => undefined); // 'close' follows
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.failure = error.code; // 'close' follows
+    });
     socket.on('close', () => this.onClose?.());
   }
 

@@ -13,9 +13,19 @@ export interface Readable {
 
 /** What is wrong between settings that are each right by themselves. */
 export function checkTogether(settings: Readable): Fault[] {
-  return [checkPorts, checkRtpPorts, checkFamilies, checkNode, checkWorkers, checkKeyFile, checkTrunks, checkTls, checkRoutes].flatMap(
-    (check) => check(settings),
-  );
+  return [
+    checkPorts,
+    checkRtpPorts,
+    checkFamilies,
+    checkNode,
+    checkWorkers,
+    checkKeyFile,
+    checkTrunks,
+    checkTls,
+    checkSipTls,
+    checkSipSockets,
+    checkRoutes,
+  ].flatMap((check) => check(settings));
 }
 
 /** The roles that carry calls: a process without one of them needs others. */
@@ -29,6 +39,8 @@ function has(values: Partial<Values>, role: Role): boolean {
 function openPorts({ values }: Readable): [Key, number | undefined][] {
   const ports: [Key, number | undefined][] = [['http.port', values['http.port']]];
   if (has(values, 'sip')) ports.push(['sip.port', values['sip.port']]);
+  const tlsPort = values['sip.tls-port'];
+  if (has(values, 'sip') && hasSipCertificate(values) && tlsPort !== 'off') ports.push(['sip.tls-port', tlsPort]);
   if (has(values, 'relay')) ports.push(['relay.port', values['relay.port']]);
   if (values['node.id'] !== undefined) ports.push(['node.inner-port', values['node.inner-port']]);
   return ports.filter(([, port]) => port !== undefined && port !== 0);
@@ -139,6 +151,35 @@ function checkTls(settings: Readable): Fault[] {
   if ((certificate === undefined) === (key === undefined)) return [];
   const [set, missing] = certificate === undefined ? (['tls.key', 'tls.cert'] as const) : (['tls.cert', 'tls.key'] as const);
   return [fault(settings, missing, `must be set too, since ${set} is (${settings.source(set)})`)];
+}
+
+function hasSipCertificate(values: Partial<Values>): boolean {
+  return values['sip.tls-cert'] !== undefined || values['tls.cert'] !== undefined;
+}
+
+function checkSipTls(settings: Readable): Fault[] {
+  const { values } = settings;
+  const { 'sip.tls-cert': certificate, 'sip.tls-key': key } = values;
+  if ((certificate === undefined) !== (key === undefined)) {
+    const [set, missing] =
+      certificate === undefined ? (['sip.tls-key', 'sip.tls-cert'] as const) : (['sip.tls-cert', 'sip.tls-key'] as const);
+    return [fault(settings, missing, `must be set too, since ${set} is (${settings.source(set)})`)];
+  }
+  if (hasSipCertificate(values)) return [];
+  const useless = (['sip.tls-port', 'sip.tls-clients'] as const).find(
+    (each) => settings.source(each) !== 'default' && values[each] !== 'off',
+  );
+  return useless ? [fault(settings, useless, 'needs a certificate: set tls.cert and tls.key, or sip.tls-cert and sip.tls-key')] : [];
+}
+
+/** A WebSocket is taken in by the HTTP port and spoken to by the engine: in one process. */
+function checkSipSockets(settings: Readable): Fault[] {
+  const { values } = settings;
+  if (settings.source('sip.ws') === 'default' || values['sip.ws'] === 'off') return [];
+  const absent = (['sip', 'control'] as const).filter((role) => !has(values, role));
+  if (absent.length === 0 || absent.length === 2) return [];
+  const message = `SIP over WebSocket needs the roles sip and control in one process; this one has no ${absent.join()} (roles from ${settings.source('roles')})`;
+  return [fault(settings, 'sip.ws', message, String(values['sip.ws']))];
 }
 
 /** Routes name trunks and projects that are there. */

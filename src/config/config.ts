@@ -6,6 +6,7 @@ import { LEAST_KEY, type ProjectConfig } from './projects.ts';
 import { LEAST_WEBHOOK_SECRET, type RouteConfig, routeOf } from './routes.ts';
 import type { Key, Role, Values } from './schema.ts';
 import { digestOf, type SecretValue } from './secrets.ts';
+import { type SipDoors, sipDoorsOf } from './sip-doors.ts';
 import { type TrunkConfig, trunkOf } from './trunks.ts';
 
 /** The first and last UDP port for RTP, or whatever the kernel gives. */
@@ -42,7 +43,7 @@ const DEFAULT_PROJECT = 'default';
 
 /** The whole configuration, checked. A port of 0 is any free one. */
 export interface Config {
-  readonly sip: { readonly port: number /** From one address; 0 is no limit. */; readonly requestsPerSecond: number };
+  readonly sip: { readonly port: number /** From one address; 0 is no limit. */; readonly requestsPerSecond: number } & SipDoors;
   readonly http: { readonly port: number };
   readonly relay: { readonly port: number };
   readonly rtp: { readonly ports: RtpPorts };
@@ -82,7 +83,7 @@ export function configOf(values: Values, beside: Beside): Config {
   const { 'public-address': publicAddress, 'node.id': id, 'node.cluster-key-file': clusterKeyFile, 'node.nodes': nodes } = values;
   const node = id !== undefined && clusterKeyFile !== undefined && nodes !== undefined;
   return {
-    sip: { port: values['sip.port'], requestsPerSecond: values['sip.rate'] },
+    sip: { port: values['sip.port'], requestsPerSecond: values['sip.rate'], ...sipDoorsOf(values) },
     http: { port: values['http.port'] },
     relay: { port: values['relay.port'] },
     rtp: { ports: values['rtp.ports'] },

@@ -27,6 +27,62 @@ const PORT = '0 to 65535; 0 takes any free port';
 export const options: readonly Option[] = [
   { key: 'sip.port', flag: 'sip-port', takes: 'PORT', group: 'Doors', help: 'SIP over UDP and TCP', allowed: PORT },
   {
+    key: 'sip.tls-port',
+    flag: 'sip-tls-port',
+    takes: 'PORT',
+    group: 'Doors',
+    help: 'SIP over TLS, when there is a certificate',
+    allowed: `${PORT}; or off`,
+  },
+  {
+    key: 'sip.tls-cert',
+    flag: 'sip-tls-cert',
+    takes: 'FILE',
+    group: 'Doors',
+    help: 'the certificate of SIP over TLS, as tls-cert; both are read again when they change',
+    allowed: 'the path of a readable file',
+  },
+  {
+    key: 'sip.tls-key',
+    flag: 'sip-tls-key',
+    takes: 'FILE',
+    group: 'Doors',
+    help: 'its key (PEM)',
+    allowed: 'the path of a readable file',
+  },
+  {
+    key: 'sip.tls-clients',
+    flag: 'sip-tls-clients',
+    takes: 'FILE',
+    group: 'Doors',
+    help: 'authorities (PEM) whose certificates clients of SIP over TLS must show',
+    allowed: 'the path of a readable file',
+  },
+  {
+    key: 'sip.ws',
+    flag: 'sip-ws',
+    takes: 'WHO',
+    group: 'Doors',
+    help: 'who may open SIP over WebSocket (/sip of the HTTP port): whom the API trusts, or anyone',
+    allowed: 'trusted, anyone or off',
+  },
+  {
+    key: 'sip.ws-origins',
+    flag: 'sip-ws-origins',
+    takes: 'LIST',
+    group: 'Doors',
+    help: 'web sites whose pages may open it besides our own',
+    allowed: 'origins like https://phones.example.com with commas between',
+  },
+  {
+    key: 'sip.dns',
+    flag: 'sip-dns',
+    takes: 'LIST',
+    group: 'Calls',
+    help: 'DNS servers that are asked for the names of trunks',
+    allowed: 'literal addresses, with or without a port, with commas between',
+  },
+  {
     key: 'http.port',
     flag: 'http-port',
     takes: 'PORT',
@@ -289,7 +345,6 @@ export const CONFIG_FLAG = 'config';
  * certificate nobody serves or a password nobody asks for.
  */
 export const notBuilt: readonly { readonly flag?: string; readonly key?: string; readonly what: string }[] = [
-  { flag: 'sip-tls-port', key: 'sip.tls-port', what: 'SIP over TLS' },
   { flag: 'redis', key: 'redis', what: 'the Redis directory' },
   { flag: 'region', key: 'region', what: 'regions' },
   { flag: 'drachtio', key: 'drachtio', what: 'the drachtio engine' },

@@ -6,6 +6,7 @@ import { shownModel } from './model.ts';
 import { shownProjects } from './projects.ts';
 import { shownRoutes } from './routes.ts';
 import type { Key, Values } from './schema.ts';
+import { peerText } from './trunk-peer.ts';
 import { MASKED, type TrunkValues } from './trunks.ts';
 
 /**
@@ -30,11 +31,17 @@ export function printConfig({ values, source }: Settings): string {
     const value = values[option.key];
     if (option.key === 'api-key' && value !== undefined) lines.push(`api-key: "${MASKED}" # ${source(option.key)}`);
     else if (value === undefined) lines.push(`${indent}# ${word}: not set`);
-    else if (name === 'node' && values['node.id'] === undefined)
-      lines.push(`${indent}# ${word}: ${valueText(option.key, value)}, not opened`);
+    else if (isNotOpened(option.key, values)) lines.push(`${indent}# ${word}: ${valueText(option.key, value)}, not opened`);
     else lines.push(`${indent}${word}: ${yamlText(option.key, value)} # ${source(option.key)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Doors that are not there: their settings stand as comments, for a file that sets them would ask for the doors. */
+function isNotOpened(key: Key, values: Values): boolean {
+  if (key === 'sip.tls-port') return values['sip.tls-cert'] === undefined && values['tls.cert'] === undefined;
+  if (key === 'sip.ws') return !(['sip', 'control'] as const).every((role) => values.roles.includes(role));
+  return sectionOf(key) === 'node' && values['node.id'] === undefined;
 }
 
 /** A value that goes on one line. */
@@ -53,7 +60,7 @@ function fileLines(key: FileKey, values: Values, source: string): string[] {
 function shownTrunks(trunks: readonly TrunkValues[]): unknown[] {
   return trunks.map(({ name, peer, password, auth, ...rest }) => ({
     name,
-    peer: formatEndpoint(peer),
+    peer: peerText(peer),
     ...(password === undefined ? {} : { password: MASKED }),
     ...(auth === undefined ? {} : { auth: { ...auth, password: MASKED } }),
     ...rest,
@@ -76,7 +83,9 @@ export function valueText(key: Key, value: Shown): string {
   if (typeof value === 'number') return key === 'node.id' ? nodeIdText(value) : String(value);
   if (typeof value === 'string') return value;
   if ('first' in value) return `${value.first}-${value.last}`;
-  return value.map((item) => (typeof item === 'string' ? item : `${nodeIdText(item.id)}=${formatEndpoint(item)}`)).join(',');
+  return value
+    .map((item) => (typeof item === 'string' ? item : `${'id' in item ? `${nodeIdText(item.id)}=` : ''}${formatEndpoint(item)}`))
+    .join(',');
 }
 
 function nodeIdText(id: number): string {

@@ -110,8 +110,34 @@ const nodes = z.union([z.string(), z.record(z.string(), z.unknown())]).transform
   return found;
 });
 
+/** As browsers send it (RFC 6454 §6.1). */
+const ORIGIN = /^https?:\/\/[a-z0-9.:[\]-]{1,253}$/;
+
+const dnsServer = z.string().transform((text, context) => {
+  const server = canonicalAddress(text) === undefined ? parseEndpoint(text) : { address: text, port: 53 };
+  if (!server || server.port === 0) context.addIssue('a DNS server is ADDRESS or ADDRESS:PORT');
+  return server ?? { address: '', port: 0 };
+});
+
 export const schema = {
   'sip.port': port.default(5060).describe('the port RFC 3261 gives to SIP'),
+  'sip.tls-port': z
+    .union([z.literal('off'), port])
+    .default(5061)
+    .describe('the port RFC 3261 gives to SIP over TLS; opened when there is a certificate'),
+  'sip.tls-cert': nonEmptyText.optional().describe('not set: the certificate of tls.cert'),
+  'sip.tls-key': nonEmptyText.optional().describe('not set: the key of tls.key'),
+  'sip.tls-clients': nonEmptyText
+    .optional()
+    .describe('not set: clients need no certificate; who they are is shown by digest or their address'),
+  'sip.ws': z
+    .enum(['trusted', 'anyone', 'off'])
+    .default('trusted')
+    .describe('who may open it is who may use the API: any page that a browser of this network shows could dial otherwise'),
+  'sip.ws-origins': wordList(z.string().regex(ORIGIN, 'an origin: https://HOST or https://HOST:PORT'))
+    .optional()
+    .describe('not set: only pages of the gateway itself, and programs, which have no origin'),
+  'sip.dns': wordList(dnsServer).optional().describe('not set: the servers of this machine (/etc/resolv.conf)'),
   'sip.rate': wholeNumber(0, 1_000_000)
     .default(200)
     .describe(

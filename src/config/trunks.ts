@@ -1,7 +1,7 @@
-import { isIP, isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { parseEndpoint } from '../base/addresses.ts';
 import { type PhoneMediaConfig, phoneMediaFields, phoneMediaOf } from './phone-media.ts';
+import { type LookUp, peer, peerFaults, peerOf, type TrunkTls, type TrunkTransport, transport, trunkTls } from './trunk-peer.ts';
 
 /** The `trunks:` section: neighbours that calls go to and come from. Stands in the file only: a list with passwords has no place on a command line. */
 
@@ -20,13 +20,6 @@ const textOrNumber = (max: number) => z.union([z.number().transform(String), tex
 
 const name = text(32).regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and hyphens');
 
-const peer = text(64).transform((value, context) => {
-  const endpoint = parseEndpoint(isIPv4(value) ? `${value}:5060` : isIPv6(value) ? `[${value}]:5060` : value);
-  if (!endpoint) context.addIssue({ code: 'custom', message: 'ADDRESS:PORT with a literal address: names are not resolved' });
-  else if (endpoint.port === 0) context.addIssue({ code: 'custom', message: 'the port cannot be 0' });
-  return endpoint ?? { address: '', port: 0 };
-});
-
 const network = text(64).superRefine((value, context) => {
   const [address = '', prefix, ...rest] = value.split('/');
   const bits = isIPv6(address) ? 128 : 32;
@@ -35,11 +28,11 @@ const network = text(64).superRefine((value, context) => {
 });
 
 const DESTINATION =
-  /^(?:\+?[0-9*#]{1,32}|[A-Za-z0-9_.!~+#-]{1,64}\*?|sip:[A-Za-z0-9_.!~+%#-]{1,64}@[0-9A-Fa-f.:[\]]{1,48}\*?|sip:[^\s*]{1,100}\*|\*)$/;
+  /^(?:\+?[0-9*#]{1,32}|[A-Za-z0-9_.!~+#-]{1,64}\*?|sip:(?:\*|[A-Za-z0-9_.!~+%#-]{1,64})@(?:[0-9A-Fa-f.:[\]]{1,48}\*?|[A-Za-z0-9_.-]{1,253}(?::\d{1,5})?)|sip:[^\s*]{1,100}\*|\*)$/;
 
 const destination = z
   .string({ error: 'must be text: put it in quotes, YAML takes +1555 for the number 1555' })
-  .regex(DESTINATION, 'a number, a name or a sip: URI of a literal address, or the beginning of one with * at its end');
+  .regex(DESTINATION, 'a number, a name or a sip: URI, or the beginning of one with * at its end; sip:*@HOST is everybody there');
 
 function whole(min: number, max: number) {
   const message = `a whole number from ${min} to ${max}`;
@@ -80,7 +73,8 @@ const trunk = z.strictObject(
   {
     name,
     peer,
-    transport: z.enum(['udp', 'tcp'], { error: 'udp or tcp' }).default('udp'),
+    transport,
+    tls: trunkTls.optional(),
     username: textOrNumber(128).optional(),
     password: password.optional(),
     realm: text(256).optional(),
@@ -115,6 +109,7 @@ export const trunks = z
         const missing = username === undefined ? 'username' : 'password';
         context.addIssue({ code: 'custom', path: [index], message: `has no ${missing}: it takes both or none` });
       }
+      for (const { key, message } of peerFaults(each)) context.addIssue({ code: 'custom', path: [index, key], message });
     }
   });
 
@@ -124,7 +119,10 @@ export type TrunkValues = z.output<typeof trunk>;
 export interface TrunkConfig {
   readonly name: string;
   readonly peer: { readonly address: string; readonly port: number };
-  readonly transport: 'udp' | 'tcp';
+  readonly transport: TrunkTransport;
+  /** When the peer is a name. */
+  readonly lookUp?: LookUp;
+  readonly tls?: TrunkTls;
   readonly username?: string;
   readonly password?: string;
   readonly realm?: string;
@@ -154,12 +152,16 @@ export function trunkOf({
   codecs,
   srtp,
   'sdes-over-plain': overPlain,
+  peer: at,
+  transport: by,
+  tls,
   ...rest
 }: TrunkValues): TrunkConfig {
   const media = codecs || srtp || overPlain ? phoneMediaOf({ codecs, srtp, 'sdes-over-plain': overPlain }) : undefined;
   return {
     ...rest,
     ...(media && { media }),
+    ...peerOf({ peer: at, transport: by, tls }),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(realm === undefined ? {} : { realm }),

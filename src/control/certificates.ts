@@ -3,6 +3,7 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { CertificateFiles, type CertificateMetrics } from '../base/certificate-files.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { randomHex } from '../base/ids.ts';
@@ -12,6 +13,7 @@ import { type IssuedCertificate, issueCertificate } from './x509.ts';
 export interface CertificatesDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics?: CertificateMetrics;
 }
 
 export interface CertificatesOptions {
@@ -25,7 +27,7 @@ export interface CertificatesOptions {
 
 /** Ours is renewed so long before it ends. */
 const RENEW_MS = 30 * 24 * 3600 * 1000;
-/** How often the dates, or the files, are looked at. */
+/** How often the dates of our own are looked at. */
 const LOOK_MS = 3600 * 1000;
 const DIRECTORY_MODE = 0o700;
 const KEY_MODE = 0o600;
@@ -48,6 +50,7 @@ export class Certificates {
   /** Made by this process: where it could not be kept, it lives here. */
   #made: IssuedCertificate | undefined;
   #timer: Timer | undefined;
+  #files: CertificateFiles | undefined;
   #stopped = false;
   /** There is another certificate; new connections get it. */
   onChange: ((context: SecureContext) => void) | undefined;
@@ -64,6 +67,8 @@ export class Certificates {
 
   /** @throws GatewayError ERR_CONFIG when a configured certificate cannot be used */
   async start(): Promise<SecureContext> {
+    const { configured } = this.#options;
+    if (configured) return this.#startConfigured(new CertificateFiles(this.#deps, 'http', configured));
     const context = await this.#load();
     this.#lookLater();
     return context;
@@ -72,6 +77,14 @@ export class Certificates {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#files?.stop();
+  }
+
+  async #startConfigured(files: CertificateFiles): Promise<SecureContext> {
+    this.#files = files;
+    await files.start();
+    files.onChange(() => this.onChange?.(files.context));
+    return files.context;
   }
 
   #lookLater(): void {
@@ -91,11 +104,10 @@ export class Certificates {
   }
 
   async #load(): Promise<SecureContext> {
-    const { configured } = this.#options;
-    const issued = configured ? await readConfigured(configured) : await this.#own();
+    const issued = await this.#own();
     const text = issued.certificate + issued.privateKey;
     if (text === this.#current && this.#context) return this.#context;
-    const context = secureContext(issued, configured?.certificateFile ?? FILES.certificate);
+    const context = secureContext(issued, FILES.certificate);
     this.#current = text;
     this.#context ??= context;
     return context;
@@ -162,21 +174,6 @@ function staleness({ ca, certificate, privateKey }: IssuedCertificate, names: re
   } catch {
     return 'the files cannot be read';
   }
-}
-
-async function readConfigured({
-  certificateFile,
-  keyFile,
-}: {
-  readonly certificateFile: string;
-  readonly keyFile: string;
-}): Promise<IssuedCertificate> {
-  const read = (file: string): Promise<string> =>
-    readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-      throw new GatewayError('ERR_CONFIG', `${file} cannot be read (${cause.code})`, { cause });
-    });
-  const [certificate, privateKey] = await Promise.all([read(certificateFile), read(keyFile)]);
-  return { ca: '', certificate, privateKey };
 }
 
 function secureContext({ certificate, privateKey }: IssuedCertificate, file: string): SecureContext {

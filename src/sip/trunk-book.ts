@@ -50,7 +50,7 @@ export class TrunkBook {
       const days = journal?.days.get(trunk.name);
       return {
         trunk,
-        sources: blockList([trunk.peer.address, ...trunk.addresses]),
+        sources: blockList([...(trunk.lookUp ? [] : [trunk.peer.address]), ...trunk.addresses]),
         outbound: new TrunkMeter(trunk.caps, earlier(days?.outbound)),
         inbound: new TrunkMeter(trunk.caps, earlier(days?.inbound)),
         up: true,

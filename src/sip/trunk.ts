@@ -21,12 +21,35 @@ export interface TrunkLogin {
   readonly algorithms?: readonly ('SHA-256' | 'MD5')[];
 }
 
+/** A name and what is known besides it. */
+export interface LookUp {
+  readonly host: string;
+  /** With it no SRV record is looked for (RFC 3263 §4.2). */
+  readonly port?: number;
+  /** Without it DNS says (§4.1). */
+  readonly transport?: 'udp' | 'tcp' | 'tls';
+}
+
+/** Certificates towards one trunk. */
+export interface TrunkTls {
+  readonly caFile?: string;
+  readonly certificateFile?: string;
+  readonly keyFile?: string;
+  /** What its certificate has to name; its host when absent. */
+  readonly name?: string;
+}
+
 /** A neighbour that calls go to and come from: a carrier or a PBX, as configured. */
 export interface Trunk {
   readonly name: string;
-  /** Where its calls are sent: a literal address. */
+  /** Where its calls are sent: a literal address, or the name in `lookUp`. */
   readonly peer: Endpoint;
-  readonly transport: 'udp' | 'tcp';
+  /** Where DNS says nothing else. */
+  readonly transport: 'udp' | 'tcp' | 'tls';
+  /** When the peer is a name: what DNS is asked (RFC 3263). */
+  readonly lookUp?: LookUp;
+  /** Over TLS: files and name. */
+  readonly tls?: TrunkTls;
   readonly username?: string;
   readonly password?: string;
   /** The only realm that gets an answer, when set. */

@@ -33,8 +33,11 @@ export interface CallServices {
   /** Session timers (RFC 4028): what we ask for, 0 for nothing, and the least we accept. */
   readonly sessionIntervalS: number;
   readonly minSessionS: number;
-  /** Value of Contact for a peer that reaches us at this address, by UDP unless told otherwise. */
-  contact(localAddress: string, transport?: SipSource['transport']): string;
+  /**
+   * Value of Contact for a peer that reaches us at this address, by UDP unless told otherwise.
+   * @param secure a sips: URI: what was asked for by one stays with it (RFC 3261 §8.1.1.8, §12.1.1)
+   */
+  contact(localAddress: string, transport?: SipSource['transport'], secure?: boolean): string;
   /** Gives the dialog to another holder, or to none. */
   assign(dialogKey: string, holder: DialogHolder | undefined): void;
 }

@@ -50,8 +50,8 @@ export class CallTransfer {
       'REFER',
       [
         ['Refer-To', `<${written}>`],
-        ['Referred-By', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport)],
-        ['Contact', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport)],
+        ['Referred-By', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport, this.#dialog.secure)],
+        ['Contact', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport, this.#dialog.secure)],
       ],
       {
         onResponse: ({ status, reason, headers }) => {
@@ -93,7 +93,7 @@ export class CallTransfer {
       return;
     }
     this.#received = refer;
-    respond(202, { headers: [['Contact', this.#services.contact(this.#localAddress, request.source.transport)]] });
+    respond(202, { headers: [['Contact', this.#services.contact(this.#localAddress, request.source.transport, this.#dialog.secure)]] });
     refer.accepted();
   }
 

@@ -127,7 +127,7 @@ export class DialogSession {
     if (answer !== undefined) this.#localSdp = answer;
     this.#offerInSuccess = request.method === 'INVITE' && offer === undefined;
     const lines: HeaderLine[] = [
-      ['Contact', this.#services.contact(this.#localAddress, request.source.transport)],
+      ['Contact', this.#services.contact(this.#localAddress, request.source.transport, this.#dialog.secure)],
       ...[ALLOW, SUPPORTED, ACCEPT],
       ...sessionAnswerLines(session),
     ];
@@ -231,7 +231,7 @@ export class DialogSession {
     const agreed = this.#timer.session;
     const session = agreed && { ...agreed, intervalS: Math.max(agreed.intervalS, this.#minSeS) };
     const lines: HeaderLine[] = [
-      ['Contact', this.#services.contact(this.#localAddress, transport)],
+      ['Contact', this.#services.contact(this.#localAddress, transport, this.#dialog.secure)],
       ...[ALLOW, SUPPORTED, ACCEPT],
       ...sessionRequestLines(session, this.#minSeS, this.#services.minSessionS),
     ];

@@ -34,6 +34,7 @@ interface DialogStart {
   readonly place: PeerPlace;
   readonly localSequence: number;
   readonly remoteSequence: number;
+  readonly secure: boolean;
 }
 
 /** What an INVITE of ours and a response to it make a dialog of. */
@@ -53,6 +54,8 @@ export interface OutboundStart {
 export class Dialog {
   readonly key: string;
   readonly callId: string;
+  /** It was asked for by a sips: URI, so all its URIs are (RFC 3261 §12.1). */
+  readonly secure: boolean;
   /** Tags and Call-ID as the peer would write them in Replaces: its own tag is the one of To. */
   readonly asPeerKnowsIt: { readonly callId: string; readonly toTag: string; readonly fromTag: string };
   readonly #local: string;
@@ -65,6 +68,7 @@ export class Dialog {
 
   private constructor(start: DialogStart) {
     this.callId = start.callId;
+    this.secure = start.secure;
     this.key = dialogKey(start.callId, start.localTag, start.remoteTag);
     this.asPeerKnowsIt = { callId: start.callId, toTag: start.remoteTag || '0', fromTag: start.localTag };
     this.#local = start.local;
@@ -90,6 +94,7 @@ export class Dialog {
       place: placeOf(invite),
       localSequence: 0,
       remoteSequence: invite.cseq,
+      secure: isSecure(invite.message.uri),
     });
   }
 
@@ -115,6 +120,7 @@ export class Dialog {
       },
       localSequence: cseq,
       remoteSequence: -1,
+      secure: isSecure(uri),
     });
   }
 
@@ -200,6 +206,10 @@ function placeOf({ source, via, hops, head }: IncomingRequest): PeerPlace {
 
 function reachOf(flow: Flow): ((address: string) => boolean) | undefined {
   return flow.reaches && ((address) => flow.reaches?.(address) ?? true);
+}
+
+function isSecure(uri: string): boolean {
+  return /^sips:/i.test(uri);
 }
 
 function routeUri(route: string | undefined): string | undefined {

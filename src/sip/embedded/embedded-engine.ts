@@ -2,11 +2,13 @@ import type { Clock } from '../../base/clock.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { announcedAddress } from '../../base/local-address.ts';
 import type { Logger } from '../../base/log.ts';
+import type { MessageSocket } from '../../base/message-socket.ts';
 import type { Metrics } from '../../base/metrics.ts';
-import { connectTcp, listenTcp, type StreamListener } from '../../base/tcp.ts';
-import { bindUdp, type DatagramSocket } from '../../base/udp.ts';
+import type { connectTcp, listenTcp } from '../../base/tcp.ts';
+import type { bindUdp } from '../../base/udp.ts';
 import type { DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
 import { TrunkBook } from '../trunk-book.ts';
+import { EngineDoors, type EngineTls } from './engine-doors.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
 import { InboundLogin } from './inbound-login.ts';
@@ -15,12 +17,9 @@ import { OutboundCalls } from './outbound-calls.ts';
 import { RefusedInvites } from './refused-invites.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
-import { TcpTransport } from './tcp-transport.ts';
-import { Transports } from './transports.ts';
 import { TrunkProbes } from './trunk-probes.ts';
-import { UdpTransport } from './udp-transport.ts';
 import { UserAgent } from './user-agent.ts';
-import { SIP_PORT } from './via.ts';
+import { SIP_PORT, SIPS_PORT } from './via.ts';
 
 export interface EmbeddedEngineDeps {
   readonly clock: Clock;
@@ -28,6 +27,8 @@ export interface EmbeddedEngineDeps {
   readonly metrics: Metrics;
   /** What may be dialled. Without it nothing may. */
   readonly trunks?: TrunkBook;
+  /** Without it there is no TLS. */
+  readonly tls?: EngineTls;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
   /** base/tcp.ts unless a test plays the network. */
@@ -57,13 +58,10 @@ export interface EmbeddedEngineOptions {
 /** 800 calls a second hold two transactions for 32 s each: 51,200. */
 const MAX_TRANSACTIONS = 60_000;
 
-/** A number free for UDP and taken for TCP is rare; ten in a row are a machine without ports. */
-const PORT_TRIES = 10;
-
 /** A datagram this short is a NAT keep-alive (RFC 5626 §3.5.1: CRLF), no message. */
 const KEEP_ALIVE_BYTES = 4;
 
-/** The SIP stack inside the process: UDP and TCP on one port, all four transactions, dialogs. Guards the door, parses, and gives to the UserAgent. */
+/** The SIP stack inside the process: UDP, TCP, TLS and WebSockets, all four transactions, dialogs. Guards the door, parses, and gives to the UserAgent. */
 export class EmbeddedEngine implements SipEngine {
   readonly #deps: EmbeddedEngineDeps;
   readonly #options: EmbeddedEngineOptions;
@@ -75,8 +73,7 @@ export class EmbeddedEngine implements SipEngine {
   #agent: UserAgent | undefined;
   #outbound: OutboundCalls | undefined;
   #probes: TrunkProbes | undefined;
-  #transports: Transports | undefined;
-  #tcp: TcpTransport | undefined;
+  #doors: EngineDoors | undefined;
 
   constructor(deps: EmbeddedEngineDeps, options: EmbeddedEngineOptions) {
     this.#deps = deps;
@@ -85,7 +82,10 @@ export class EmbeddedEngine implements SipEngine {
     this.#refused = new RefusedInvites({ clock: deps.clock, metrics: this.#metrics }, (refused) => this.onRefused?.(refused));
     this.#guard = new SourceGuard({ requestsPerSecond: options.requestsPerSecond });
     deps.metrics.observe('sip_transactions', 'SIP transactions held', () => this.#agent?.transactionCount ?? 0);
-    deps.metrics.observe('sip_connections', 'SIP connections over TCP, both ways', () => this.#tcp?.connections ?? 0);
+    const count = (of: 'tcp' | 'tls' | 'sockets') => () => this.#doors?.connections[of] ?? 0;
+    deps.metrics.observe('sip_connections', 'SIP connections over TCP, both ways', count('tcp'));
+    deps.metrics.observe('sip_tls_connections', 'SIP connections over TLS, both ways', count('tls'));
+    deps.metrics.observe('sip_web_sockets', 'SIP connections over WebSocket', count('sockets'));
     deps.metrics.observe('sip_dialogs', 'SIP dialogs held, early ones included', () => this.#agent?.dialogCount ?? 0);
   }
 
@@ -100,18 +100,21 @@ export class EmbeddedEngine implements SipEngine {
 
   async start(): Promise<readonly SipListener[]> {
     const { bind, port, publicAddress, userAgent } = this.#options;
-    const { socket, listener } = await this.#open(bind, port);
-    const udp = new UdpTransport({
-      socket,
-      onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
-      onSent: () => this.#metrics.sent(),
-    });
-    this.#tcp = this.#overTcp(listener);
-    this.#transports = new Transports(udp, this.#tcp);
     const { clock, log } = this.#deps;
+    const doors = await EngineDoors.open(
+      {
+        ...{ clock, log, metrics: this.#metrics, tls: this.#deps.tls },
+        ...{ bind: this.#deps.bind, listen: this.#deps.listen, connect: this.#deps.connect },
+        admit: (address) => this.#guard.admit(address, clock.now()),
+        onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
+        onMessage: (bytes, flow, fault) => this.#guarded(() => this.#handleStream(bytes, flow, fault)),
+      },
+      { address: bind, port },
+    );
+    this.#doors = doors;
     const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
     const login = new InboundLogin(clock, trunks);
-    this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, this.#transports, {
+    this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, doors.transports, {
       userAgent,
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
       sessionIntervalS: this.#options.sessionIntervalS ?? DEFAULT_SESSION_S,
@@ -128,12 +131,18 @@ export class EmbeddedEngine implements SipEngine {
     this.#outbound = new OutboundCalls(this.#agent, trunks);
     this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent }, trunks);
     this.#probes.start();
-    return this.#transports.listeners;
+    return doors.transports.listeners.filter(({ transport }) => transport !== 'tls' || this.#deps.tls?.server !== undefined);
   }
 
   dial(options: DialOptions): OutboundCall {
     if (!this.#outbound) throw new GatewayError('ERR_INVALID_STATE', 'the engine does not run');
     return this.#outbound.dial(options);
+  }
+
+  /** Takes a WebSocket (RFC 7118) that the HTTP port has let in; closed at once when the engine does not run. */
+  accept(socket: MessageSocket): void {
+    if (this.#doors) this.#doors.accept(socket);
+    else socket.close(1001, 'not running');
   }
 
   drain(): void {
@@ -143,10 +152,9 @@ export class EmbeddedEngine implements SipEngine {
   async stop(): Promise<void> {
     this.#probes?.stop();
     this.#outbound?.stop();
-    this.#transports?.close();
+    this.#doors?.close();
     this.#agent?.stop();
-    this.#transports = undefined;
-    this.#tcp = undefined;
+    this.#doors = undefined;
     this.#agent = undefined;
     this.#outbound = undefined;
   }
@@ -190,39 +198,12 @@ export class EmbeddedEngine implements SipEngine {
       return;
     }
     const { address, port } = flow.remote;
-    const source: SipSource = { address, port, transport: 'tcp' };
+    const source: SipSource = { address, port, transport: flow.transport };
     if (message.type === 'request') {
+      const usual = flow.transport === 'tls' ? SIPS_PORT : SIP_PORT;
       this.#agent?.handleRequest(fault ? { ...message, fault } : message, source, (via) =>
-        this.#tcp ? this.#tcp.replyFlow(flow, { address, port: via?.port ?? SIP_PORT }) : flow,
+        this.#doors ? this.#doors.replyFlow(flow, { address, port: via?.port ?? usual }) : flow,
       );
     } else if (!fault) this.#agent?.handleResponse(message);
-  }
-
-  #overTcp(listener: StreamListener): TcpTransport {
-    const { clock } = this.#deps;
-    return new TcpTransport({
-      clock,
-      listener,
-      connect: this.#deps.connect ?? connectTcp,
-      admit: (address) => this.#guard.admit(address, clock.now()),
-      onMessage: (bytes, flow) => this.#guarded(() => this.#handleStream(bytes, flow)),
-      onFault: (head, fault, flow) => this.#guarded(() => this.#handleStream(head, flow, fault)),
-      onSent: () => this.#metrics.sent(),
-      onRefused: (why) => this.#metrics.dropped(why === 'too_many' ? 'too_many_connections' : why),
-    });
-  }
-
-  /** UDP and TCP on one number. Where any will do, the kernel's choice for UDP may be taken for TCP: then another is tried. */
-  async #open(address: string, port: number): Promise<{ socket: DatagramSocket; listener: StreamListener }> {
-    for (let tries = port === 0 ? PORT_TRIES : 1; ; tries -= 1) {
-      const socket = await (this.#deps.bind ?? bindUdp)({ address, port }, '--sip-port');
-      try {
-        const listener = await (this.#deps.listen ?? listenTcp)({ address, port: socket.local.port }, '--sip-port');
-        return { socket, listener };
-      } catch (thrown) {
-        socket.close();
-        if (tries <= 1) throw thrown;
-      }
-    }
   }
 }

@@ -238,7 +238,7 @@ export class InboundInvite implements InboundCall, DialogHolder {
   }
 
   get #contact(): HeaderLine {
-    return ['Contact', this.#services.contact(this.localAddress, this.source.transport)];
+    return ['Contact', this.#services.contact(this.localAddress, this.source.transport, this.#dialog.secure)];
   }
 
   #respond(status: number, parts: ResponseParts, repeats?: boolean): Uint8Array {

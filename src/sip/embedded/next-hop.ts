@@ -1,8 +1,8 @@
 import { BlockList, isIPv4 } from 'node:net';
 import { type Endpoint, isLoopback, plainAddress } from '../../base/addresses.ts';
 import type { Flow, Hop } from './flow.ts';
-import { literalEndpoint, parseUri } from './uri.ts';
-import { SIP_PORT } from './via.ts';
+import { isOverTls, literalEndpoint, parseUri, type Uri } from './uri.ts';
+import { SIP_PORT, SIPS_PORT } from './via.ts';
 
 /** What the peer's last INVITE or UPDATE showed of where it stands. */
 export interface PeerPlace {
@@ -57,19 +57,32 @@ function reach(address: string): number {
  * - for a peer behind a NAT that keeps its scope: it sent directly, its Via names another address than the packet's source,
  *   and the Contact repeats that address.
  * The connection the INVITE came by is taken as long as it stands, if the hop is the same machine; another one is opened
- * otherwise (RFC 5923 §4). The URI's transport parameter counts where it can.
+ * otherwise (RFC 5923 §4). A WebSocket cannot be opened from here, so its dialogs live with it. The URI's transport counts
+ * where it can; what began over TLS never goes on in the clear.
  * @param uri of the first route, or the remote target
  */
 export function nextHop(uri: string, place: PeerPlace): Hop {
   const parsed = parseUri(uri);
   const named = parsed && literalEndpoint(parsed);
   const { source, flow } = place;
-  const asked = parsed?.type === 'sip' ? parsed.parameters.get('transport')?.toLowerCase() : undefined;
-  if (!named || !isMeant(plainAddress(named.address), named.address, place)) return sourceHop(place, named?.port);
+  const asked = parsed && transportOf(parsed);
+  if (!named || flow?.transport === 'ws' || flow?.transport === 'wss' || !isMeant(plainAddress(named.address), named.address, place)) {
+    return sourceHop(place, named?.port);
+  }
   const address = plainAddress(named.address);
   const same = address === source.address;
-  const transport = asked === 'tcp' || (asked === undefined && same && flow) ? 'tcp' : 'udp';
-  return { address, port: named.port, transport, ...(same && transport === 'tcp' ? { flow } : {}) };
+  const transport = asked ?? (same && flow ? flow.transport : 'udp');
+  if (flow?.transport === 'tls' && transport !== 'tls') return sourceHop(place, undefined);
+  const tls = transport === 'tls' && flow?.tls ? { tls: flow.tls } : {};
+  return { address, port: named.port, transport, ...tls, ...(same && flow?.transport === transport ? { flow } : {}) };
+}
+
+/** What a URI asks for, among what we could dial. */
+function transportOf(uri: Uri): 'udp' | 'tcp' | 'tls' | undefined {
+  if (isOverTls(uri)) return 'tls';
+  const asked = uri.type === 'sip' ? uri.parameters.get('transport')?.toLowerCase() : undefined;
+  if (asked === undefined) return undefined;
+  return asked === 'tcp' ? 'tcp' : 'udp';
 }
 
 /** Whether an address can be meant by a peer that stands there. */
@@ -84,5 +97,6 @@ function isMeant(address: string, written: string, { source, viaAddress, direct,
 function sourceHop({ source, flow, viaPort }: PeerPlace, namedPort: number | undefined): Hop {
   const { address, port } = source;
   if (!flow) return { address, port, transport: 'udp' };
-  return { address, port: namedPort ?? viaPort ?? SIP_PORT, transport: 'tcp', flow };
+  const { transport, tls } = flow;
+  return { address, port: namedPort ?? viaPort ?? (transport === 'tls' ? SIPS_PORT : SIP_PORT), transport, flow, ...(tls ? { tls } : {}) };
 }

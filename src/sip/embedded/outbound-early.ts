@@ -58,7 +58,7 @@ export class EarlyDialog implements DialogHolder {
       respond(491); // our own offer is not settled yet (RFC 3311 §5.2)
     else {
       this.dialog.refreshTarget(request);
-      const contact = ['Contact', this.#services.contact(this.#localAddress, request.source.transport)] as const;
+      const contact = ['Contact', this.#services.contact(this.#localAddress, request.source.transport, this.dialog.secure)] as const;
       this.#services.respond(transaction, request, 200, { headers: [contact, ALLOW, SUPPORTED] });
     }
   }

@@ -62,7 +62,7 @@ export class ReceivedRefer implements IncomingRefer {
       [
         ['Event', `refer;id=${this.#cseq}`],
         ['Subscription-State', state],
-        ['Contact', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport)],
+        ['Contact', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport, this.#dialog.secure)],
       ],
       {
         // 481: the peer has forgotten the subscription.

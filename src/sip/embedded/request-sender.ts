@@ -100,9 +100,10 @@ export class RequestSender {
     return { ...byTcp, usual: plain.flow, mayFail: true };
   }
 
-  contact(localAddress: string, transport: SipSource['transport'] = 'udp'): string {
-    const parameter = transport === 'udp' ? '' : `;transport=${transport}`;
-    return `<sip:${uriHost(localAddress)}:${this.#deps.transports.portOf(transport)}${parameter}>`;
+  contact(localAddress: string, transport: SipSource['transport'] = 'udp', secure = false): string {
+    const over = transport === 'wss' ? 'ws' : transport; // RFC 7118 §5.2 knows no wss
+    const parameter = over === 'udp' || (over === 'tls' && secure) ? '' : `;transport=${over}`;
+    return `<${secure ? 'sips' : 'sip'}:${uriHost(localAddress)}:${this.#deps.transports.portOf(transport)}${parameter}>`;
   }
 
   #open(flow: Flow, localAddress: string, write: (via: string) => Uint8Array): OutboundWay {

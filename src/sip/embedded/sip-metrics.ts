@@ -7,6 +7,8 @@ export type DropReason =
   /** A connection that was not let in, or ended for one of these. */
   | 'too_many_connections'
   | 'too_slow'
+  | 'no_tls'
+  | 'too_fast'
   | 'not_reading'
   | 'not_sip'
   | 'idle'

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { speaksTo } from '../../base/local-address.ts';
 import type { SipListener } from '../engine.ts';
 import type { Flow, Hop, Transport } from './flow.ts';
@@ -16,15 +17,18 @@ export class Transports {
     return this.#all.map(({ listener }) => listener);
   }
 
-  /** The flow that a request of ours takes; by UDP where a peer wants a transport that we do not have. */
+  /** The flow that a request of ours takes. What cannot be dialled, a WebSocket that is gone or a name, fails at once. */
   flowTo(hop: Hop): Flow {
     if (hop.flow?.open) return hop.flow;
-    return this.#of(hop.transport).flowTo({ address: hop.address, port: hop.port });
+    const { address, port, transport } = hop;
+    const found = this.#of(transport);
+    if (!found || isIP(address) === 0) return nowhere(hop);
+    return found.flowTo({ address, port }, transport === 'tls' ? (hop.tls ?? { profile: '', name: address }) : undefined);
   }
 
   /** Where we listen on this transport, for Via and Contact. */
   portOf(transport: SipListener['transport']): number {
-    return this.#of(transport).listener.port;
+    return (this.#of(transport) ?? this.#first).listener.port;
   }
 
   /** Have we a socket of the family of this address? */
@@ -36,7 +40,11 @@ export class Transports {
     for (const transport of this.#all) transport.close();
   }
 
-  #of(transport: SipListener['transport']): Transport {
-    return this.#all.find(({ listener }) => listener.transport === transport) ?? this.#first;
+  #of(transport: SipListener['transport']): Transport | undefined {
+    return this.#all.find(({ listener }) => listener.transport === transport);
   }
+}
+
+function nowhere({ address, port, transport }: Hop): Flow {
+  return { transport, reliable: true, remote: { address, port }, open: false, send: (_message, onFailed) => onFailed?.('no way there') };
 }

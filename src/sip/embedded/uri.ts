@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Endpoint } from '../../base/addresses.ts';
-import { SIP_PORT } from './via.ts';
+import { SIP_PORT, SIPS_PORT } from './via.ts';
 
 /** A URI as far as the gateway looks into it. User parts stay escaped: they are compared and echoed, never unescaped in between. */
 export type Uri =
@@ -66,7 +66,12 @@ export function literalEndpoint(uri: Uri): Endpoint | undefined {
   if (uri.type !== 'sip') return undefined;
   const host = uri.parameters.get('maddr') ?? uri.host;
   const address = host.startsWith('[') ? host.slice(1, -1) : host;
-  return isIP(address) ? { address, port: uri.port ?? SIP_PORT } : undefined;
+  return isIP(address) ? { address, port: uri.port ?? (isOverTls(uri) ? SIPS_PORT : SIP_PORT) } : undefined;
+}
+
+/** Does it ask for TLS, by its scheme or its transport? */
+export function isOverTls(uri: Uri): boolean {
+  return uri.type === 'sip' && (uri.secure || uri.parameters.get('transport')?.toLowerCase() === 'tls');
 }
 
 /** A host for a URI or a sent-by: IPv6 addresses get brackets. */

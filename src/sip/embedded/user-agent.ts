@@ -243,8 +243,8 @@ export class UserAgent implements OutboundServices {
     return this.#sender.way(...all);
   }
 
-  contact(localAddress: string, transport?: SipSource['transport']): string {
-    return this.#sender.contact(localAddress, transport);
+  contact(...all: Parameters<RequestSender['contact']>): string {
+    return this.#sender.contact(...all);
   }
 
   reaches(address: string): boolean {

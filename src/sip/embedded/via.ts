@@ -18,6 +18,9 @@ export const BRANCH_COOKIE = 'z9hG4bK';
 /** Where a response goes when Via names no port. */
 export const SIP_PORT = 5060;
 
+/** The same over TLS (RFC 3261 §19.1.2). */
+export const SIPS_PORT = 5061;
+
 const SENT =
   /^SIP[ \t]*\/[ \t]*2\.0[ \t]*\/[ \t]*([!%'*+.0-9A-Z_`a-z~-]+)[ \t]+(\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,255})(?:[ \t]*:[ \t]*(\d{1,5}))?/i;
 

@@ -37,7 +37,7 @@ function keyFile(bytes = 48): string {
 describe('without any setting', () => {
   test('every setting has its default', () => {
     expect(load([]).config).toEqual({
-      sip: { port: 5060, requestsPerSecond: 200 },
+      sip: { port: 5060, requestsPerSecond: 200, sockets: 'trusted', origins: [] },
       http: { port: 8080 },
       relay: { port: 3478 },
       rtp: { ports: { first: 16384, last: 32767 } },
@@ -213,7 +213,9 @@ describe('faults', () => {
     expect(faults([], {}, 'sip:\n  port: 1\n  port: 2\n')).toEqual([expect.stringMatching(/^ringdown\.yaml:3: YAML: .*unique/)]);
     expect(faults([], {}, 'sip: [1\n')[0]).toMatch(/^ringdown\.yaml:\d: YAML: /);
     expect(faults([], {}, '- sip\n')).toEqual(['ringdown.yaml:1: YAML: the file must be a map of settings']);
-    expect(faults([], {}, 'sip: 5060\n')).toEqual(['ringdown.yaml:1: sip: must be a map: port, rate']);
+    expect(faults([], {}, 'sip: 5060\n')).toEqual([
+      'ringdown.yaml:1: sip: must be a map: port, tls-port, tls-cert, tls-key, tls-clients, ws, ws-origins, dns, rate',
+    ]);
   });
 
   test('a named file must be there and readable', () => {

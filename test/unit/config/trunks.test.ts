@@ -98,13 +98,13 @@ describe('trunks', () => {
     const yaml = [
       'trunks:',
       '  - name: carrier',
-      '    peer: sip.example.com',
+      '    peer: sip.exam ple.com',
       '    pasword: canary',
       '    username: u',
       '    destinations:',
       '      - "+1555*"',
       '      - +15551234',
-      '      - "sip:x@evil.example"',
+      '      - "sip:x@evil example"',
       '    caps:',
       '      concurrent: 0',
       '  - peer: 192.0.2.1',
@@ -114,10 +114,10 @@ describe('trunks', () => {
     ].join('\n');
     const told = faults(yaml);
     expect(told).toEqual([
-      'ringdown.yaml:3: trunks[0].peer: ADDRESS:PORT with a literal address: names are not resolved',
+      'ringdown.yaml:3: trunks[0].peer: ADDRESS, ADDRESS:PORT, NAME or NAME:PORT; an IPv6 address with a port in brackets',
       'ringdown.yaml:11: trunks[0].caps.concurrent: a whole number from 1 to 10000',
       'ringdown.yaml:8: trunks[0].destinations[1]: must be text: put it in quotes, YAML takes +1555 for the number 1555',
-      'ringdown.yaml:9: trunks[0].destinations[2]: a number, a name or a sip: URI of a literal address, or the beginning of one with * at its end',
+      'ringdown.yaml:9: trunks[0].destinations[2]: a number, a name or a sip: URI, or the beginning of one with * at its end; sip:*@HOST is everybody there',
       'ringdown.yaml:4: trunks[0].pasword: no such key',
       'ringdown.yaml:12: trunks[1].name: must be text',
       'ringdown.yaml:13: trunks[1].addresses[0]: an address, or a network like 192.0.2.0/24',
