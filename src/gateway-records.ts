@@ -48,6 +48,7 @@ export function recordOf(report: CallReport): CallRecord {
     ...(answeredAt === undefined ? {} : { answeredAt }),
     endedAt: report.endedAt,
     cause: report.cause,
+    ...(report.tried ? { rules: report.tried } : {}),
     sipStatus: report.sipStatus,
     ...(media ? { codec: media.codec } : {}),
     figures: Object.fromEntries(Object.entries(figures).filter((entry): entry is [string, number | string] => entry[1] !== undefined)),

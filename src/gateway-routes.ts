@@ -1,8 +1,9 @@
 import type { Config } from './config/config.ts';
 import { ConfigError, type Fault } from './config/faults.ts';
 import { KeyBook } from './control/key-book.ts';
-import { type Route, RouteTable } from './control/route-table.ts';
+import { type ArrivingCall, dialledNumber, type Route, RouteTable } from './control/route-table.ts';
 import { checkSession } from './realtime/surface/check-session.ts';
+import type { InboundCall } from './sip/engine.ts';
 
 /**
  * The routes of the configuration. The sessions they answer with are checked here, where the API's schema is at hand.
@@ -22,4 +23,17 @@ function faultsOf({ action }: Route, at: string, source: string): Fault[] {
   const { param, message } = checked.fault;
   const name = action.type === 'answer' ? 'answer' : 'webhook.otherwise.answer';
   return [{ source, key: `${at}.${name}${param.replace(/^session/, '')}`, message }];
+}
+
+/** A call that comes in, as routes look at it. @param at Unix milliseconds */
+export function arrivingCall(invite: InboundCall, at: number): ArrivingCall {
+  const { requestUri, from, caller } = invite;
+  return {
+    to: requestUri,
+    caller: dialledNumber(from),
+    at,
+    ...(caller?.type === 'trunk' ? { trunk: caller.name } : {}),
+    ...(caller?.type === 'user' ? { user: caller.name } : {}),
+    header: (name) => invite.header(name),
+  };
 }

@@ -27,7 +27,7 @@ import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createLocalMedia, createTransceiver } from './gateway-media.ts';
 import { recordOf } from './gateway-records.ts';
-import { createRoutes } from './gateway-routes.ts';
+import { arrivingCall, createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
 import type { SessionHost } from './leg/session-host.ts';
@@ -41,9 +41,11 @@ import { sessionNode } from './ownership/session-id.ts';
 import { publicCandidates, publicEndpoints } from './relay/public-endpoints.ts';
 import { Relay } from './relay/relay.ts';
 import { openRelayPorts } from './relay/relay-ports.ts';
+import { BindingJournal } from './sip/binding-journal.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
 import { TrunkBook } from './sip/trunk-book.ts';
 import { TrunkJournal } from './sip/trunk-journal.ts';
+import { UserBook } from './sip/user.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import type { WorkerPool } from './workers/worker-pool.ts';
 
@@ -290,8 +292,11 @@ class RunningGateway implements Gateway {
     const trunks = new TrunkBook(clock, this.#config.trunks, journal, this.#config.callers);
     const certificates = await openSipCertificates({ clock, log, metrics: this.#certificateMetrics }, this.#config);
     this.#stops.push(() => certificates.stop());
+    const users = new UserBook(this.#config.users, sip.realm);
+    const bindingJournal = await BindingJournal.open(clock, log, { dataDir: this.#config.dataDir });
+    this.#stops.push(() => bindingJournal.stop());
     const engine = new EmbeddedEngine(
-      { clock, log, metrics, trunks, tls: certificates.tls },
+      { clock, log, metrics, trunks, users, bindingJournal, tls: certificates.tls },
       {
         bind,
         port: sip.port,
@@ -309,8 +314,8 @@ class RunningGateway implements Gateway {
         metrics,
         mediaAddress: (remote) => announcedAddress({ bind, publicAddress }, remote),
         media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
-        policy: ({ sipCallId, requestUri: to, source }) =>
-          this.#desk.policyFor(sipCallId, { to, trunk: trunks.ofSource(source.address)?.name }),
+        users,
+        policy: (invite, { tried }) => this.#desk.policyFor(invite.sipCallId, arrivingCall(invite, clock.wallclock()), tried),
         onReport: (report) => records.write(recordOf(report)),
       },
       { maxCalls, ...this.#config.agent },

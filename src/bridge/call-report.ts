@@ -1,5 +1,6 @@
 import { formatEndpoint } from '../base/addresses.ts';
 import { randomText } from '../base/ids.ts';
+import { keptRules, type RuleTried } from '../base/rule-tried.ts';
 import type { EndCause, SessionSummary } from '../leg/leg.ts';
 import type { InboundCall } from '../sip/engine.ts';
 import type { PhoneMediaSnapshot } from './phone-media.ts';
@@ -28,6 +29,8 @@ export interface CallReport {
   /** How much older than the end of the call `media` is; undefined when it holds all of the call. */
   readonly mediaAgeMs: number | undefined;
   readonly session: SessionSummary | undefined;
+  /** The rules that were looked at to decide about it, in their order. */
+  readonly tried?: readonly RuleTried[];
 }
 
 /** Milliseconds since the INVITE reached the bridge; undefined where it did not come to that. */
@@ -62,6 +65,7 @@ export function refusedReport(
   now: number,
   sipStatus: number,
   detail: string,
+  tried: readonly RuleTried[] = [],
 ): CallReport {
   return {
     callId: makeCallId(),
@@ -81,5 +85,6 @@ export function refusedReport(
     media: undefined,
     mediaAgeMs: undefined,
     session: undefined,
+    ...(tried.length > 0 ? { tried: keptRules(tried) } : {}),
   };
 }

@@ -7,6 +7,8 @@ import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
+import type { Trunk } from '../sip/trunk.ts';
+import type { TrunkBook } from '../sip/trunk-book.ts';
 import { agreeMedia } from './agree-media.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from './call-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
@@ -145,6 +147,13 @@ export class PhoneCall {
   }
 
   /** Where the INVITE really came from. */
+  /** The trunk it came by, or goes by. */
+  trunkIn(trunks: TrunkBook | undefined): Trunk | undefined {
+    const { caller, source } = this.#invite;
+    if (caller) return caller.type === 'trunk' ? trunks?.find(caller.name) : undefined;
+    return trunks?.ofSource(source.address);
+  }
+
   get sourceAddress(): string {
     return this.#invite.source.address;
   }

@@ -2,11 +2,14 @@ import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { DialRequest, EndCause, LegDialler } from '../leg/leg.ts';
+import { keptRules, type RuleTried } from '../base/rule-tried.ts';
+import type { DialRequest, EndCause, LegDialler, LegPolicy } from '../leg/leg.ts';
 import type { InboundCall, IncomingRefer, RefusedInvite, SipEngine } from '../sip/engine.ts';
 import { type Trunk, trunkRefusalStatus } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import type { CallLease } from '../sip/trunk-meter.ts';
+import type { UserBook } from '../sip/user.ts';
+import { judgeUserCall } from '../sip/user-call.ts';
 import { type CallReport, refusedReport } from './call-report.ts';
 import { DialledCall } from './dialled-call.ts';
 import { PhoneCall, type PhoneCallDeps } from './phone-call.ts';
@@ -25,11 +28,15 @@ const LEAST_UNPROVEN = 4;
 const GOODBYE_MS = 1500;
 
 export interface SwitchboardDeps
-  extends Omit<PhoneCallDeps, 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
+  extends Omit<PhoneCallDeps, 'policy' | 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
   readonly engine: SipEngine;
+  /** Whose the session of a call is, and who decides whether it is taken. @param arrived gets the rules that were looked at for it */
+  readonly policy?: (invite: InboundCall, arrived: Arrived) => LegPolicy | undefined;
   /** Who may call, and whom we may call. Anybody, and nobody, without it. */
   readonly trunks?: TrunkBook;
   readonly metrics: Metrics;
+  /** Who may register, and what each may call. */
+  readonly users?: UserBook;
   /** Gets the record of every call that has ended, refused ones included. */
   readonly onReport: (record: CallReport) => void;
 }
@@ -41,6 +48,14 @@ export interface SwitchboardOptions {
   readonly callbackTrunk?: string;
   /** Whom a phone may be sent to beside the destinations of its trunk. */
   readonly transferTarget?: string;
+}
+
+/** What is known of a call that comes in, beside what it says of itself. */
+export interface Arrived {
+  /** The rules that were looked at so far; who decides more adds its own. */
+  readonly tried: RuleTried[];
+  /** Whom a user wants to talk to, when it is not the agent. */
+  readonly wanted?: DialRequest;
 }
 
 /** All phone calls of this process: takes them from the SIP engine, counts them, ends them. */
@@ -136,34 +151,52 @@ export class Switchboard implements LegDialler {
       this.#turnAway(invite, 503, refusal);
       return;
     }
-    const admitted = this.#deps.trunks?.admitInbound(invite.source.address);
+    const admitted = this.#deps.trunks?.admitInbound(invite.source.address, invite.caller);
+    const tried = [...(invite.tried ?? []), ...(admitted ? (admitted.tried ?? []) : [])];
     if (admitted && 'refusal' in admitted) {
       const status = trunkRefusalStatus(admitted.refusal);
       this.#log.warn({ source: invite.source.address, reason: admitted.refusal }, 'call refused');
-      this.#turnAway(invite, status, admitted.detail);
+      this.#turnAway(invite, status, admitted.detail, tried);
       return;
     }
-    this.#take(invite, admitted);
+    const user = invite.caller?.type === 'user' ? this.#judgeUser(invite, invite.caller.name) : undefined;
+    if (user) tried.push(...user.tried);
+    if (user?.call.type === 'refused') {
+      this.#log.warn({ reason: user.call.refusal }, 'call refused');
+      this.#turnAway(invite, trunkRefusalStatus(user.call.refusal), user.call.detail, tried);
+      return;
+    }
+    const wanted = user?.call.type === 'dial' ? { trunk: user.call.trunk, destination: user.call.destination } : undefined;
+    this.#take(invite, admitted, { tried, ...(wanted && { wanted }) });
+  }
+
+  #judgeUser(invite: InboundCall, name: string): ReturnType<typeof judgeUserCall> | undefined {
+    const { users, trunks } = this.#deps;
+    const user = users?.find(name);
+    if (!user || !users || !trunks) return undefined;
+    return judgeUserCall(user, invite.requestUri, { isUser: (each) => users.find(each) !== undefined, trunks });
   }
 
   /** One record a call, refused ones included. */
-  #turnAway(invite: InboundCall, status: number, detail: string): void {
+  #turnAway(invite: InboundCall, status: number, detail: string, tried?: readonly RuleTried[]): void {
     this.#ended.inc({ cause: 'rejected' });
     invite.reject({ status, ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}) });
-    this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail));
+    this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail, tried ?? invite.tried));
   }
 
   /** The engine has answered it already. */
   #noteRefused(refused: RefusedInvite): void {
     this.#ended.inc({ cause: 'rejected' });
     this.#log.warn({ source: refused.source.address, status: refused.status, reason: refused.reason }, 'call refused');
-    this.#deps.onReport(refusedReport(refused, this.#clock.wallclock(), refused.status, refused.reason));
+    this.#deps.onReport(refusedReport(refused, this.#clock.wallclock(), refused.status, refused.reason, refused.tried));
   }
 
-  #take(invite: InboundCall, admitted?: { readonly trunk: Trunk; readonly lease: CallLease }): void {
+  #take(invite: InboundCall, admitted?: { readonly trunk: Trunk; readonly lease: CallLease }, arrived: Arrived = { tried: [] }): void {
+    const tried = [...arrived.tried];
     const call: PhoneCall = new PhoneCall(
       {
         ...this.#deps,
+        policy: (each) => this.#deps.policy?.(each, { ...arrived, tried }),
         callBack: (from) => this.#callBack(from),
         onRefer: (refer) => this.#transfer(refer, call),
         mayRefer: (target) => this.#mayRefer(target, call),
@@ -171,7 +204,7 @@ export class Switchboard implements LegDialler {
         onClosed: (record) => {
           admitted?.lease.release();
           capTimer?.cancel();
-          this.#closed(call, record);
+          this.#closed(call, tried.length > 0 ? { ...record, tried: keptRules(tried) } : record);
         },
         onGone: () => this.#gone(call),
       },
@@ -196,7 +229,7 @@ export class Switchboard implements LegDialler {
   #mayRefer(target: string, call: PhoneCall): boolean {
     if (target === this.#options.transferTarget) return true;
     const { trunks } = this.#deps;
-    const trunk = trunks?.ofSource(call.sourceAddress);
+    const trunk = call.trunkIn(trunks);
     // An attended transfer names the call to be replaced; whom it leads to stands before.
     const plain = target.replace(/\?Replaces=[^&]*$/i, '');
     return trunk !== undefined && trunks !== undefined && !('refusal' in trunks.judge(trunk.name, plain));
@@ -205,7 +238,7 @@ export class Switchboard implements LegDialler {
   /** A trunk that may have us transferred says to whom; within its list, and counted like any call by it. */
   #transfer(refer: IncomingRefer, call: PhoneCall): boolean {
     const { trunks, engine } = this.#deps;
-    const trunk = trunks?.ofSource(call.sourceAddress);
+    const trunk = call.trunkIn(trunks);
     if (trunk?.refer !== 'allow') return false;
     const headers = refer.replaces === undefined ? [] : [['Replaces', refer.replaces] as const];
     try {

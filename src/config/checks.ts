@@ -25,6 +25,7 @@ export function checkTogether(settings: Readable): Fault[] {
     checkSipTls,
     checkSipSockets,
     checkRoutes,
+    checkUsers,
   ].flatMap((check) => check(settings));
 }
 
@@ -180,6 +181,19 @@ function checkSipSockets(settings: Readable): Fault[] {
   if (absent.length === 0 || absent.length === 2) return [];
   const message = `SIP over WebSocket needs the roles sip and control in one process; this one has no ${absent.join()} (roles from ${settings.source('roles')})`;
   return [fault(settings, 'sip.ws', message, String(values['sip.ws']))];
+}
+
+/** Users name trunks that are there. */
+function checkUsers(settings: Readable): Fault[] {
+  const { users = [], trunks } = settings.values;
+  if (!trunks) return [];
+  return users.flatMap(({ calls }, index) =>
+    calls.flatMap((each, at): Fault[] => {
+      if (typeof each === 'string' || trunks.some(({ name }) => name === each.trunk)) return [];
+      const path = [index, 'calls', at, 'trunk'];
+      return [{ source: settings.sourceOf('users', path), key: `users[${index}].calls[${at}].trunk`, message: 'no such trunk' }];
+    }),
+  );
 }
 
 /** Routes name trunks and projects that are there. */

@@ -8,6 +8,7 @@ import type { Key, Role, Values } from './schema.ts';
 import { digestOf, type SecretValue } from './secrets.ts';
 import { type SipDoors, sipDoorsOf } from './sip-doors.ts';
 import { type TrunkConfig, trunkOf } from './trunks.ts';
+import { type UserConfig, userOf } from './users.ts';
 
 /** The first and last UDP port for RTP, or whatever the kernel gives. */
 export type RtpPorts = { readonly first: number; readonly last: number } | 'any';
@@ -36,6 +37,8 @@ export interface Beside {
   secret(value: SecretValue, key: Key, path: readonly PropertyKey[], least: number): string;
   /** Where a part of a setting stands. */
   sourceOf(key: Key, path: readonly PropertyKey[]): string;
+  /** What is found wrong only now. */
+  fault(key: Key, path: readonly PropertyKey[], message: string): void;
 }
 
 /** The project of what belongs to none. */
@@ -43,7 +46,13 @@ const DEFAULT_PROJECT = 'default';
 
 /** The whole configuration, checked. A port of 0 is any free one. */
 export interface Config {
-  readonly sip: { readonly port: number /** From one address; 0 is no limit. */; readonly requestsPerSecond: number } & SipDoors;
+  readonly sip: {
+    readonly port: number;
+    /** From one address; 0 is no limit. */
+    readonly requestsPerSecond: number;
+    /** That users are asked for their password with. */
+    readonly realm: string;
+  } & SipDoors;
   readonly http: { readonly port: number };
   readonly relay: { readonly port: number };
   readonly rtp: { readonly ports: RtpPorts };
@@ -62,6 +71,7 @@ export interface Config {
   readonly phoneMedia: PhoneMediaConfig;
   readonly trunks: readonly TrunkConfig[];
   readonly callers: Callers;
+  readonly users: readonly UserConfig[];
   /** Without any key only this machine is trusted. */
   readonly projects: readonly ProjectConfig[];
   readonly routes: readonly RouteConfig[];
@@ -83,7 +93,7 @@ export function configOf(values: Values, beside: Beside): Config {
   const { 'public-address': publicAddress, 'node.id': id, 'node.cluster-key-file': clusterKeyFile, 'node.nodes': nodes } = values;
   const node = id !== undefined && clusterKeyFile !== undefined && nodes !== undefined;
   return {
-    sip: { port: values['sip.port'], requestsPerSecond: values['sip.rate'], ...sipDoorsOf(values) },
+    sip: { port: values['sip.port'], requestsPerSecond: values['sip.rate'], realm: values['sip.realm'], ...sipDoorsOf(values) },
     http: { port: values['http.port'] },
     relay: { port: values['relay.port'] },
     rtp: { ports: values['rtp.ports'] },
@@ -98,7 +108,13 @@ export function configOf(values: Values, beside: Beside): Config {
     mediaTimeoutS: values['media-timeout'],
     sessionMinutes: values['session-minutes'],
     phoneMedia: phoneMediaOf(values),
-    trunks: values.trunks.map(trunkOf),
+    trunks: values.trunks.map((trunk, index) =>
+      trunkOf(trunk, {
+        secret: (value, path, least) => beside.secret(value, 'trunks', [index, ...path], least),
+        at: (...path) => beside.sourceOf('trunks', [index, ...path]),
+      }),
+    ),
+    users: usersOf(values, beside),
     callers: values.callers ?? (values.model.type !== 'embedded' ? 'trunks' : 'by-trunks'),
     projects: projectsOf(values, beside),
     routes: values.routes.map((route, index) => {
@@ -116,6 +132,16 @@ export function configOf(values: Values, beside: Beside): Config {
     },
     ...(node ? { node: { id, clusterKeyFile, nodes, innerPort: values['node.inner-port'] } } : {}),
   };
+}
+
+function usersOf({ users, 'sip.realm': realm }: Values, beside: Beside): UserConfig[] {
+  return users.map((user, index) => {
+    const secrets = {
+      secret: (value: SecretValue, path: readonly PropertyKey[], least: number) => beside.secret(value, 'users', [index, ...path], least),
+      fault: (path: readonly PropertyKey[], message: string) => beside.fault('users', [index, ...path], message),
+    };
+    return userOf(user, realm, secrets, beside.sourceOf('users', [index]));
+  });
 }
 
 function projectsOf({ projects, 'api-key': apiKey }: Values, beside: Beside): ProjectConfig[] {

@@ -9,7 +9,7 @@ export interface Option extends FileOption {
 }
 
 /** What a command line has no place for. */
-export type FileKey = 'trunks' | 'projects' | 'routes' | 'model';
+export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -20,7 +20,7 @@ export interface FileOption {
   readonly allowed: string;
 }
 
-type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Projects' | 'Routes' | 'Model' | 'Process' | 'Roles apart';
+type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Users' | 'Projects' | 'Routes' | 'Model' | 'Process' | 'Roles apart';
 
 const PORT = '0 to 65535; 0 takes any free port';
 
@@ -171,6 +171,14 @@ export const options: readonly Option[] = [
     allowed: '0 to 1000000',
   },
   {
+    key: 'sip.realm',
+    flag: 'sip-realm',
+    takes: 'NAME',
+    group: 'Calls',
+    help: 'the name that users are asked for their password with; the digests of `ha1:` hold it',
+    allowed: 'text of 1 to 128 characters, without quotes and backslashes',
+  },
+  {
     key: 'media-timeout',
     flag: 'media-timeout',
     takes: 'SECONDS',
@@ -309,6 +317,12 @@ export const fileOptions: readonly FileOption[] = [
     allowed: 'a list of maps with name and peer, and what else docs/configuration.md names',
   },
   {
+    key: 'users',
+    group: 'Users',
+    help: 'softphones that register here, and what each of them may call',
+    allowed: 'a list of maps with name and password, and what else docs/configuration.md names',
+  },
+  {
     key: 'projects',
     group: 'Projects',
     help: 'who may use the API: calls and sessions of one project are not there for the others',
@@ -350,7 +364,6 @@ export const notBuilt: readonly { readonly flag?: string; readonly key?: string;
   { flag: 'drachtio', key: 'drachtio', what: 'the drachtio engine' },
   { flag: 'drachtio-host', key: 'drachtio.host', what: 'the drachtio engine' },
   { flag: 'drachtio-secret', key: 'drachtio.secret', what: 'the drachtio engine' },
-  { flag: 'users', key: 'users', what: 'SIP users' },
   { flag: 'recordings', key: 'recordings', what: 'recordings' },
 ];
 

@@ -62,6 +62,9 @@ export function loadConfig(argv: readonly string[], surroundings: Surroundings =
       all.push({ source: sourceOf(key, path), key: partName(key, path), message: read.fault });
       return '';
     },
+    fault: (key, path, message) => {
+      all.push({ source: sourceOf(key, path), key: partName(key, path), message });
+    },
   });
   if (all.length > 0) throw new ConfigError(all);
   return { config, settings: { values: complete, source } };

@@ -4,10 +4,13 @@ import { settings as every, type FileKey, isFileKey } from './flags.ts';
 import type { Settings } from './load.ts';
 import { shownModel } from './model.ts';
 import { shownProjects } from './projects.ts';
+import { shownRegister } from './register.ts';
 import { shownRoutes } from './routes.ts';
 import type { Key, Values } from './schema.ts';
+import { MASKED, maskedSecret } from './secrets.ts';
 import { peerText } from './trunk-peer.ts';
-import { MASKED, type TrunkValues } from './trunks.ts';
+import type { TrunkValues } from './trunks.ts';
+import { shownUsers } from './users.ts';
 
 /**
  * The effective configuration as YAML that can be used as ringdown.yaml, each line with the source of its value. Of secrets
@@ -49,7 +52,9 @@ type Shown = NonNullable<Values[Exclude<Key, FileKey>]>;
 
 /** Secrets are masked; a file with the mask in it is refused. */
 function fileLines(key: FileKey, values: Values, source: string): string[] {
-  const shown = { trunks: shownTrunks, projects: shownProjects, routes: shownRoutes, model: shownModel }[key](values[key] as never);
+  const shown = { trunks: shownTrunks, users: shownUsers, projects: shownProjects, routes: shownRoutes, model: shownModel }[key](
+    values[key] as never,
+  );
   if (Array.isArray(shown) && shown.length === 0) return [`${key}: [] # ${source}`];
   const [, ...body] = stringify({ [key]: shown }, { lineWidth: 0 })
     .trimEnd()
@@ -58,11 +63,12 @@ function fileLines(key: FileKey, values: Values, source: string): string[] {
 }
 
 function shownTrunks(trunks: readonly TrunkValues[]): unknown[] {
-  return trunks.map(({ name, peer, password, auth, ...rest }) => ({
+  return trunks.map(({ name, peer, password, auth, register, ...rest }) => ({
     name,
     peer: peerText(peer),
-    ...(password === undefined ? {} : { password: MASKED }),
-    ...(auth === undefined ? {} : { auth: { ...auth, password: MASKED } }),
+    ...(password === undefined ? {} : { password: maskedSecret(password) }),
+    ...(auth === undefined ? {} : { auth: { ...auth, password: maskedSecret(auth.password) } }),
+    ...(register === undefined ? {} : { register: shownRegister(register) }),
     ...rest,
   }));
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { projectName } from './projects.ts';
 import { maskedSecret, secret } from './secrets.ts';
+import { whole } from './whole-number.ts';
 
 /** The `routes:` section: what becomes of a phone call that comes in. The first route that fits is taken. */
 
@@ -29,11 +30,6 @@ const url = z.string({ error: 'must be text' }).superRefine((value, context) => 
   }
 });
 
-const whole = (min: number, max: number) => {
-  const message = `a whole number from ${min} to ${max}`;
-  return z.number({ error: message }).int(message).min(min, message).max(max, message);
-};
-
 const webhook = z.strictObject({
   url,
   secrets: z
@@ -48,11 +44,50 @@ const webhook = z.strictObject({
     .default({ reject: 480 }),
 });
 
+/** What stands in a header, with * for any characters and ? for one. */
+const header = z.strictObject({
+  name: z.string({ error: 'must be text' }).regex(/^[A-Za-z0-9-]{1,64}$/, 'the name of a header field'),
+  value: z.string({ error: 'must be text: put it in quotes' }).regex(/^[\x20-\x7e]{1,128}$/, 'visible ASCII, 128 at the most'),
+});
+
+const WEEK = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const;
+
+const time = z.string({ error: 'must be text: put it in quotes, YAML takes 9:30 for a number' }).transform((text, context): number => {
+  const [, hour, minute] = /^(\d{2}):(\d{2})$/.exec(text) ?? [];
+  const minutes = Number(hour) * 60 + Number(minute);
+  if (Number(minute) < 60 && minutes <= 1440) return minutes;
+  context.addIssue({ code: 'custom', message: 'a time like "09:30", up to "24:00"' });
+  return z.NEVER;
+});
+
+/** Minutes ahead of UTC. An offset and no name of a zone: what a name means changes with the machine's files. */
+const offset = z.string({ error: 'must be text: put it in quotes' }).transform((text, context): number => {
+  const [, sign, hour, minute] = /^([+-])(\d{2}):(\d{2})$/.exec(text) ?? [];
+  const minutes = Number(hour) * 60 + Number(minute);
+  if (minutes <= 14 * 60 && Number(minute) < 60) return sign === '-' ? -minutes : minutes;
+  context.addIssue({ code: 'custom', message: 'an offset like "+01:00"' });
+  return z.NEVER;
+});
+
+const hours = z.strictObject({
+  days: z
+    .array(z.enum(WEEK, { error: WEEK.join(', ') }), { error: 'a list of days' })
+    .min(1, 'at least one day')
+    .optional(),
+  from: time.default(0),
+  until: time.default(1440),
+  offset: offset.default(0),
+});
+
 const route = z
   .strictObject(
     {
       number: pattern.optional(),
       trunk: z.string({ error: 'must be text' }).optional(),
+      user: pattern.optional(),
+      caller: pattern.optional(),
+      header: header.optional(),
+      hours: hours.optional(),
       project: projectName.optional(),
       answer: session.optional(),
       webhook: webhook.optional(),
@@ -82,6 +117,20 @@ export interface RouteConfig {
   readonly number?: string;
   /** By any trunk, or none, when absent. */
   readonly trunk?: string;
+  /** Calls of these users. */
+  readonly user?: string;
+  readonly caller?: string;
+  readonly header?: { readonly name: string; readonly value: string };
+  /** When it comes; at any time when absent. */
+  readonly hours?: {
+    /** 0 is Sunday. */
+    readonly days?: readonly number[];
+    /** Minutes since midnight. */
+    readonly from: number;
+    readonly until: number;
+    /** Minutes ahead of UTC. */
+    readonly offset: number;
+  };
   /** The default project when absent. */
   readonly project?: string;
   readonly action:
@@ -92,14 +141,23 @@ export interface RouteConfig {
 }
 
 /** @param secrets of its webhook, fetched */
-export function routeOf({ number, trunk, project, answer, webhook }: RouteValues, secrets: readonly string[], source: string): RouteConfig {
+export function routeOf(values: RouteValues, secrets: readonly string[], source: string): RouteConfig {
+  const { number, trunk, user, caller, header, hours, project, answer, webhook } = values;
   return {
     ...(number === undefined ? {} : { number }),
     ...(trunk === undefined ? {} : { trunk }),
+    ...(user === undefined ? {} : { user }),
+    ...(caller === undefined ? {} : { caller }),
+    ...(header === undefined ? {} : { header }),
+    ...(hours === undefined ? {} : { hours: hoursOf(hours) }),
     ...(project === undefined ? {} : { project }),
     action: webhook ? { type: 'webhook', webhook: webhookOf(webhook, secrets) } : { type: 'answer', session: answer ?? {} },
     source,
   };
+}
+
+function hoursOf({ days, ...window }: z.output<typeof hours>): NonNullable<RouteConfig['hours']> {
+  return { ...window, ...(days === undefined ? {} : { days: days.map((day) => WEEK.indexOf(day)) }) };
 }
 
 function webhookOf({ url, within, otherwise }: z.output<typeof webhook>, secrets: readonly string[]): WebhookConfig {
@@ -112,8 +170,17 @@ function webhookOf({ url, within, otherwise }: z.output<typeof webhook>, secrets
 }
 
 export function shownRoutes(all: readonly RouteValues[]): unknown[] {
-  return all.map(({ webhook, ...rest }) => ({
+  return all.map(({ webhook, hours, ...rest }) => ({
     ...rest,
+    ...(hours && { hours: { ...hours, from: timeText(hours.from), until: timeText(hours.until), offset: offsetText(hours.offset) } }),
     ...(webhook && { webhook: { ...webhook, secrets: webhook.secrets.map(maskedSecret) } }),
   }));
+}
+
+function timeText(minutes: number): string {
+  return `${String(Math.floor(minutes / 60)).padStart(2, '0')}:${String(minutes % 60).padStart(2, '0')}`;
+}
+
+function offsetText(minutes: number): string {
+  return `${minutes < 0 ? '-' : '+'}${timeText(Math.abs(minutes))}`;
 }

@@ -7,6 +7,7 @@ import { LEAST_KEY, projects } from './projects.ts';
 import { routes } from './routes.ts';
 import { secretText } from './secrets.ts';
 import { trunks } from './trunks.ts';
+import { users } from './users.ts';
 
 /**
  * What every setting may be, its default, and why that default. A value arrives as text (flag, environment) or as what YAML
@@ -143,6 +144,11 @@ export const schema = {
     .describe(
       'a call is some five requests: 40 calls a second from one address, more than one phone or small PBX sends and too few to starve others',
     ),
+  'sip.realm': z
+    .string()
+    .regex(/^[ !#-[\]-~]{1,128}$/)
+    .default('ringdown')
+    .describe('a name of its own that needs no host name; who changes it has every `ha1:` made anew'),
   'http.port': port.default(8080).describe('the usual port of HTTP services that are not root'),
   'relay.port': port.default(3478).describe('the port of STUN and TURN, which firewalls that let WebRTC out leave open'),
   'rtp.ports': rtpPorts
@@ -202,6 +208,7 @@ export const schema = {
     .describe('not set: nobody is transferred'),
   'agent.callback-trunk': nonEmptyText.optional().describe('not set: nobody is called back'),
   trunks: trunks.default([]).describe('none: nothing can be dialled, and anyone may call'),
+  users: users.default([]).describe('none: nobody can register, and who calls is a trunk or a stranger'),
   projects: projects.default([]).describe('none: one project, `default`, with the key of api-key if there is one'),
   routes: routes.default([]).describe('none: every call is answered at once'),
   model: model.default({ type: 'embedded' }).describe('`type: embedded`: the agent that needs no other service'),

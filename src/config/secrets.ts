@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { MASKED } from './trunks.ts';
+
+/** What --print-config shows in place of a secret. */
+export const MASKED = '********';
 
 /** A secret as it stands in the file: itself, the name of a variable that holds it, or the path of a file that does. */
 export type SecretValue = string | { readonly env: string } | { readonly file: string };

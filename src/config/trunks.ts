@@ -1,12 +1,13 @@
 import { isIP, isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { type NumberRules, numbers, numbersOf } from './number-rules.ts';
 import { type PhoneMediaConfig, phoneMediaFields, phoneMediaOf } from './phone-media.ts';
+import { type RegisterConfig, register, registerOf } from './register.ts';
+import { MASKED, type SecretValue, secret } from './secrets.ts';
 import { type LookUp, peer, peerFaults, peerOf, type TrunkTls, type TrunkTransport, transport, trunkTls } from './trunk-peer.ts';
+import { whole } from './whole-number.ts';
 
 /** The `trunks:` section: neighbours that calls go to and come from. Stands in the file only: a list with passwords has no place on a command line. */
-
-/** What --print-config shows in place of a password. */
-export const MASKED = '********';
 
 const text = (max: number) =>
   z
@@ -30,14 +31,9 @@ const network = text(64).superRefine((value, context) => {
 const DESTINATION =
   /^(?:\+?[0-9*#]{1,32}|[A-Za-z0-9_.!~+#-]{1,64}\*?|sip:(?:\*|[A-Za-z0-9_.!~+%#-]{1,64})@(?:[0-9A-Fa-f.:[\]]{1,48}\*?|[A-Za-z0-9_.-]{1,253}(?::\d{1,5})?)|sip:[^\s*]{1,100}\*|\*)$/;
 
-const destination = z
+export const destination = z
   .string({ error: 'must be text: put it in quotes, YAML takes +1555 for the number 1555' })
   .regex(DESTINATION, 'a number, a name or a sip: URI, or the beginning of one with * at its end; sip:*@HOST is everybody there');
-
-function whole(min: number, max: number) {
-  const message = `a whole number from ${min} to ${max}`;
-  return z.number({ error: message }).int(message).min(min, message).max(max, message);
-}
 
 /** The usual of a small business line; whoever steals a password gets no further than this. */
 const caps = z
@@ -49,7 +45,19 @@ const caps = z
   })
   .prefault({});
 
-const password = textOrNumber(256).refine((value) => value !== MASKED, 'this is the mask of --print-config, not a password');
+const plainPassword = textOrNumber(256).refine((value) => value !== MASKED, 'this is the mask of --print-config, not a password');
+
+/** Carriers give what they give: one character is a password. */
+const LEAST_TRUNK_PASSWORD = 1;
+
+/** Itself, or where it is. */
+const password = z.unknown().transform((value, context): SecretValue => {
+  const isPlace = typeof value === 'object' && value !== null;
+  const read = (isPlace ? secret(LEAST_TRUNK_PASSWORD) : plainPassword).safeParse(value);
+  if (read.success) return read.data;
+  for (const { message } of read.error.issues.slice(0, 1)) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
 
 /** What its calls must show. The realm is a name that both ends hash; phones show it to people. */
 const auth = z.strictObject(
@@ -86,12 +94,17 @@ const trunk = z.strictObject(
       .default(0),
     caps,
     destinations: z.array(destination, { error: 'a list of destinations' }).max(1000).default([]),
+    register: register.optional(),
+    numbers: numbers.optional(),
     redirects: z.enum(['refuse', 'follow'], { error: 'refuse or follow' }).default('refuse'),
     refer: z.enum(['refuse', 'allow'], { error: 'refuse or allow' }).default('refuse'),
     ...phoneMediaFields,
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with at least name and peer' : undefined) },
 );
+
+/** By it registered users are dialled. */
+const USERS_TRUNK = 'users';
 
 /** More than one gateway has carriers; the whole list is looked through for each call. */
 const MAX_TRUNKS = 64;
@@ -110,6 +123,17 @@ export const trunks = z
         context.addIssue({ code: 'custom', path: [index], message: `has no ${missing}: it takes both or none` });
       }
       for (const { key, message } of peerFaults(each)) context.addIssue({ code: 'custom', path: [index, key], message });
+      if (each.register && each.register.registrar === undefined && isIP(each.peer.address) === 0) {
+        context.addIssue({
+          code: 'custom',
+          path: [index, 'register'],
+          message: 'has no registrar: it needs an address when the peer is a name',
+        });
+      }
+      if (each.register && username === undefined && each.register.username === undefined) {
+        context.addIssue({ code: 'custom', path: [index, 'register'], message: 'has no username, and neither has the trunk' });
+      }
+      if (each.name === USERS_TRUNK) context.addIssue({ code: 'custom', path: [index, 'name'], message: 'this name stands for the users' });
     }
   });
 
@@ -140,32 +164,54 @@ export interface TrunkConfig {
   readonly refer: 'refuse' | 'allow';
   /** What it says of the media of its calls. */
   readonly media?: PhoneMediaConfig;
+  readonly register?: RegisterConfig;
+  readonly numbers?: NumberRules;
+  /** Where it, or a part of it, stands: `ringdown.yaml:12`. */
+  readonly at: (...path: readonly PropertyKey[]) => string;
 }
 
-export function trunkOf({
-  caps: given,
-  username,
-  password,
-  realm,
-  auth: login,
-  'keep-alive': keepAliveS,
-  codecs,
-  srtp,
-  'sdes-over-plain': overPlain,
-  peer: at,
-  transport: by,
-  tls,
-  ...rest
-}: TrunkValues): TrunkConfig {
+/** What a trunk needs of the place it stands in. */
+export interface TrunkBeside {
+  secret(value: SecretValue, path: readonly PropertyKey[], least: number): string;
+  at(...path: readonly PropertyKey[]): string;
+}
+
+export function trunkOf(
+  {
+    caps: given,
+    username,
+    password,
+    realm,
+    auth: login,
+    'keep-alive': keepAliveS,
+    register,
+    numbers,
+    codecs,
+    srtp,
+    'sdes-over-plain': overPlain,
+    peer: at,
+    transport: by,
+    tls,
+    ...rest
+  }: TrunkValues,
+  beside: TrunkBeside,
+): TrunkConfig {
   const media = codecs || srtp || overPlain ? phoneMediaOf({ codecs, srtp, 'sdes-over-plain': overPlain }) : undefined;
+  const place = peerOf({ peer: at, transport: by, tls });
+  const own = password === undefined ? undefined : beside.secret(password, ['password'], LEAST_TRUNK_PASSWORD);
   return {
     ...rest,
+    at: (...path) => beside.at(...path),
     ...(media && { media }),
-    ...peerOf({ peer: at, transport: by, tls }),
+    ...place,
     ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
+    ...(own === undefined ? {} : { password: own }),
     ...(realm === undefined ? {} : { realm }),
-    ...(login === undefined ? {} : { auth: login }),
+    ...(login === undefined
+      ? {}
+      : { auth: { ...login, password: beside.secret(login.password, ['auth', 'password'], LEAST_TRUNK_PASSWORD) } }),
+    ...(register === undefined ? {} : { register: registerOf(register, { peer: place.peer, username, password: own }, beside) }),
+    ...(numbers === undefined ? {} : { numbers: numbersOf(numbers) }),
     ...(keepAliveS === 0 ? {} : { keepAliveS }),
     caps: { concurrent: given.concurrent, perSecond: given['per-second'], perDay: given['per-day'], durationS: given.duration },
   };

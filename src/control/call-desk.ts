@@ -3,6 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import { randomText } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
+import type { RuleTried } from '../base/rule-tried.ts';
 import type { DialRequest, LegOrigin, LegPolicy } from '../leg/leg.ts';
 import type { CallDialler } from './call-dialler.ts';
 import type { ArrivingCall, RouteTable, Routing } from './route-table.ts';
@@ -40,6 +41,7 @@ interface Expected {
 /** Says what becomes of phone calls: asks the routes, tells webhooks, and knows the calls that programs have placed. */
 export class CallDesk implements CallDialler {
   readonly #deps: CallDeskDeps;
+  #routes: RouteTable;
   /** Calls of ours until their session is there, by SIP's Call-ID. At most as many as lines. */
   readonly #expected = new Map<string, Expected>();
   /** Until its session is there. At most as many as lines. */
@@ -49,15 +51,21 @@ export class CallDesk implements CallDialler {
 
   constructor(deps: CallDeskDeps) {
     this.#deps = deps;
+    this.#routes = deps.routes;
     this.#attempts = deps.metrics.counter('webhook_attempts_total', 'Requests to webhooks, by what came of them.', ['result']);
     this.#deliveries = deps.metrics.counter('webhook_events_total', 'Events for webhooks, by what became of them.', ['outcome']);
   }
 
-  /** Whose this call is and who decides. @param sipCallId by which `opened` or `failed` follows */
-  policyFor(sipCallId: string, call: ArrivingCall): LegPolicy {
+  /** Other routes from now on; calls that are there keep theirs. */
+  setRoutes(routes: RouteTable): void {
+    this.#routes = routes;
+  }
+
+  /** Whose this call is and who decides. @param sipCallId by which `opened` or `failed` follows @param tried gets the routes that were looked at */
+  policyFor(sipCallId: string, call: ArrivingCall, tried?: RuleTried[]): LegPolicy {
     const expected = this.#expected.get(sipCallId);
     if (expected) return expected.policy;
-    const routing = this.#deps.routes.routeFor(call);
+    const routing = this.#routes.routeFor(call, tried);
     if (routing.webhook) this.#routed.set(sipCallId, routing);
     return routing.policy;
   }

@@ -19,6 +19,9 @@ export interface CallRoutesDeps {
   readonly dialler: CallDialler | undefined;
 }
 
+/** Stands in place of a trunk for `user:NAME`: a phone that is registered here. */
+const USERS_TRUNK = 'users';
+
 /** What a phone's side is told when a program says no more than "no". */
 const DECLINE = 603;
 
@@ -37,7 +40,7 @@ const dial = z.strictObject({
   transport: z.strictObject({
     type: z.literal('sip'),
     destination: z.string().min(1).max(256),
-    trunk: z.string().min(1).max(64),
+    trunk: z.string().min(1).max(64).optional(),
     from: z.string().min(1).max(64).optional(),
   }),
 });
@@ -104,7 +107,11 @@ async function place(
   const { session, transport } = parseBody(dial, request.body);
   const made = readSession(session);
   if (!dialler) throw new GatewayError('ERR_NODE_UNREACHABLE', 'There is nobody who places calls.');
-  const { destination, trunk, from } = transport;
+  const { destination, from } = transport;
+  const trunk = transport.trunk ?? (destination.startsWith('user:') ? USERS_TRUNK : undefined);
+  if (trunk === undefined) {
+    throw new RequestError("Missing required parameter: 'transport.trunk'.", 'transport.trunk', 'missing_required_parameter');
+  }
   const id = await dialler.dial(
     { destination, trunk, ...(from === undefined ? {} : { from }) },
     { project: access.project, decide: { by: 'answer' }, session: made },

@@ -1,4 +1,5 @@
 import { escapeControls } from '../base/log.ts';
+import type { RuleTried } from '../base/rule-tried.ts';
 import type { EndCause } from '../leg/leg.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface CallRecord {
   /** The final response to the INVITE. */
   readonly sipStatus?: number;
   readonly codec?: string;
+  /** The rules that were looked at to decide about it. */
+  readonly rules?: readonly RuleTried[];
   /** What stages measured: loss, jitter, concealment, turns. Plain numbers and short words by name. */
   readonly figures?: Readonly<Record<string, number | string>>;
 }
@@ -47,6 +50,7 @@ export function formatRecord(record: CallRecord): string {
     sip_status: record.sipStatus,
     codec: clip(record.codec),
     ...record.figures,
+    rules: record.rules,
   });
   return `${escapeControls(line)}\n`;
 }

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../base/addresses.ts';
+import type { RuleTried } from '../base/rule-tried.ts';
 import type { DialFailureCause } from './sip-status.ts';
 
 /**
@@ -37,6 +38,14 @@ export interface SipSource extends Endpoint {
   readonly transport: SipListener['transport'];
 }
 
+/** Who calls, as far as it has proved it. */
+export type InboundCaller =
+  /** By its address, or by the address it was given in our REGISTER; with its password where one is asked for. */
+  | { readonly type: 'trunk'; readonly name: string }
+  /** By its password. */
+  | { readonly type: 'user'; readonly name: string }
+  | { readonly type: 'stranger' };
+
 /** An INVITE that the application never saw. */
 export interface RefusedInvite {
   readonly sipCallId: string;
@@ -47,6 +56,8 @@ export interface RefusedInvite {
   /** 0 when it was dropped without an answer. */
   readonly status: number;
   readonly reason: string;
+  /** The rules looked at, where it was one of them that refused it. */
+  readonly tried?: readonly RuleTried[];
 }
 
 /** A call that has arrived and is neither answered nor refused. */
@@ -62,6 +73,10 @@ export interface InboundCall {
   readonly offer: string | undefined;
   /** The local address this caller can reach us at: for Contact and for the SDP's c= line. */
   readonly localAddress: string;
+  /** Who calls; absent for a call of ours. */
+  readonly caller?: InboundCaller;
+  /** Why it is that one: the rules looked at so far. */
+  readonly tried?: readonly RuleTried[];
   /** All header fields in their order, those with credentials left out; absent for a call of ours. */
   readonly headers?: readonly { readonly name: string; readonly value: string }[];
   /** First value of a header by its full name, any case. */

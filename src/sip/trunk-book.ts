@@ -1,6 +1,9 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { plainAddress } from '../base/addresses.ts';
 import type { Clock } from '../base/clock.ts';
+import type { RuleTried } from '../base/rule-tried.ts';
+import type { InboundCaller } from './engine.ts';
+import type { CallerRules, Callers } from './identify-caller.ts';
 import type { Trunk, TrunkRefusal } from './trunk.ts';
 import { type Destination, isAllowed, readDestination } from './trunk-destination.ts';
 import type { TrunkDays, TrunkJournal } from './trunk-journal.ts';
@@ -17,6 +20,7 @@ export interface Refused {
   readonly refusal: TrunkRefusal;
   /** For people. */
   readonly detail: string;
+  readonly tried?: readonly RuleTried[];
 }
 
 interface Entry {
@@ -28,34 +32,50 @@ interface Entry {
   up: boolean;
 }
 
-/** Who may call: anyone, only trunks, or anyone as long as nothing can be dialled from here. */
-export type Callers = 'anyone' | 'trunks' | 'by-trunks';
-
 /** All trunks of a process: who may call, whom we may call, and how much. Nothing leaves the gateway without having been asked for here. */
 export class TrunkBook {
   readonly #clock: Clock;
-  readonly #entries: readonly Entry[];
+  #entries: readonly Entry[];
   readonly #journal: Pick<TrunkJournal, 'days' | 'note'> | undefined;
-  readonly #callers: Callers;
+  #callers: Callers;
 
   /** @param journal keeps the calls of the day for the next process @param callers who may call besides trunks */
   constructor(clock: Clock, trunks: readonly Trunk[], journal?: Pick<TrunkJournal, 'days' | 'note'>, callers: Callers = 'by-trunks') {
     this.#clock = clock;
     this.#callers = callers;
     this.#journal = journal;
-    const today = dayOf(clock.wallclock());
+    this.#entries = trunks.map((trunk) => this.#newEntry(trunk));
+  }
+
+  /** Other trunks from now on, in one step. One that keeps its name keeps its counts and its calls; its new caps hold for the next one. */
+  replace(trunks: readonly Trunk[], callers: Callers): void {
+    this.#entries = trunks.map((trunk) => {
+      const known = this.#entry(trunk.name);
+      if (!known) return this.#newEntry(trunk);
+      known.outbound.setCaps(trunk.caps);
+      known.inbound.setCaps(trunk.caps);
+      return { ...known, trunk, sources: blockList(sourcesOf(trunk)) };
+    });
+    this.#callers = callers;
+  }
+
+  /** What callers are told apart by. */
+  get rules(): Omit<CallerRules, 'hasUsers'> {
+    return { trunks: this.#entries, callers: this.#callers, dialsOut: this.dialsOut };
+  }
+
+  #newEntry(trunk: Trunk): Entry {
+    const today = dayOf(this.#clock.wallclock());
     // A day that has not come yet was counted by a clock that was wrong, and would be counted on until it comes.
     const earlier = (count: DayCount | undefined): DayCount | undefined => (count && count.day <= today + 1 ? count : undefined);
-    this.#entries = trunks.map((trunk) => {
-      const days = journal?.days.get(trunk.name);
-      return {
-        trunk,
-        sources: blockList([...(trunk.lookUp ? [] : [trunk.peer.address]), ...trunk.addresses]),
-        outbound: new TrunkMeter(trunk.caps, earlier(days?.outbound)),
-        inbound: new TrunkMeter(trunk.caps, earlier(days?.inbound)),
-        up: true,
-      };
-    });
+    const days = this.#journal?.days.get(trunk.name);
+    return {
+      trunk,
+      sources: blockList(sourcesOf(trunk)),
+      outbound: new TrunkMeter(trunk.caps, earlier(days?.outbound)),
+      inbound: new TrunkMeter(trunk.caps, earlier(days?.inbound)),
+      up: true,
+    };
   }
 
   get trunks(): readonly Trunk[] {
@@ -106,13 +126,22 @@ export class TrunkBook {
 
   /**
    * Asks for a call of theirs. Strangers are let in as long as nothing can be dialled out from here: then there is nothing to steal.
-   * @returns undefined for a stranger who is let in
+   * @param caller who has been found to call; by the address when absent
+   * @returns undefined for a user, and for a stranger who is let in
    */
-  admitInbound(address: string): { readonly trunk: Trunk; readonly lease: CallLease } | Refused | undefined {
-    const entry = this.#ofSource(address);
+  admitInbound(
+    address: string,
+    caller?: InboundCaller,
+  ): { readonly trunk: Trunk; readonly lease: CallLease; readonly tried?: readonly RuleTried[] } | Refused | undefined {
+    if (caller?.type === 'user') return undefined;
+    const entry = caller?.type === 'trunk' ? this.#entry(caller.name) : caller ? undefined : this.#ofSource(address);
     if (!entry) return this.#strangerRefused();
     const lease = this.#take(entry.inbound);
-    return typeof lease === 'string' ? capReached(lease, entry.trunk) : { trunk: entry.trunk, lease };
+    if (typeof lease === 'string') {
+      const refused = capReached(lease, entry.trunk);
+      return { ...refused, tried: [capTried(entry.trunk, lease, refused.detail)] };
+    }
+    return { trunk: entry.trunk, lease, tried: [capTried(entry.trunk, undefined, 'within its caps')] };
   }
 
   #strangerRefused(): Refused | undefined {
@@ -154,6 +183,19 @@ export class TrunkBook {
   }
 }
 
+const CAP_KEYS: Partial<Record<TrunkRefusal, string>> = {
+  cap_concurrent: 'concurrent',
+  cap_per_second: 'per-second',
+  cap_per_day: 'per-day',
+};
+
+function capTried(trunk: Trunk, refusal: TrunkRefusal | undefined, why: string): RuleTried {
+  const key = refusal && CAP_KEYS[refusal];
+  const at = trunk.at?.('caps', ...(key === undefined ? [] : [key]));
+  const rule = `trunks.${trunk.name}.caps${key === undefined ? '' : `.${key}`}`;
+  return { rule, ...(at === undefined ? {} : { at }), matched: refusal === undefined, why };
+}
+
 function capReached(refusal: TrunkRefusal, trunk: Trunk): Refused {
   const { concurrent, perSecond, perDay } = trunk.caps;
   const caps = {
@@ -162,6 +204,11 @@ function capReached(refusal: TrunkRefusal, trunk: Trunk): Refused {
     cap_per_day: `${perDay} calls a day`,
   };
   return { refusal, detail: `trunk ${trunk.name} has reached its cap: ${caps[refusal as keyof typeof caps] ?? refusal}` };
+}
+
+/** A name is no address that calls come from. */
+function sourcesOf({ lookUp, peer, addresses }: Trunk): string[] {
+  return [...(lookUp ? [] : [peer.address]), ...addresses];
 }
 
 function blockList(addresses: readonly string[]): BlockList {

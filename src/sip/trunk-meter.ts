@@ -22,7 +22,7 @@ export interface CallLease {
 
 /** Counts the calls of one trunk in one direction. What is refused costs nothing but the look. */
 export class TrunkMeter {
-  readonly #caps: TrunkCaps;
+  #caps: TrunkCaps;
   #concurrent = 0;
   #tokens: number;
   #filledAt = 0;
@@ -36,6 +36,11 @@ export class TrunkMeter {
     if (!counted) return;
     this.#day = counted.day;
     this.#today = counted.calls;
+  }
+
+  /** Others from now on; what has been counted stays. */
+  setCaps(caps: TrunkCaps): void {
+    this.#caps = caps;
   }
 
   get counted(): DayCount {

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../base/addresses.ts';
+import type { NumberRules } from './rewrite-number.ts';
 
 /** How many calls a trunk may carry; each direction is counted by itself. */
 export interface TrunkCaps {
@@ -67,6 +68,28 @@ export interface Trunk {
   readonly redirects: 'refuse' | 'follow';
   /** Whether its calls may transfer us to somebody, within `destinations`. */
   readonly refer: 'refuse' | 'allow';
+  /** Where we say that its calls come to us. */
+  readonly register?: TrunkRegister;
+  /** How numbers are rewritten on the way in and out. */
+  readonly numbers?: NumberRules;
+  /** Where it, or a part of it, stands in the configuration. */
+  readonly at?: (...path: readonly PropertyKey[]) => string;
+}
+
+/** What a registration at a trunk takes (RFC 3261 §10.2). */
+export interface TrunkRegister {
+  /** Tried in turns. */
+  readonly registrars: readonly Endpoint[];
+  /** Host of the address that is registered. */
+  readonly domain: string;
+  readonly username: string;
+  readonly authUsername: string;
+  readonly password: string | undefined;
+  readonly expiresS: number;
+  /** Whether the Contact is what the registrar saw of us, or what we know ourselves. */
+  readonly contact: 'learned' | 'local';
+  /** Seconds between CRLF that keep a NAT open; 0 for none. */
+  readonly keepAliveS: number;
 }
 
 /** Why a call is not placed or not taken. */
@@ -79,10 +102,31 @@ export type TrunkRefusal =
   | 'cap_concurrent'
   | 'cap_per_second'
   | 'cap_per_day'
-  | 'not_a_trunk';
+  | 'not_a_trunk'
+  /** A user that is not there, or has no phone that is registered. */
+  | 'no_such_user'
+  /** Not among what the user may call. */
+  | 'not_permitted';
 
 /** SIP status of a refusal: 503 where another time may do, 403 where none will. */
 export function trunkRefusalStatus(refusal: TrunkRefusal): 403 | 404 | 503 {
   if (refusal === 'cap_concurrent' || refusal === 'cap_per_second' || refusal === 'trunk_down') return 503;
-  return refusal === 'no_such_trunk' || refusal === 'bad_destination' ? 404 : 403;
+  return refusal === 'no_such_trunk' || refusal === 'bad_destination' || refusal === 'no_such_user' ? 404 : 403;
+}
+
+/** As what a program is told of a refusal. */
+export function trunkRefusalError(refusal: TrunkRefusal): 'ERR_NOT_FOUND' | 'ERR_FORBIDDEN' | 'ERR_OVERLOADED' | 'ERR_NODE_UNREACHABLE' {
+  switch (refusal) {
+    case 'no_such_trunk':
+    case 'bad_destination':
+    case 'no_such_user':
+      return 'ERR_NOT_FOUND';
+    case 'trunk_down':
+      return 'ERR_NODE_UNREACHABLE';
+    case 'cap_concurrent':
+    case 'cap_per_second':
+      return 'ERR_OVERLOADED';
+    default:
+      return 'ERR_FORBIDDEN';
+  }
 }

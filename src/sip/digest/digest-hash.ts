@@ -17,6 +17,8 @@ export interface DigestInput {
   readonly username: string;
   readonly realm: string;
   readonly password: string;
+  /** Digest of the three above, where that is kept in place of the password. */
+  readonly ha1?: string | undefined;
   readonly method: string;
   readonly uri: string;
   readonly nonce: string;
@@ -25,10 +27,10 @@ export interface DigestInput {
 }
 
 /** The `response` of RFC 7616 §3.4.1, in lower-case hexadecimal. */
-export function digestResponse({ algorithm, username, realm, password, method, uri, nonce, auth }: DigestInput): string {
+export function digestResponse({ algorithm, username, realm, password, ha1, method, uri, nonce, auth }: DigestInput): string {
   const hash = algorithm.startsWith('SHA-256') ? 'sha256' : 'md5';
   const of = (text: string): string => createHash(hash).update(text, 'latin1').digest('hex');
-  const secret = of(`${username}:${realm}:${password}`);
+  const secret = ha1 ?? of(`${username}:${realm}:${password}`);
   const a1 = algorithm.endsWith('-sess') ? of(`${secret}:${nonce}:${auth?.cnonce ?? ''}`) : secret;
   const a2 = of(`${method}:${uri}`);
   return of(auth ? `${a1}:${nonce}:${auth.nc}:${auth.cnonce}:auth:${a2}` : `${a1}:${nonce}:${a2}`);

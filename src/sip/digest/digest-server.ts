@@ -8,7 +8,9 @@ import { Nonces } from './nonces.ts';
 export interface DigestServerOptions {
   readonly realm: string;
   /** The password of a user, undefined for nobody. */
-  readonly passwordOf: (username: string) => string | undefined;
+  readonly passwordOf?: (username: string) => string | undefined;
+  /** In its place: H(username:realm:password) in hexadecimal (RFC 7616 §3.4.2). */
+  readonly ha1Of?: (username: string, algorithm: 'SHA-256' | 'MD5') => string | undefined;
   /** What is offered and taken, in the order in which clients shall look; SHA-256 and MD5 when absent. */
   readonly algorithms?: readonly DigestAlgorithm[];
   /** HMAC key of the nonces; random when absent. */
@@ -37,7 +39,7 @@ export class DigestServer {
   readonly #nonces: Nonces;
   readonly #asked: readonly DigestAlgorithm[];
   /** Hashed for users there are not, so that the time tells nothing. */
-  readonly #nobody = randomBytes(12).toString('hex');
+  readonly #nobody = randomBytes(32).toString('hex');
 
   constructor(options: DigestServerOptions) {
     this.#options = options;
@@ -91,18 +93,21 @@ export class DigestServer {
     const age = this.#nonces.check(wallclock, peer, nonce, count);
     if (age === 'foreign') return REFUSED;
     const name = Buffer.from(username.replaceAll(/\\(.)/g, '$1'), 'latin1').toString('utf8');
-    const password = this.#options.passwordOf(name);
+    const { passwordOf, ha1Of } = this.#options;
+    const password = passwordOf?.(name);
+    const ha1 = ha1Of?.(name, algorithm.startsWith('SHA-256') ? 'SHA-256' : 'MD5');
     const expected = digestResponse({
       algorithm,
       username,
       realm,
       password: encodeText(password ?? this.#nobody),
+      ha1: ha1 ?? (ha1Of ? this.#nobody : undefined),
       method,
       uri,
       nonce,
       auth: { cnonce, nc },
     });
-    if (!sameText(expected, response) || password === undefined) return GUESSED;
+    if (!sameText(expected, response) || (password === undefined && ha1 === undefined)) return GUESSED;
     if (age === 'stale') return STALE;
     this.#nonces.use(peer, nonce, count);
     return { type: 'ok', username: name };

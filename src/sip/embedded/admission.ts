@@ -1,4 +1,5 @@
-import { ACCEPT, ACCEPTED_TYPE, ALLOW, ALLOWED_METHODS, KNOWN_METHODS, SUPPORTED_OPTIONS } from './capabilities.ts';
+import type { RuleTried } from '../../base/rule-tried.ts';
+import { ACCEPT, ACCEPTED_TYPE, ALLOW, ALLOWED_METHODS, KNOWN_METHODS, REGISTER_OPTIONS, SUPPORTED_OPTIONS } from './capabilities.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { bad, type Fault, type SipRequest } from './message.ts';
 import { parseNameAddress } from './name-address.ts';
@@ -10,6 +11,8 @@ import type { HeaderLine } from './write-response.ts';
 /** A final response the user agent gives by itself. */
 export interface Refused extends Fault {
   readonly headers?: readonly HeaderLine[];
+  /** The rules looked at, for its record; nothing of it is sent. */
+  readonly tried?: readonly RuleTried[];
 }
 
 /** Record-Route goes into every request of a dialog; more proxies than Max-Forwards allows hops is no route. */
@@ -18,14 +21,16 @@ const MAX_ROUTES = 70;
 /**
  * What RFC 3261 §8.2 has a user agent check before it looks at what a request wants, in its order: method, Request-URI,
  * Require, content. Undefined when the request may be served. CANCEL and ACK are not for this function.
+ * @param registers whether there is a registrar
  */
-export function refuse(request: IncomingRequest, minSessionS: number): Refused | undefined {
+export function refuse(request: IncomingRequest, minSessionS: number, registers = false): Refused | undefined {
   const { message, method } = request;
   const malformed = findMalformed(message);
   if (malformed) return malformed;
   const uri = parseUri(message.uri);
   if (!uri) return bad('Request-URI');
-  if (!ALLOWED_METHODS.includes(method)) {
+  const isRegister = method === 'REGISTER' && registers;
+  if (!ALLOWED_METHODS.includes(method) && !isRegister) {
     return KNOWN_METHODS.includes(method)
       ? { status: 405, reason: 'Method Not Allowed', headers: [ALLOW] }
       : { status: 501, reason: 'Not Implemented', headers: [ALLOW] };
@@ -36,7 +41,11 @@ export function refuse(request: IncomingRequest, minSessionS: number): Refused |
   if (method === 'INVITE' && request.toTag === undefined && message.headers.first('max-forwards') === '0') {
     return { status: 483, reason: 'Too Many Hops' };
   }
-  return refuseExtensions(message) ?? refuseContent(method, message) ?? refuseInterval(method, message, minSessionS);
+  return (
+    refuseExtensions(message, isRegister ? REGISTER_OPTIONS : SUPPORTED_OPTIONS) ??
+    refuseContent(method, message) ??
+    refuseInterval(method, message, minSessionS)
+  );
 }
 
 /** Header fields that are read by nobody yet must still be well-formed, so that the next one along is not fooled. */
@@ -65,10 +74,10 @@ function isSipAddress(text: string): boolean {
 }
 
 /** RFC 3261 §8.2.2.3. Proxy-Require is for proxies. */
-function refuseExtensions({ headers }: SipRequest): Refused | undefined {
+function refuseExtensions({ headers }: SipRequest, supported: readonly string[]): Refused | undefined {
   const required = headers.elements('require');
   if (!required) return bad('Require');
-  const unsupported = required.filter((option) => !SUPPORTED_OPTIONS.includes(option.toLowerCase()));
+  const unsupported = required.filter((option) => !supported.includes(option.toLowerCase()));
   if (unsupported.length === 0) return undefined;
   return { status: 420, reason: 'Bad Extension', headers: [['Unsupported', unsupported.join(', ')]] };
 }

@@ -18,6 +18,9 @@ export const KNOWN_METHODS: readonly string[] = [...ALLOWED_METHODS, ...['REGIST
 /** Option tags we can honour when a peer requires them. */
 export const SUPPORTED_OPTIONS: readonly string[] = ['100rel', 'replaces', 'timer'];
 
+/** As a registrar (RFC 3327, RFC 5626). */
+export const REGISTER_OPTIONS: readonly string[] = ['path', 'outbound'];
+
 export const ACCEPTED_TYPE = 'application/sdp';
 
 export const ALLOW = ['Allow', ALLOWED_METHODS.join(', ')] as const;

@@ -48,6 +48,8 @@ export interface OutboundStart {
   readonly uri: string;
   /** The way the INVITE took. */
   readonly flow: Flow;
+  /** It leads through the peer's NAT, and nothing else does. */
+  readonly pinned?: boolean;
 }
 
 /** What two agents share of a call: tags, sequence numbers, route set and remote target (RFC 3261 §12). */
@@ -99,7 +101,7 @@ export class Dialog {
   }
 
   /** The dialog that a response to an INVITE of ours makes (RFC 3261 §12.1.2). */
-  static ofResponse({ callId, localTag, from, cseq, uri, flow }: OutboundStart, headers: HeaderFields): Dialog {
+  static ofResponse({ callId, localTag, from, cseq, uri, flow, pinned }: OutboundStart, headers: HeaderFields): Dialog {
     const to = headers.first('to') ?? '';
     const { remote } = flow;
     return new Dialog({
@@ -117,6 +119,7 @@ export class Dialog {
         direct: true,
         reaches: reachOf(flow),
         ...(flow.reliable ? { flow } : {}),
+        pinned,
       },
       localSequence: cseq,
       remoteSequence: -1,

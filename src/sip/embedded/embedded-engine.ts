@@ -6,15 +6,20 @@ import type { MessageSocket } from '../../base/message-socket.ts';
 import type { Metrics } from '../../base/metrics.ts';
 import type { connectTcp, listenTcp } from '../../base/tcp.ts';
 import type { bindUdp } from '../../base/udp.ts';
+import type { BindingJournal } from '../binding-journal.ts';
 import type { DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
 import { TrunkBook } from '../trunk-book.ts';
+import type { UserBook } from '../user.ts';
+import { DigestDoor } from './digest-door.ts';
 import { EngineDoors, type EngineTls } from './engine-doors.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
+import { GuessBrake } from './guess-brake.ts';
 import { InboundLogin } from './inbound-login.ts';
 import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
 import { OutboundCalls } from './outbound-calls.ts';
 import { RefusedInvites } from './refused-invites.ts';
+import { Registrar } from './registrar.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
 import { TrunkProbes } from './trunk-probes.ts';
@@ -29,6 +34,9 @@ export interface EmbeddedEngineDeps {
   readonly trunks?: TrunkBook;
   /** Without it there is no TLS. */
   readonly tls?: EngineTls;
+  /** Who may register. Nobody without it. */
+  readonly users?: UserBook;
+  readonly bindingJournal?: BindingJournal;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
   /** base/tcp.ts unless a test plays the network. */
@@ -74,6 +82,7 @@ export class EmbeddedEngine implements SipEngine {
   #outbound: OutboundCalls | undefined;
   #probes: TrunkProbes | undefined;
   #doors: EngineDoors | undefined;
+  #registrar: Registrar | undefined;
 
   constructor(deps: EmbeddedEngineDeps, options: EmbeddedEngineOptions) {
     this.#deps = deps;
@@ -113,7 +122,18 @@ export class EmbeddedEngine implements SipEngine {
     );
     this.#doors = doors;
     const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
-    const login = new InboundLogin(clock, trunks);
+    const brake = new GuessBrake();
+    const { users } = this.#deps;
+    const door = users && new DigestDoor(clock, brake, { realm: users.realm, ha1Of: (name, algorithm) => users.ha1Of(name, algorithm) });
+    const registrar =
+      users && door && new Registrar({ clock, log, metrics: this.#deps.metrics, users, door, journal: this.#deps.bindingJournal });
+    this.#registrar = registrar;
+    const login = new InboundLogin({
+      clock,
+      book: trunks,
+      brake,
+      ...(door && registrar ? { users: { door, any: () => users.size > 0, userAt: (source: SipSource) => registrar.userAt(source) } } : {}),
+    });
     this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, doors.transports, {
       userAgent,
       maxTransactions: this.#options.maxTransactions ?? MAX_TRANSACTIONS,
@@ -121,17 +141,23 @@ export class EmbeddedEngine implements SipEngine {
       minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
       localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
       refusedInvites: this.#refused,
-      login: (request) => login.refuse(request),
+      login: (request) => login.identify(request),
+      ...(registrar ? { register: (request) => registrar.handle(request), registers: () => users.size > 0 } : {}),
       mayReplace: (address, call) => {
         const trunk = trunks.ofSource(address);
         return call.peerAddress === address || (trunk !== undefined && trunk === trunks.ofSource(call.peerAddress));
       },
     });
     this.#agent.onInvite = this.#onInvite;
-    this.#outbound = new OutboundCalls(this.#agent, trunks);
+    this.#outbound = new OutboundCalls(this.#agent, trunks, (user) => registrar?.contactsOf(user) ?? []);
     this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent }, trunks);
     this.#probes.start();
     return doors.transports.listeners.filter(({ transport }) => transport !== 'tls' || this.#deps.tls?.server !== undefined);
+  }
+
+  /** Where the phones of users are; undefined where there are no users. */
+  get registrar(): Registrar | undefined {
+    return this.#registrar;
   }
 
   dial(options: DialOptions): OutboundCall {
@@ -151,6 +177,7 @@ export class EmbeddedEngine implements SipEngine {
 
   async stop(): Promise<void> {
     this.#probes?.stop();
+    this.#registrar?.stop();
     this.#outbound?.stop();
     this.#doors?.close();
     this.#agent?.stop();

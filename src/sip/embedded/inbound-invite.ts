@@ -1,6 +1,7 @@
 import { Driver } from '../../base/driver.ts';
 import { GatewayError } from '../../base/errors.ts';
-import type { Call, InboundCall, Refusal, SipSource } from '../engine.ts';
+import type { RuleTried } from '../../base/rule-tried.ts';
+import type { Call, InboundCall, InboundCaller, Refusal, SipSource } from '../engine.ts';
 import { sessionDescription } from './admission.ts';
 import type { CallServices, DialogHolder } from './call-services.ts';
 import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
@@ -24,6 +25,8 @@ export interface InboundInviteOptions {
   readonly localAddress: string;
   /** The call it takes the place of. */
   readonly replaces?: Call;
+  readonly caller?: InboundCaller;
+  readonly tried?: readonly RuleTried[];
   /** A final response is on its way: CANCEL has nothing to end any more. */
   readonly onFinal: () => void;
 }
@@ -38,6 +41,8 @@ export class InboundInvite implements InboundCall, DialogHolder {
   readonly offer: string | undefined;
   readonly localAddress: string;
   readonly replaces?: Call;
+  readonly caller?: InboundCaller;
+  readonly tried?: readonly RuleTried[];
   onCancel: (() => void) | undefined;
   onAnswer: ((answer: string) => boolean) | undefined;
   onOffer: ((offer: string) => string | Refusal) | undefined;
@@ -54,8 +59,11 @@ export class InboundInvite implements InboundCall, DialogHolder {
   /** An answer that waits for the PRACK of early media (RFC 3262 §3). */
   #deferred: { readonly call: DialogCall; readonly send: () => void } | undefined;
 
-  constructor(services: CallServices, { request, transaction, localTag, localAddress, replaces, onFinal }: InboundInviteOptions) {
+  constructor(services: CallServices, options: InboundInviteOptions) {
+    const { request, transaction, localTag, localAddress, replaces, caller, tried, onFinal } = options;
     if (replaces) this.replaces = replaces;
+    if (caller) this.caller = caller;
+    if (tried) this.tried = tried;
     this.#services = services;
     this.#request = request;
     this.#transaction = transaction;

@@ -5,7 +5,7 @@ import type { DialogHolder } from './call-services.ts';
 import { dialogKey } from './dialog.ts';
 import { DialogCall } from './dialog-call.ts';
 import { InboundInvite } from './inbound-invite.ts';
-import type { LoginRefusal } from './inbound-login.ts';
+import type { Login, LoginRefusal } from './inbound-login.ts';
 import { type IncomingRequest, mergeKey } from './incoming-request.ts';
 import { bad } from './message.ts';
 import type { OutboundServices } from './outbound-services.ts';
@@ -20,8 +20,8 @@ export interface InboundInvitesDeps {
 }
 
 export interface InboundInvitesOptions {
-  /** Why an INVITE from there may not come in: it has to authenticate first. Everything may when absent. */
-  readonly login?: (request: IncomingRequest) => LoginRefusal | undefined;
+  /** Who sends an INVITE, or why it may not come in: it has to authenticate first. Everything may when absent. */
+  readonly login?: (request: IncomingRequest) => Login;
   /** May an INVITE from this address take the place of a call? Only from the address of its peer when absent. */
   readonly mayReplace?: (address: string, call: DialogCall) => boolean;
 }
@@ -53,8 +53,8 @@ export class InboundInvites {
     if (this.#merges.has(merge)) {
       return { status: 482, reason: 'Loop Detected' };
     }
-    const stranger = this.#options.login?.(request);
-    if (stranger) return stranger;
+    const login = this.#options.login?.(request);
+    if (login && 'refused' in login) return { ...login.refused, tried: login.tried };
     const replaced = this.#replaced(request);
     if (replaced && 'status' in replaced) return replaced;
     const localTag = randomText(ID_CHARACTERS);
@@ -69,6 +69,7 @@ export class InboundInvites {
       transaction,
       localTag,
       ...(replaced ? { replaces: replaced } : {}),
+      ...(login ? { caller: login.caller, tried: login.tried } : {}),
       localAddress: services.localAddressFor(request.source.address),
       onFinal: () => this.#pending.delete(key),
     });

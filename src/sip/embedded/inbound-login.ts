@@ -1,54 +1,98 @@
-import { sourceOf } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
-import { DigestServer } from '../digest/digest-server.ts';
+import type { RuleTried } from '../../base/rule-tried.ts';
+import type { InboundCaller, SipSource } from '../engine.ts';
+import { identifyCaller } from '../identify-caller.ts';
+import type { Trunk, TrunkLogin } from '../trunk.ts';
 import type { TrunkBook } from '../trunk-book.ts';
-import type { Refused } from './admission.ts';
+import { DigestDoor, type LoginRefusal } from './digest-door.ts';
 import { GuessBrake } from './guess-brake.ts';
 import type { IncomingRequest } from './incoming-request.ts';
+import { parseUri } from './uri.ts';
 
-/** What a challenge or a refusal is to say. */
-export interface LoginRefusal extends Refused {
-  /** Somebody showed a wrong password: worth a record. A first challenge is none. */
-  readonly guessed: boolean;
+export type { LoginRefusal } from './digest-door.ts';
+
+/** Who calls, or why nobody is let in. */
+export type Login =
+  | { readonly caller: InboundCaller; readonly tried: readonly RuleTried[] }
+  | { readonly refused: LoginRefusal; readonly tried: readonly RuleTried[] };
+
+export interface InboundLoginDeps {
+  readonly clock: Clock;
+  readonly book: TrunkBook;
+  readonly brake?: GuessBrake;
+  /** The door of users, and whose phone sends from there; absent where there are no users. */
+  readonly users?: { readonly door: DigestDoor; readonly any: () => boolean; readonly userAt: (source: SipSource) => string | undefined };
+  /** The trunk that was registered with this user part in its Contact. */
+  readonly registered?: (user: string) => string | undefined;
 }
 
-/** INVITEs of trunks that are to show who they are (RFC 3261 §22.2, RFC 8760 §2.6). */
+/** Finds out who sends an INVITE: a trunk by its address, its registration and its password, or a user by its password (RFC 3261 §22.2). */
 export class InboundLogin {
-  readonly #clock: Clock;
-  readonly #book: TrunkBook;
-  readonly #servers: ReadonlyMap<string, DigestServer>;
-  readonly #brake = new GuessBrake();
+  readonly #deps: InboundLoginDeps;
+  readonly #brake: GuessBrake;
+  /** By what they ask for: a trunk that is configured anew asks anew. */
+  readonly #doors = new WeakMap<TrunkLogin, DigestDoor>();
 
-  constructor(clock: Clock, book: TrunkBook) {
-    this.#clock = clock;
-    this.#book = book;
-    this.#servers = new Map(
-      book.trunks.flatMap(({ name, auth }) => {
-        if (!auth) return [];
-        const { realm, username, password, algorithms } = auth;
-        const passwordOf = (user: string): string | undefined => (user === username ? password : undefined);
-        return [[name, new DigestServer({ realm, passwordOf, ...(algorithms ? { algorithms } : {}) })] as const];
-      }),
-    );
+  constructor(deps: InboundLoginDeps) {
+    this.#deps = deps;
+    this.#brake = deps.brake ?? new GuessBrake();
   }
 
-  /** Why this INVITE may not come in; undefined when it may: it is no trunk's, its trunk asks for nothing, or it has shown the password. */
-  refuse({ message, method, source }: IncomingRequest): LoginRefusal | undefined {
-    const trunk = this.#servers.size === 0 ? undefined : this.#book.ofSource(source.address);
-    const server = trunk && this.#servers.get(trunk.name);
-    if (!server) return undefined;
-    const values = message.headers.all('authorization');
-    const key = sourceOf(source.address);
-    const now = this.#clock.now();
-    const wallclock = this.#clock.wallclock();
-    if (values.length > 0) {
-      const waitS = this.#brake.waitS(key, now);
-      if (waitS > 0) return { status: 503, reason: 'Too Many Guesses', headers: [['Retry-After', String(waitS)]], guessed: false };
+  identify(request: IncomingRequest): Login {
+    const { book, users, registered } = this.#deps;
+    const { source, message } = request;
+    const target = parseUri(message.uri);
+    const user = target?.type === 'sip' ? target.user : undefined;
+    const hasUsers = users?.any() ?? false;
+    const { presumed, tried } = identifyCaller(
+      {
+        address: source.address,
+        registered: user === undefined ? undefined : registered?.(user),
+        phoneOf: hasUsers ? users?.userAt(source) : undefined,
+        showsCredentials: hasUsers && (users?.door.isShown(request) ?? false),
+      },
+      { ...book.rules, hasUsers },
+    );
+    switch (presumed.type) {
+      case 'trunk':
+        return this.#asTrunk(presumed.trunk, request, tried);
+      case 'user':
+        return this.#asUser(request, tried);
+      default: // who is nobody is refused by the book, with a record
+        return { caller: { type: 'stranger' }, tried };
     }
-    const verdict = server.verify(wallclock, source.address, values, { method, uri: message.uri });
-    if (verdict.type === 'ok') return undefined;
-    if (verdict.guessed) this.#brake.guessed(key, now);
-    const headers = server.challenges(wallclock, source.address, verdict.stale).map((value) => ['WWW-Authenticate', value] as const);
-    return { status: 401, reason: 'Unauthorized', headers, guessed: verdict.guessed };
+  }
+
+  #asTrunk(trunk: Trunk, request: IncomingRequest, tried: readonly RuleTried[]): Login {
+    const caller = { type: 'trunk', name: trunk.name } as const;
+    const door = trunk.auth && this.#doorOf(trunk.auth);
+    if (!door) return { caller, tried };
+    const shown = door.check(request);
+    const matched = 'username' in shown;
+    const at = trunk.at?.('auth');
+    const why = matched ? 'the password is right' : 'it has not shown the password';
+    const all = [...tried, { rule: `trunks.${trunk.name}.auth`, ...(at === undefined ? {} : { at }), matched, why }];
+    return 'status' in shown ? { refused: shown, tried: all } : { caller, tried: all };
+  }
+
+  #asUser(request: IncomingRequest, tried: readonly RuleTried[]): Login {
+    const shown = this.#deps.users?.door.check(request);
+    if (!shown) return { caller: { type: 'stranger' }, tried };
+    if ('status' in shown)
+      return { refused: shown, tried: [...tried, { rule: 'users', matched: false, why: 'it has not shown the password of a user' }] };
+    return {
+      caller: { type: 'user', name: shown.username },
+      tried: [...tried, { rule: 'users', matched: true, why: 'the password is right' }],
+    };
+  }
+
+  #doorOf(auth: TrunkLogin): DigestDoor {
+    const known = this.#doors.get(auth);
+    if (known) return known;
+    const { realm, username, password, algorithms } = auth;
+    const passwordOf = (user: string): string | undefined => (user === username ? password : undefined);
+    const door = new DigestDoor(this.#deps.clock, this.#brake, { realm, passwordOf, ...(algorithms ? { algorithms } : {}) });
+    this.#doors.set(auth, door);
+    return door;
   }
 }

@@ -18,6 +18,8 @@ export interface PeerPlace {
   readonly reaches?: ((address: string) => boolean) | undefined;
   /** sent-by port of its top Via: where a peer by TCP listens, as far as is known. */
   readonly viaPort?: number | undefined;
+  /** What it says of itself counts for nothing: it registered from there, and the way back is the only one through its NAT. */
+  readonly pinned?: boolean | undefined;
 }
 
 const privateNet = new BlockList();
@@ -65,6 +67,7 @@ export function nextHop(uri: string, place: PeerPlace): Hop {
   const parsed = parseUri(uri);
   const named = parsed && literalEndpoint(parsed);
   const { source, flow } = place;
+  if (place.pinned) return sourceHop(place, source.port);
   const asked = parsed && transportOf(parsed);
   if (!named || flow?.transport === 'ws' || flow?.transport === 'wss' || !isMeant(plainAddress(named.address), named.address, place)) {
     return sourceHop(place, named?.port);

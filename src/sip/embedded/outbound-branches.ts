@@ -13,6 +13,8 @@ export interface OutboundBranchesOptions {
   readonly head: OutboundHead;
   readonly localTag: string;
   readonly localAddress: string;
+  /** The peer is reached by the way of the INVITE alone. */
+  readonly pinned?: boolean;
 }
 
 /** The INVITE a response belongs to, and the way that smaller messages take. */
@@ -69,8 +71,8 @@ export class OutboundBranches {
   }
 
   #dialog({ cseq, uri, way }: Sent, { headers }: SipResponse): Dialog {
-    const { head, localTag } = this.#options;
-    return Dialog.ofResponse({ callId: head.callId, localTag, from: head.from, cseq, uri, flow: way.usual }, headers);
+    const { head, localTag, pinned = false } = this.#options;
+    return Dialog.ofResponse({ callId: head.callId, localTag, from: head.from, cseq, uri, flow: way.usual, pinned }, headers);
   }
 }
 

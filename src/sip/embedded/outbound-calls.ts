@@ -1,16 +1,23 @@
 import { GatewayError } from '../../base/errors.ts';
 import type { DialOptions, OutboundCall } from '../engine.ts';
-import type { TrunkRefusal } from '../trunk.ts';
+import { type Trunk, trunkRefusalError } from '../trunk.ts';
 import type { TrunkBook } from '../trunk-book.ts';
+import { USERS_TRUNK, userOfDestination } from '../user.ts';
+import { ForkedCall } from './forked-call.ts';
 import { OutboundInvite } from './outbound-invite.ts';
 import type { OutboundServices } from './outbound-services.ts';
+import type { UserContact } from './registrar.ts';
 import { encodeText, isToken } from './text.ts';
+import { uriHost } from './uri.ts';
 import type { HeaderLine } from './write-response.ts';
 
 /** Longer than any phone rings before a mailbox takes the call. */
 const RING_MS = 60_000;
 /** Proxies give up after three minutes; what rings for five is a mistake. */
 const LONGEST_RING_MS = 300_000;
+
+/** As trunks have it where nothing is said. */
+const LONGEST_USER_CALL_S = 14_400;
 
 const MAX_HEADERS = 20;
 const MAX_HEADER_CHARACTERS = 1024;
@@ -33,9 +40,13 @@ export class OutboundCalls {
   readonly #book: TrunkBook;
   readonly #calls = new Set<OutboundInvite>();
 
-  constructor(services: OutboundServices, book: TrunkBook) {
+  readonly #contactsOf: (user: string) => readonly UserContact[];
+
+  /** @param contactsOf where a user's phones are */
+  constructor(services: OutboundServices, book: TrunkBook, contactsOf: (user: string) => readonly UserContact[] = () => []) {
     this.#services = services;
     this.#book = book;
+    this.#contactsOf = contactsOf;
   }
 
   get size(): number {
@@ -49,8 +60,10 @@ export class OutboundCalls {
     const headers = (options.headers ?? []).map(headerLine);
     if (!/^\+?[A-Za-z0-9_.!~*-]{1,64}$/.test(from)) throw new GatewayError('ERR_NOT_FOUND', 'from must be a number or a name');
     if (headers.length > MAX_HEADERS) throw new GatewayError('ERR_NOT_FOUND', `more than ${MAX_HEADERS} headers`);
+    const user = options.trunk === USERS_TRUNK ? userOfDestination(options.destination) : undefined;
+    if (user !== undefined) return this.#dialUser(user, options, { from, headers });
     const admission = this.#book.admitOutbound(options.trunk, options.destination);
-    if ('refusal' in admission) throw new GatewayError(errorOf(admission.refusal), admission.detail);
+    if ('refusal' in admission) throw new GatewayError(trunkRefusalError(admission.refusal), admission.detail);
     try {
       if (!this.#services.reaches(admission.destination.endpoint.address))
         throw new GatewayError('ERR_NODE_UNREACHABLE', 'the destination has an address of a family that is not listened on');
@@ -70,7 +83,31 @@ export class OutboundCalls {
     }
   }
 
-  #start(call: OutboundInvite, offer: string | Promise<string>): void {
+  /** Every phone of a user: those of one q ring together (RFC 3261 §16.5). */
+  #dialUser(user: string, options: DialOptions, { from, headers }: { from: string; headers: readonly HeaderLine[] }): OutboundCall {
+    const groups = new Map<number, OutboundInvite[]>();
+    for (const { uri, q, hop, routes } of this.#contactsOf(user)) {
+      if (!this.#services.reaches(hop.address)) continue;
+      const destination = { key: uri, uri, endpoint: { address: hop.address, port: hop.port } };
+      const call: OutboundInvite = new OutboundInvite(this.#services, {
+        admission: { trunk: userTrunk(hop), destination, lease: { release: () => undefined } },
+        from,
+        headers: [...routes, ...headers],
+        ringTimeoutMs: Math.min(options.ringTimeoutMs ?? RING_MS, LONGEST_RING_MS),
+        hop,
+        onGone: () => this.#calls.delete(call),
+      });
+      this.#calls.add(call);
+      groups.set(q, [...(groups.get(q) ?? []), call]);
+    }
+    const [first] = groups.values();
+    if (!first?.[0]) throw new GatewayError('ERR_NOT_FOUND', 'no phone of this user is registered');
+    const forked = new ForkedCall([...groups.values()], `sip:${user}@${uriHost(first[0].localAddress)}`);
+    this.#start(forked, options.offer(forked.localAddress));
+    return forked;
+  }
+
+  #start(call: OutboundInvite | ForkedCall, offer: string | Promise<string>): void {
     if (typeof offer === 'string') {
       this.#services.clock.setTimer(0, () => call.start(offer)); // so that nothing is called back before dial() has returned
       return;
@@ -98,17 +135,16 @@ function headerLine([name, value]: readonly [string, string]): HeaderLine {
   return [name, encodeText(value)];
 }
 
-function errorOf(refusal: TrunkRefusal): 'ERR_NOT_FOUND' | 'ERR_FORBIDDEN' | 'ERR_OVERLOADED' | 'ERR_NODE_UNREACHABLE' {
-  switch (refusal) {
-    case 'no_such_trunk':
-    case 'bad_destination':
-      return 'ERR_NOT_FOUND';
-    case 'trunk_down':
-      return 'ERR_NODE_UNREACHABLE';
-    case 'cap_concurrent':
-    case 'cap_per_second':
-      return 'ERR_OVERLOADED';
-    default:
-      return 'ERR_FORBIDDEN';
-  }
+/** What a call to a user has of a trunk: no credentials, no list, four hours at the most. */
+function userTrunk({ address, port }: UserContact['hop']): Trunk {
+  return {
+    name: USERS_TRUNK,
+    peer: { address, port },
+    transport: 'udp', // the way it registered is what counts
+    addresses: [],
+    caps: { concurrent: 1, perSecond: 1, perDay: 1, durationS: LONGEST_USER_CALL_S },
+    destinations: [],
+    redirects: 'refuse',
+    refer: 'refuse',
+  };
 }

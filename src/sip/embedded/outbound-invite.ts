@@ -11,6 +11,7 @@ import type { CallServices } from './call-services.ts';
 import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
 import type { Dialog } from './dialog.ts';
 import { DialogCall } from './dialog-call.ts';
+import type { Hop } from './flow.ts';
 import type { SipResponse } from './message.ts';
 import { OutboundBranches } from './outbound-branches.ts';
 import { isChallenge, OutboundCredentials, withCredentials } from './outbound-credentials.ts';
@@ -29,6 +30,8 @@ export interface OutboundInviteOptions {
   readonly from: string;
   readonly headers: readonly HeaderLine[];
   readonly ringTimeoutMs: number;
+  /** The way to a phone that registered, which everything of the call takes; by the destination's address when absent. */
+  readonly hop?: Hop;
   /** Nothing of the call is left. Once. */
   readonly onGone: () => void;
 }
@@ -98,7 +101,8 @@ export class OutboundInvite implements OutboundCall {
       to: `<${destination.uri}>`,
       callId: this.sipCallId,
     };
-    this.#branches = new OutboundBranches(this.#inDialog, { head: this.#head, localTag: this.#localTag, localAddress: this.localAddress });
+    const branches = { head: this.#head, localTag: this.#localTag, localAddress: this.localAddress, pinned: options.hop !== undefined };
+    this.#branches = new OutboundBranches(this.#inDialog, branches);
     this.#minSeS = services.minSessionS;
     this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
   }
@@ -118,6 +122,12 @@ export class OutboundInvite implements OutboundCall {
     if (!this.#started) this.#services.clock.setTimer(0, () => this.#driver.run((now) => this.#machine.handle(now, 'timed_out')));
   }
 
+  /** It was never started, and never will be: nothing is told. */
+  discard(): void {
+    this.abandon();
+    this.#over();
+  }
+
   /** The engine stops: no timer may run on, nothing is sent. */
   abandon(): void {
     this.#abandoned = true;
@@ -133,9 +143,8 @@ export class OutboundInvite implements OutboundCall {
     const credentials = this.#credentials.lines('INVITE', uri, endpoint);
     const lines = [...this.#lines(), ...credentials];
     const body = { type: ACCEPTED_TYPE, text: this.#offer };
-    const way = this.#services.way({ ...endpoint, transport: trunk.transport }, this.localAddress, (via) =>
-      writeOutbound('INVITE', this.#head, { uri, via, cseq }, lines, body),
-    );
+    const hop = this.#options.hop ?? { ...endpoint, transport: trunk.transport };
+    const way = this.#services.way(hop, this.localAddress, (via) => writeOutbound('INVITE', this.#head, { uri, via, cseq }, lines, body));
     const line: OutboundLine = { uri, via: way.via, cseq };
     const attempt: Attempt = { ...line, way, endpoint, credentials, forget: () => undefined };
     this.#attempt = attempt;
@@ -164,7 +173,7 @@ export class OutboundInvite implements OutboundCall {
     const interval: HeaderLine[] = sessionIntervalS > 0 ? [['Session-Expires', String(Math.max(sessionIntervalS, this.#minSeS))]] : [];
     const least: HeaderLine[] = sessionIntervalS > 0 && this.#minSeS > minSessionS ? [['Min-SE', String(this.#minSeS)]] : [];
     return [
-      ['Contact', this.#services.contact(this.localAddress, this.#options.admission.trunk.transport)],
+      ['Contact', this.#services.contact(this.localAddress, (this.#options.hop ?? this.#options.admission.trunk).transport)],
       ...[ALLOW, SUPPORTED, ACCEPT],
       ...interval,
       ...least,

@@ -1,5 +1,6 @@
 import { sourceOf } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
+import type { RuleTried } from '../../base/rule-tried.ts';
 import type { RefusedInvite, SipSource } from '../engine.ts';
 import type { IncomingRequest, ReplyHead } from './incoming-request.ts';
 import { parseMessage } from './message.ts';
@@ -41,8 +42,8 @@ export class RefusedInvites {
   }
 
   /** One that was read. @param final whatever its status: this refusal is the end of it */
-  refused({ callId, from, message, source }: IncomingRequest, { status, reason }: Why, final = !NO_END.includes(status)): void {
-    if (final) this.#note(callId, from.uri, message.uri, source, { status, reason });
+  refused({ callId, from, message, source }: IncomingRequest, { status, reason, tried }: Why, final = !NO_END.includes(status)): void {
+    if (final) this.#note(callId, from.uri, message.uri, source, { status, reason, ...(tried ? { tried } : {}) });
   }
 
   /** One that could not be read to its end; without a Call-ID it is nobody's call. */
@@ -67,7 +68,7 @@ export class RefusedInvites {
     this.#note(headers.first('call-id') ?? '', from, uri, source, { status: 0, reason: 'dropped: its source sends too many' });
   }
 
-  #note(callId: string, from: string, uri: string, source: SipSource, { status, reason }: Why): void {
+  #note(callId: string, from: string, uri: string, source: SipSource, why: Why): void {
     if (this.#told.has(callId)) return;
     const now = this.#clock.now();
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#filledAt) / 1000) * PER_SECOND);
@@ -80,11 +81,12 @@ export class RefusedInvites {
     if (this.#told.size >= REMEMBERED) this.#told.delete(this.#told.keys().next().value ?? '');
     this.#told.add(callId);
     const text = (wire: string): string => decodeText(wire).slice(0, MAX_TEXT);
-    this.#tell({ sipCallId: text(callId), from: text(from), requestUri: text(uri), source, status, reason });
+    this.#tell({ sipCallId: text(callId), from: text(from), requestUri: text(uri), source, ...why });
   }
 }
 
 interface Why {
   readonly status: number;
   readonly reason: string;
+  readonly tried?: readonly RuleTried[];
 }

@@ -12,6 +12,7 @@ import type { SipRequest, SipResponse } from './message.ts';
 import type { OutboundServices, OutboundWay } from './outbound-services.ts';
 import { NO_DIALOG, NO_REFER, OVERLOADED } from './refusals.ts';
 import type { RefusedInvites } from './refused-invites.ts';
+import type { RegisterAnswer } from './registrar.ts';
 import { RequestSender } from './request-sender.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { StatelessAnswers } from './stateless-answers.ts';
@@ -37,6 +38,9 @@ export interface UserAgentOptions extends InboundInvitesOptions {
   readonly minSessionS: number;
   /** Hears of INVITEs that are refused here. */
   readonly refusedInvites?: RefusedInvites;
+  /** Answers REGISTER, as long as there are users; 405 without one. */
+  readonly register?: (request: IncomingRequest) => RegisterAnswer;
+  readonly registers?: () => boolean;
 }
 
 /**
@@ -149,13 +153,18 @@ export class UserAgent implements OutboundServices {
       this.#handleCancel(request, key);
       return;
     }
-    const refused = refuse(request, this.#options.minSessionS);
+    const registers = this.#options.registers?.() ?? false;
+    const refused = refuse(request, this.#options.minSessionS, registers);
     if (refused) {
       this.#refuse(request, refused);
       return;
     }
     if (request.toTag !== undefined) {
       this.#handleInDialog(request, key);
+      return;
+    }
+    if (request.method === 'REGISTER') {
+      this.#handleRegister(request, key);
       return;
     }
     if (request.method === 'OPTIONS') {
@@ -213,6 +222,22 @@ export class UserAgent implements OutboundServices {
       return;
     }
     this.#stateless.answer(request.head, 200, { headers: [ALLOW, ACCEPT, SUPPORTED] }, request.callId);
+  }
+
+  /** A challenge leaves nothing behind; what was done is answered the same to each repeat. While we drain, phones are to find their way elsewhere. */
+  #handleRegister(request: IncomingRequest, key: string): void {
+    const { register } = this.#options;
+    if (!register || this.#draining || this.#transactions.full) {
+      this.#refuse(request, OVERLOADED);
+      return;
+    }
+    const { status, reason, headers, kept } = register(request);
+    if (!kept) {
+      this.#refuse(request, { status, reason, ...(headers ? { headers } : {}) });
+      return;
+    }
+    const transaction = this.#transactions.openRequest(key, request.head.flow);
+    this.respond(transaction, request, status, { reason, headers, toTag: this.#stateless.tag(request.callId) });
   }
 
   #handleInvite(request: IncomingRequest, key: string): void {

@@ -49,9 +49,14 @@ agent:
   transfer-target: sip:desk@192.0.2.9
 `;
 
+/** Without what says where each part stands. */
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
+}
+
 describe('trunks', () => {
   test('have careful defaults: little at once, and no destination at all', () => {
-    expect(load(FULL).config.trunks).toEqual([
+    expect(plain(load(FULL).config.trunks)).toEqual([
       {
         name: 'carrier',
         peer: { address: '192.0.2.9', port: 5060 },
@@ -91,7 +96,7 @@ describe('trunks', () => {
       expect.stringMatching(/ringdown\.yaml:\d+: trunks\[1\]\.auth\.password: this is the mask of --print-config, not a password/),
     ]);
     const { config } = load(FULL);
-    expect(load(text.replace('"********"', 's3cret-canary').replace('"********"', 'other-canary')).config).toEqual(config);
+    expect(plain(load(text.replace('"********"', 's3cret-canary').replace('"********"', 'other-canary')).config)).toEqual(plain(config));
   });
 
   test('are wrong each at its own line, and no value is repeated', () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import type { Callers } from '../../../src/sip/identify-caller.ts';
 import type { Trunk } from '../../../src/sip/trunk.ts';
-import { type Callers, TrunkBook } from '../../../src/sip/trunk-book.ts';
+import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const STRANGER = '198.51.100.7';

@@ -1,0 +1,63 @@
+/** What a user may call. */
+export type UserPermission =
+  | { readonly type: 'agent' }
+  | { readonly type: 'users' }
+  /** Numbers by a trunk, within this list as well as within the trunk's own. */
+  | { readonly type: 'trunk'; readonly trunk: string; readonly destinations: readonly string[] };
+
+/** Somebody with a softphone. */
+export interface SipUser {
+  readonly name: string;
+  /** RFC 7616 §3.4.2, for the realm of the gateway. */
+  readonly ha1: { readonly 'SHA-256'?: string; readonly MD5?: string };
+  /** The number or name it calls as; its own name when absent. */
+  readonly callerId?: string;
+  readonly calls: readonly UserPermission[];
+  /** Phones at a time; the one not heard of for longest makes room. */
+  readonly maxContacts: number;
+  /** Where it stands in the configuration. */
+  readonly source?: string;
+}
+
+/** By this name in place of a trunk's, registered users are dialled. */
+export const USERS_TRUNK = 'users';
+
+/** `user:alice` → `alice`. */
+export function userOfDestination(destination: string): string | undefined {
+  return /^user:(.{1,64})$/.exec(destination)?.[1];
+}
+
+/** The users of the configuration. A new list takes the place of the old one in one step. */
+export class UserBook {
+  #users: ReadonlyMap<string, SipUser>;
+  readonly realm: string;
+
+  constructor(users: readonly SipUser[], realm = 'ringdown') {
+    this.#users = byName(users);
+    this.realm = realm;
+  }
+
+  get size(): number {
+    return this.#users.size;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#users.keys()];
+  }
+
+  replace(users: readonly SipUser[]): void {
+    this.#users = byName(users);
+  }
+
+  find(name: string): SipUser | undefined {
+    return this.#users.get(name);
+  }
+
+  ha1Of(name: string, algorithm: 'SHA-256' | 'MD5'): string | undefined {
+    return this.#users.get(name)?.ha1[algorithm];
+  }
+}
+
+function byName(users: readonly SipUser[]): ReadonlyMap<string, SipUser> {
+  return new Map(users.map((user) => [user.name, user]));
+}
