@@ -108,6 +108,8 @@ const MODEL = [
   '  greet: true # the model speaks first; false: it waits; a text: instructions for its first words',
   "  ca: other.pem # certificates to trust beside the system's: another gateway's own",
   '  cap-minutes: 60 # the vendor ends a session then, and ours goes on in a new one; the profile knows it when left out',
+  '  turns: gateway # who takes turns; upstream: the server, which then hears the caller all the time (docs/upstream.md)',
+  '  # uplink-while-speaking: auto # with turns: upstream, what it hears while the agent speaks: auto, gated, through, duck',
   '```',
   '',
   'Only `type` is needed, `model` and `key` for openai and azure, and `url` for all but openai.',

@@ -50,7 +50,7 @@ function keyOf({ key }: { readonly key?: string }): Pick<ServiceOptions, 'apiKey
 }
 
 async function createUpstream({ clock, log, metrics }: ModelParts, model: RealtimeModelConfig): Promise<RealtimeModel> {
-  const { url, profile, key, caFile, voice, instructions, greet, capMinutes } = model;
+  const { url, profile, key, caFile, voice, instructions, greet, capMinutes, turns, uplinkWhileSpeaking } = model;
   const ca =
     caFile === undefined
       ? undefined
@@ -68,6 +68,8 @@ async function createUpstream({ clock, log, metrics }: ModelParts, model: Realti
       config: { ...(voice === undefined ? {} : { voice }), ...(instructions === undefined ? {} : { instructions }) },
       greet: greet !== false,
       greeting: typeof greet === 'string' ? greet : undefined,
+      turns,
+      ...(uplinkWhileSpeaking && { uplinkWhileSpeaking }),
     },
   );
 }

@@ -36,7 +36,7 @@ const FLOAT_BYTES = 4;
 /** A state is 90 kB or so; with 64 MB the module is broken or the process leaks. */
 const MOST_MEMORY_BYTES = 64 * 1024 * 1024;
 
-const WASM_FILE = '@jitsi/rnnoise-wasm/dist/rnnoise.wasm';
+const require = createRequire(import.meta.url);
 
 /** The network of RNNoise, compiled once; states are made for those who need it. */
 export class Rnnoise {
@@ -50,7 +50,7 @@ export class Rnnoise {
   }
 
   /** Reads and compiles it: some milliseconds, off this thread for the most part. @throws Error where the file is missing or another one. */
-  static async load(path = createRequire(import.meta.url).resolve(WASM_FILE)): Promise<Rnnoise> {
+  static async load(path = require.resolve('@jitsi/rnnoise-wasm/dist/rnnoise.wasm')): Promise<Rnnoise> {
     const bytes = await readFile(path);
     let memory: WasmMemory | undefined;
     const imports = {

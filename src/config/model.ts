@@ -28,6 +28,10 @@ const realtime = z.strictObject({
   /** true: the model speaks first; a text: by these instructions. */
   greet: z.union([z.boolean(), text(10_000)], { error: 'true, false or instructions for the first words' }).default(true),
   /** The vendor ends a session after so long; ours goes on in a new one. The profile's own when left out. */
+  /** Who takes turns: the gateway, or the server, which then hears the caller all the time. */
+  turns: z.enum(['gateway', 'upstream'], { error: 'gateway or upstream' }).default('gateway'),
+  /** What a server that takes turns hears while the agent speaks. */
+  'uplink-while-speaking': z.enum(['auto', 'gated', 'through', 'duck'], { error: 'auto, gated, through or duck' }).optional(),
   'cap-minutes': z.number({ error: 'minutes, 1 to 1440' }).min(1, 'minutes, 1 to 1440').max(1440, 'minutes, 1 to 1440').optional(),
 });
 
@@ -40,6 +44,10 @@ export const model = z
   .superRefine((value, context) => {
     if (value.type !== 'realtime') return;
     const { profile, url: given, key, model: name } = value;
+    if (value['uplink-while-speaking'] !== undefined && value.turns !== 'upstream') {
+      const message = 'only where the server takes turns (turns: upstream): else it hears nothing but turns';
+      context.addIssue({ code: 'custom', path: ['uplink-while-speaking'], message });
+    }
     const isVendor = profile === 'openai' || profile === 'azure';
     if (given === undefined && profile !== 'openai')
       context.addIssue({ code: 'custom', path: ['url'], message: `profile ${profile} needs one` });
@@ -69,6 +77,8 @@ export interface RealtimeModelConfig {
   readonly instructions?: string;
   readonly greet: boolean | string;
   readonly capMinutes?: number;
+  readonly turns: 'gateway' | 'upstream';
+  readonly uplinkWhileSpeaking?: 'auto' | 'gated' | 'through' | 'duck';
 }
 
 export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig | PipelineModelConfig;
@@ -77,7 +87,8 @@ export type ModelConfig = { readonly type: 'embedded' } | RealtimeModelConfig | 
 export function modelOf(values: ModelValues, fetch: (value: SecretValue, path: readonly PropertyKey[]) => string): ModelConfig {
   if (values.type === 'embedded') return values;
   if (values.type === 'pipeline') return pipelineOf(values, fetch);
-  const { type, profile, url: given = OPENAI_URL, model: name, ca, voice, instructions, greet, 'cap-minutes': capMinutes } = values;
+  const { type, profile, url: given = OPENAI_URL, model: name, ca, voice, instructions, greet, 'cap-minutes': capMinutes, turns } = values;
+  const uplinkWhileSpeaking = values['uplink-while-speaking'];
   return {
     type,
     profile,
@@ -89,6 +100,8 @@ export function modelOf(values: ModelValues, fetch: (value: SecretValue, path: r
     ...(instructions === undefined ? {} : { instructions }),
     greet,
     ...(capMinutes === undefined ? {} : { capMinutes }),
+    turns,
+    ...(uplinkWhileSpeaking === undefined ? {} : { uplinkWhileSpeaking }),
   };
 }
 

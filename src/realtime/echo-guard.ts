@@ -79,9 +79,9 @@ export class EchoGuard {
   #learnedHops = 0;
   #currentHop = 0;
 
-  /** How loud our own sound comes back at most, in dB of what is played; undefined: no echo was found. */
+  /** How loud our own sound comes back, in dB of what is played, in the middle of the bands; undefined: no echo was found. */
   get couplingDb(): number | undefined {
-    return this.#delay.lag === undefined ? undefined : Math.max(...this.#coupling);
+    return this.#delay.lag === undefined ? undefined : this.#coupling.toSorted()[BANDS / 2];
   }
 
   /** What has left towards the caller; undefined: silence. */

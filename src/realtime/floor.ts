@@ -14,6 +14,7 @@ import {
   type ModelEvent,
   type RealtimeModel,
   type ResponseRequest,
+  type UplinkWhileSpeaking,
 } from './model.ts';
 import { ModelLink, type Stopped } from './model-link.ts';
 import { PlaybackRecord } from './playback-record.ts';
@@ -31,6 +32,7 @@ import type { HeardFrame, TurnOutput } from './turn-output.ts';
 import { type TurnPolicy, turnOptionsOf } from './turn-policy.ts';
 import { TurnRecord } from './turn-record.ts';
 import type { TurnState } from './turn-table.ts';
+import { UplinkRule } from './uplink-rule.ts';
 import type { VoiceDetector } from './voice-detector.ts';
 
 /** What the model says of the call itself. */
@@ -53,6 +55,7 @@ export interface FloorDeps {
 export interface FloorOptions {
   readonly turns: Partial<TurnOptions> | undefined;
   readonly streams: boolean;
+  readonly uplinkWhileSpeaking?: UplinkWhileSpeaking | undefined;
   readonly keysInterrupt: boolean;
   readonly call: CallContext;
   readonly rttMs: () => number | undefined;
@@ -96,6 +99,8 @@ export class Floor {
   readonly #idle = new IdleWatch();
   readonly #spoken: SpokenText;
   readonly #latency = new LatencyLedger();
+  /** Where the model takes turns. */
+  readonly #uplink: UplinkRule | undefined;
   // One object for all frames: a call has 50 a second.
   readonly #frame = {
     voiced: false,
@@ -134,6 +139,10 @@ export class Floor {
     this.#record = new TurnRecord(audience, this.conversation);
     const onEvent = (event: ModelEvent, request?: ResponseRequest) => this.#handleModel(event, request);
     this.link = new ModelLink(model, this.playout, onEvent, call, { truncates: !streams });
+    if (model.takesTurns && !streams) {
+      const wish = options.uplinkWhileSpeaking ?? model.uplinkWhileSpeaking ?? 'auto';
+      this.#uplink = new UplinkRule(wish, (how, floorDb, again) => this.link.connection.listen?.(how, floorDb, again));
+    }
     const agent = {
       remainingMs: () => this.#remainingMs(),
       asked: () => this.#spoken.asked,
@@ -238,6 +247,7 @@ export class Floor {
     if (sounded) this.#noteAudio(now);
     else out.fill(0);
     this.#deps.detector.playing?.(sounded ? out : undefined);
+    this.#uplink?.played(sounded);
     this.#afterPull(now);
     return sounded;
   }
@@ -322,6 +332,7 @@ export class Floor {
     frame.heardMs = samplesToMs(this.#heardSamples);
     this.#turns.handleFrame(frame satisfies HeardFrame, now);
     this.drain(now);
+    this.#uplink?.heard(this.#turns.holder, this.#deps.detector.couplingDb, frame.floorDb);
   }
 
   /** Audio that somebody will commit begins: the model must keep it. */
@@ -498,7 +509,7 @@ export class Floor {
     return turnOptionsOf(policy, this.#options.streams, {
       ...this.#options.turns,
       prepares,
-      predicts: predictor !== undefined,
+      predicts: predictor !== undefined && !model.takesTurns,
       takesTurns: model.takesTurns ?? false,
     });
   }
@@ -587,9 +598,11 @@ export class Floor {
       this.#latency.decided(turn.itemId, output.speechEndedAt, now);
       this.tools.handleAsked();
     }
-    // Where the model's server takes the turns it has this one already.
-    if (!this.#turns.isLeftToModel) this.link.commitTurn({ ...turn, respond });
-    else if (respond) this.link.awaitAnswer();
+    if (!output.upstream) this.link.commitTurn({ ...turn, respond });
+    else {
+      if (respond) this.link.awaitAnswer();
+      this.link.connection.turnTaken?.({ ...turn, respond });
+    }
     this.#latency.requested(this.#deps.clock.now());
     if (!respond) this.#turns.handle('nothing_to_say', now);
   }

@@ -32,6 +32,10 @@ class FvadDetector implements VoiceDetector {
     return heard;
   }
 
+  get couplingDb(): number | undefined {
+    return this.#guard.couplingDb;
+  }
+
   playing(pcm: Int16Array | undefined): void {
     if (pcm) narrow(pcm, this.#played);
     this.#guard.playing(pcm && this.#played);

@@ -150,6 +150,12 @@ export interface FunctionTool {
 
 export type ToolChoice = 'auto' | 'none' | 'required' | { readonly type: 'function'; readonly name: string };
 
+/** How the caller is heard by a model that takes the turns: as spoken, as comfort noise, or 12 dB quieter. */
+export type Uplink = 'through' | 'gated' | 'duck';
+
+/** The same while we speak: `auto` is `gated` on lines that bring back what we say, `through` on others. */
+export type UplinkWhileSpeaking = 'auto' | Uplink;
+
 /** How the model shall be. Always whole: what is absent is the model's own default. */
 export interface ModelConfig {
   readonly model?: string;
@@ -164,6 +170,8 @@ export interface ModelConfig {
   readonly maxOutputTokens: number | 'inf';
   /** Is the caller's speech to be written down, and how; null: no. */
   readonly transcription: { readonly model?: string; readonly language?: string; readonly prompt?: string } | null;
+  /** How turns are to be taken, in the reference's words, for a model that takes them; null: they are committed by hand. */
+  readonly turnDetection?: Readonly<Record<string, unknown>> | null;
   readonly noiseReduction?: 'near_field' | 'far_field';
   readonly reasoningEffort?: string;
   /** What else the reference's session object may hold (truncation, prompt, tracing, include …): passed on to models of its kind. */
@@ -231,6 +239,13 @@ export interface ModelConnection {
   prepareTurn?: ((turn: CommittedTurn) => void) | undefined;
   /** It was not over: what was prepared has never been. */
   dropPreparation?: (() => void) | undefined;
+  /** A turn that the model's server has ended itself, as the session has it: the item it is. Only called where the model takes turns. */
+  turnTaken?(turn: CommittedTurn): void;
+  /**
+   * How the caller is heard from now on. Only called where the model takes turns. @param floorDb loudness of the line's own noise, dBov
+   * @param again what was kept back in the last moments is heard after all, before what comes
+   */
+  listen?(how: Uplink, floorDb: number, again: boolean): void;
   /** How the model shall be from now on. Called before `start`, and whenever it changes. */
   configure?(config: ModelConfig): void;
   /** An item that somebody put into the conversation, after the item of this id: undefined, at its end; `root`, at its beginning. */
@@ -258,8 +273,10 @@ export interface ModelConnection {
 /** Where conversations come from: the embedded agent, a Realtime-compatible server, a pipeline of services. */
 export interface RealtimeModel {
   readonly name: string;
-  /** Does its server hear the caller all the time and say when turns begin and end? Only then turns may be left to it. */
+  /** Does its server hear the caller all the time and say when turns begin and end? Then they are left to it. */
   readonly takesTurns?: boolean;
+  /** What it hears while we speak, where it takes turns. Default `auto`. */
+  readonly uplinkWhileSpeaking?: UplinkWhileSpeaking;
   /** Begins a conversation; its first event comes after this has returned. */
   connect(onEvent: (event: ModelEvent) => void, call?: CallContext): ModelConnection;
 }

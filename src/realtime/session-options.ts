@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { LegOrigin } from '../leg/leg.ts';
 import type { EndOfTurnPredictor } from './end-of-turn.ts';
-import type { RealtimeModel } from './model.ts';
+import type { RealtimeModel, UplinkWhileSpeaking } from './model.ts';
 import type { SessionMetrics } from './session-metrics.ts';
 import type { TurnStatistics } from './session-statistics.ts';
 import type { ToolCatalogue } from './tools/tool-catalogue.ts';
@@ -41,6 +41,8 @@ export interface SessionOptions {
    * on, as an estimate of what is being played.
    */
   readonly streams?: boolean;
+  /** What a model that takes the turns hears while we speak; default: as the model says. */
+  readonly uplinkWhileSpeaking?: UplinkWhileSpeaking;
 }
 
 /** What is known of a session at any time: the closing log line, the CDR, GET /v1/calls/:id. */

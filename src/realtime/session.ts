@@ -71,6 +71,7 @@ export class Session {
       {
         turns: options.turns,
         streams: options.streams ?? false,
+        uplinkWhileSpeaking: options.uplinkWhileSpeaking,
         keysInterrupt: options.keysInterrupt ?? true,
         rttMs: options.rttMs ?? (() => undefined),
         call: {

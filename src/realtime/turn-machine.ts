@@ -4,12 +4,19 @@ import { EndOfTurnWait } from './end-of-turn.ts';
 import type { TurnOptions } from './turn-options.ts';
 import type { AgentSpeech, HeardFrame, Rejection, TurnOutput } from './turn-output.ts';
 import { TURN_TABLE, type TurnAction, type TurnEvent, type TurnState } from './turn-table.ts';
+import type { FloorHolder } from './uplink-rule.ts';
 import { VoiceGate } from './voice-gate.ts';
 
 /** The agent begins or ends in the middle of a caller's first syllable: the syllable counts all the same. */
 const KEEPS_EVIDENCE: ReadonlySet<TurnEvent> = new Set(['audio_started', 'audio_ended', 'audio_stalled', 'nothing_to_say', 'prepare_due']);
 
 const NEVER = Number.NEGATIVE_INFINITY;
+
+/** A server that has not ended a turn after so much silence does not hear it: none waits longer than 8 s by itself. */
+const SERVER_DEAF_MS = 9000;
+
+/** How a turn ends that interrupted us and of which the server has not said that it began: as a patient gateway would end it. */
+const UNHEARD_RULE = { type: 'pause_adaptive', z: 1.6 } as const;
 
 /** A pause this much longer than the silence so far makes a preparation worth its while. */
 const WORTH_PREPARING_MS = 40;
@@ -37,6 +44,8 @@ export class TurnMachine implements Machine<TurnOutput> {
   /** Where the speech without a gap that runs began. */
   #spokenFromMs = 0;
   #continued = false;
+  /** The model's server said that it began. */
+  #knownUpstream = false;
   #preparations = 0;
   #committedAt = NEVER;
   // The agent's speech.
@@ -76,9 +85,16 @@ export class TurnMachine implements Machine<TurnOutput> {
     return this.#state !== 'user' && this.#state !== 'gap' && this.#state !== 'prepared' && this.#state !== 'held';
   }
 
+  /** Who seems to have the floor: a caller who has just begun, too. */
+  get holder(): FloorHolder {
+    if (this.#isInTurn || this.#state === 'held' || this.#gate.evidenceMs >= this.#options.onsetEvidenceMs) return 'caller';
+    return this.#state === 'agent' ? 'agent' : 'nobody';
+  }
+
   /** How long a caller may be silent now before the turn is over. */
   get waitMs(): number {
-    return this.#wait.waitMs(this.#options.endOfTurn);
+    if (!this.isLeftToModel) return this.#wait.waitMs(this.#options.endOfTurn);
+    return this.#knownUpstream ? SERVER_DEAF_MS : this.#wait.waitMs(UNHEARD_RULE);
   }
 
   pollOutput(): TurnOutput | undefined {
@@ -112,7 +128,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   /** Every 20 ms of the caller's audio, in order. */
   handleFrame(frame: HeardFrame, now: number): void {
     this.#heardMs = frame.heardMs;
-    if (this.#state === 'off' || this.#state === 'lost' || this.isLeftToModel) return;
+    if (this.#state === 'off' || this.#state === 'lost') return;
     const near =
       frame.levelDb >= this.#options.quietestDb &&
       this.#gate.isNear(frame, this.#isGuarded(now)) &&
@@ -163,8 +179,15 @@ export class TurnMachine implements Machine<TurnOutput> {
       this.handle('ended_upstream', now);
       return;
     }
-    this.#burstStartMs = Math.min(atMs, this.#heardMs);
-    this.handle(this.#state === 'agent' ? 'onset_at_once' : 'onset', now);
+    if (!this.#isInTurn) {
+      this.#burstStartMs = Math.min(atMs, this.#heardMs);
+      this.handle(this.#state === 'agent' ? 'onset_at_once' : this.#state === 'held' ? 'hold_interrupted' : 'onset', now);
+      // It may hear what we do not: its silence begins here.
+      this.#lastVoicedMs = this.#heardMs;
+      this.#lastVoicedAt = now;
+      this.#spokenFromMs = this.#heardMs;
+    }
+    this.#knownUpstream = true;
   }
 
   get #isInTurn(): boolean {
@@ -181,6 +204,8 @@ export class TurnMachine implements Machine<TurnOutput> {
   }
 
   #awaitOnset(frame: HeardFrame, now: number): void {
+    // Nobody waits for a server across the world to fall silent.
+    if (this.isLeftToModel && (this.#state !== 'agent' || this.#options.bargeIn !== 'hold')) return;
     const cold = this.#state === 'agent' && this.#speeches === 1 && now - this.#speechStartedAt < this.#options.coldMs;
     if (this.#gate.evidenceMs < (cold ? this.#options.coldEvidenceMs : this.#options.onsetEvidenceMs)) return;
     if (this.#state === 'agent' && this.#options.bargeIn === 'at_once') {
@@ -298,7 +323,7 @@ export class TurnMachine implements Machine<TurnOutput> {
         this.#outputs.push({ type: 'drop_preparation' });
         break;
       case 'commit':
-        this.#commit(now);
+        this.#commit(event === 'ended_upstream', now);
         break;
       case 'discard_turn':
         this.#turnEndMs = this.#heardMs;
@@ -342,8 +367,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   #beginTurn(event: TurnEvent): void {
     // An interruption began with the hold, and its voice and words are known since then.
     const heardNow = event === 'onset' || event === 'onset_at_once';
-    const here = heardNow && !this.isLeftToModel;
-    const startMs = here ? this.#gate.burstStartMs : this.#burstStartMs;
+    const startMs = heardNow && !this.isLeftToModel ? this.#gate.burstStartMs : this.#burstStartMs;
     if (heardNow) {
       this.#gate.endTurn(false);
       this.#wait.setWords('');
@@ -353,6 +377,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     const prefixMs = this.isLeftToModel ? 0 : this.#options.prefixMs;
     this.#turnStartMs = Math.max(this.#turnEndMs, startMs - prefixMs, 0);
     this.#continued = false;
+    this.#knownUpstream = false;
     this.#outputs.push({ type: 'speech_started', startMs: this.#turnStartMs });
   }
 
@@ -367,7 +392,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     return Math.min(this.#heardMs, this.#lastVoicedMs + this.#options.suffixMs);
   }
 
-  #commit(now: number): void {
+  #commit(upstream: boolean, now: number): void {
     this.#turnEndMs = this.#endOfVoiceMs;
     this.#committedAt = now;
     this.#gate.endTurn(true);
@@ -377,6 +402,7 @@ export class TurnMachine implements Machine<TurnOutput> {
       endMs: this.#turnEndMs,
       speechEndedAt: this.#lastVoicedAt,
       continued: this.#continued,
+      ...(upstream && { upstream }),
     });
   }
 

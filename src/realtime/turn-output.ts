@@ -29,6 +29,8 @@ export type TurnOutput =
       readonly speechEndedAt: number;
       /** The earlier commit of this turn was taken back. */
       readonly continued: boolean;
+      /** The model's server ended it, and has it already. */
+      readonly upstream?: boolean;
     }
   /** The caller spoke, but no turn comes of it: a key or the end of turn detection took its place. */
   | { readonly type: 'turn_discarded'; readonly startMs: number; readonly endMs: number }

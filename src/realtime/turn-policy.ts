@@ -24,7 +24,7 @@ const NEVER_MS = -1;
 
 /** What the session knows of whom it talks to. */
 export interface TurnBase extends Partial<TurnOptions> {
-  /** Can turns be left to the model's server? If not, a policy that wants that is our own rule. */
+  /** Are turns left to the model's server? If not, a policy that wants that is our own rule. */
   readonly takesTurns?: boolean;
 }
 
@@ -41,10 +41,11 @@ export function turnOptionsOf(
   const bargeIn = streams ? 'at_once' : options.bargeIn;
   // Streamed audio may come faster than time goes by: what is soon is not known.
   const continuationMs = streams ? NEVER_MS : options.continuationMs;
-  if (!policy) return { ...options, bargeIn, continuationMs };
+  const left = takesTurns ? ({ type: 'upstream' } as const) : undefined;
+  if (!policy) return { ...options, endOfTurn: left ?? options.endOfTurn, bargeIn, continuationMs };
   return {
     ...options,
-    endOfTurn: policy.endOfTurn.type === 'upstream' && !takesTurns ? DEFAULT_TURN_OPTIONS.endOfTurn : policy.endOfTurn,
+    endOfTurn: left ?? (policy.endOfTurn.type === 'upstream' ? DEFAULT_TURN_OPTIONS.endOfTurn : policy.endOfTurn),
     prefixMs: policy.prefixMs ?? options.prefixMs,
     quietestDb: policy.quietestDb ?? options.quietestDb,
     onsetEvidenceMs: policy.onsetEvidenceMs ?? options.onsetEvidenceMs,

@@ -7,6 +7,8 @@ export interface VoiceDetector {
    * A detector without it takes our own echo for a voice.
    */
   playing?(pcm: Int16Array | undefined): void;
+  /** How loud our own sound comes back, in dB of what is played; undefined: no echo was found. */
+  readonly couplingDb?: number | undefined;
   free(): void;
 }
 

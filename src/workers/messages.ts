@@ -86,6 +86,8 @@ const model = z.discriminatedUnion('type', [
     instructions: z.string().exactOptional(),
     greet: z.union([z.boolean(), z.string()]),
     capMinutes: z.number().exactOptional(),
+    turns: z.enum(['gateway', 'upstream']),
+    uplinkWhileSpeaking: z.enum(['auto', 'gated', 'through', 'duck']).exactOptional(),
   }),
   z.strictObject({
     type: z.literal('pipeline'),

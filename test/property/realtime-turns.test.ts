@@ -280,7 +280,7 @@ describe('whatever happens in a conversation', () => {
     } finally {
       handle.mockRestore();
     }
-    // What programs cause is told in surface-media.test.ts and surface-websocket.test.ts.
+    // What programs cause is told in surface-media.test.ts and surface-websocket.test.ts, what servers do in session-turns.test.ts.
     const byPrograms = new Set(['asked', 'input_taken', 'onset_at_once', 'ended_upstream']);
     const rows = (Object.keys(TURN_TABLE) as TurnState[]).flatMap((state) =>
       Object.keys(TURN_TABLE[state])

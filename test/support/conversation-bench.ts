@@ -50,6 +50,12 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
     this.#note('commitTurn', turn.startMs, turn.endMs);
     this.onCommit?.();
   }
+  turnTaken(turn: { startMs: number; endMs: number }): void {
+    this.#note('turnTaken', turn.startMs, turn.endMs);
+  }
+  listen(how: string, _floorDb: number, again: boolean): void {
+    this.#note('listen', how, again);
+  }
   /** Only with `prepares`. */
   prepareTurn: ((turn: { startMs: number; endMs: number }) => void) | undefined;
   dropPreparation: (() => void) | undefined;
@@ -91,6 +97,8 @@ export class ConversationBench {
   readonly sounded: boolean[] = [];
   readonly session: Session;
   detectorsFreed = 0;
+  /** What the detector has learned of our echo. */
+  couplingDb: number | undefined;
   onFrame: ((sounded: boolean) => void) | undefined;
   #voice = { voiced: false, levelDb: -70 };
   readonly #out = new Int16Array(480);
@@ -100,6 +108,7 @@ export class ConversationBench {
   constructor({ prepares = false, takesTurns = false, predictor, ...options }: BenchOptions = {}) {
     this.model = new ScriptedModel(() => this.clock.now(), prepares);
     this.model.takesTurns = takesTurns;
+    const bench = this;
     this.session = new Session(
       {
         clock: this.clock,
@@ -109,6 +118,9 @@ export class ConversationBench {
         predictor,
         createVoiceDetector: () => ({
           process: () => this.#voice,
+          get couplingDb() {
+            return bench.couplingDb;
+          },
           free: () => {
             this.detectorsFreed += 1;
           },

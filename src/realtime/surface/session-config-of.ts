@@ -27,11 +27,22 @@ export function sessionConfigOf(settings: SessionSettings): SessionConfig {
   };
 }
 
+/** For models that take turns. Idle prompts are ours in any case. */
+function detectionFor(settings: SessionSettings): (ModelConfig['turnDetection'] & object) | null {
+  const detection = turnDetectionOf(settings);
+  if (!detection) return null;
+  const answers = settings.type === 'realtime';
+  const { create_response = answers, interrupt_response = answers, ...given } = detection;
+  const { idle_timeout_ms: _, ...rest } = { idle_timeout_ms: undefined, ...given };
+  return { ...rest, create_response, interrupt_response };
+}
+
 function modelConfigOf(settings: SessionSettings): ModelConfig {
   const input = settings.audio?.input;
   const common = {
     // Fields beyond the contract's go along: models of the reference's kind know them.
     transcription: (input?.transcription ?? null) as ModelConfig['transcription'],
+    turnDetection: detectionFor(settings),
     ...(input?.noise_reduction ? { noiseReduction: input.noise_reduction.type ?? 'near_field' } : {}),
   } as const;
   if (settings.type === 'transcription') {

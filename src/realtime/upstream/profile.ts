@@ -20,6 +20,8 @@ export interface UpstreamAbilities {
   readonly createItemIds: boolean;
   /** It can write down what the caller said. */
   readonly inputTranscription: boolean;
+  /** It knows `semantic_vad`. */
+  readonly semanticVad: boolean;
 }
 
 /** How a kind of Realtime-compatible server differs from the reference. Data only. */
@@ -50,6 +52,7 @@ const EVERYTHING: UpstreamAbilities = {
   outOfBand: true,
   createItemIds: true,
   inputTranscription: true,
+  semanticVad: true,
 };
 
 const openai: UpstreamProfile = {
@@ -73,7 +76,7 @@ const UPSTREAM_PROFILES = {
     ...openai,
     name: 'generic',
     // The least that servers of this kind have in common (they name items themselves, forget neither items nor sessions).
-    supports: { ...EVERYTHING, delete: false, retrieve: false, outOfBand: false, createItemIds: false },
+    supports: { ...EVERYTHING, delete: false, retrieve: false, outOfBand: false, createItemIds: false, semanticVad: false },
     capMinutes: undefined,
   },
   'generic-beta': {
@@ -81,7 +84,7 @@ const UPSTREAM_PROFILES = {
     name: 'generic-beta',
     dialect: 'beta',
     headers: { 'openai-beta': 'realtime=v1' },
-    supports: { ...EVERYTHING, delete: false, retrieve: false, outOfBand: false, createItemIds: false },
+    supports: { ...EVERYTHING, delete: false, retrieve: false, outOfBand: false, createItemIds: false, semanticVad: false },
     capMinutes: undefined,
   },
 } as const satisfies Readonly<Record<string, UpstreamProfile>>;

@@ -15,15 +15,18 @@ const CLEARED_BY = new Map<string, unknown>([
   ['input_audio_noise_reduction', null],
 ]);
 
-/** All that a server shall know of a session. Turns are ours: it is told to detect none. */
-export function sessionFields(config: ModelConfig, profile: UpstreamProfile): SessionFields {
-  return profile.dialect === 'beta' ? betaFields(config, profile) : gaFields(config, profile);
+/** How a server shall take turns, in its words; null: it detects none. */
+export type TurnDetectionFields = Readonly<Record<string, unknown>> | null;
+
+/** All that a server shall know of a session. */
+export function sessionFields(config: ModelConfig, profile: UpstreamProfile, detection: TurnDetectionFields): SessionFields {
+  return profile.dialect === 'beta' ? betaFields(config, profile, detection) : gaFields(config, profile, detection);
 }
 
-function gaFields(config: ModelConfig, profile: UpstreamProfile): SessionFields {
+function gaFields(config: ModelConfig, profile: UpstreamProfile, detection: TurnDetectionFields): SessionFields {
   const fields = new Map<string, unknown>([...extraFields(config), ['type', 'realtime'], ['output_modalities', [config.outputModality]]]);
   fields.set('audio.input.format', gaFormat(profile.input));
-  fields.set('audio.input.turn_detection', null);
+  fields.set('audio.input.turn_detection', detection);
   if (config.noiseReduction !== undefined) fields.set('audio.input.noise_reduction', { type: config.noiseReduction });
   if (profile.supports.inputTranscription) fields.set('audio.input.transcription', config.transcription);
   fields.set('audio.output.format', gaFormat(profile.output));
@@ -35,11 +38,11 @@ function gaFields(config: ModelConfig, profile: UpstreamProfile): SessionFields 
   return fields;
 }
 
-function betaFields(config: ModelConfig, profile: UpstreamProfile): SessionFields {
+function betaFields(config: ModelConfig, profile: UpstreamProfile, detection: TurnDetectionFields): SessionFields {
   const fields = new Map<string, unknown>([['modalities', betaModalities(config.outputModality)]]);
   fields.set('input_audio_format', betaFormat(profile.input));
   fields.set('output_audio_format', betaFormat(profile.output));
-  fields.set('turn_detection', null);
+  fields.set('turn_detection', detection);
   if (profile.supports.inputTranscription) fields.set('input_audio_transcription', config.transcription);
   if (config.noiseReduction !== undefined) fields.set('input_audio_noise_reduction', { type: config.noiseReduction });
   setDefined(fields, 'voice', config.voice);

@@ -62,6 +62,11 @@ export class TurnUplink {
     if (ready) this.#sendTo(turn, this.#audio.end);
   }
 
+  /** What of the turn that is being spoken is still here. */
+  spoken(): Int16Array {
+    return this.#turn ? this.#audio.read(this.#turn.from, this.#audio.end) : new Int16Array();
+  }
+
   /** Is all of it still here, from this moment on? */
   keeps(fromMs: number): boolean {
     return this.#audio.start <= toSamples(fromMs);

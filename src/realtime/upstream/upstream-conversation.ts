@@ -1,6 +1,6 @@
 import type { Machine } from '../../base/driver.ts';
 import { randomText } from '../../base/ids.ts';
-import type { CommittedTurn, Item, ModelConfig, ModelEvent, ResponseRequest } from '../model.ts';
+import type { CommittedTurn, Item, ModelConfig, ModelEvent, ResponseRequest, Uplink } from '../model.ts';
 import { ConversationHistory, type HistoryEntry } from './conversation-history.ts';
 import { InputTranscripts } from './input-transcripts.ts';
 import { type LinkId, LinkKeeper, type LinkOptions, type LinkOutput } from './link-keeper.ts';
@@ -11,6 +11,9 @@ import { type OpenResponse, ResponseReader } from './response-reader.ts';
 import type { SentEvent } from './sent-events.ts';
 import { type Fields, idOf, numberOf, objectOf, readServerEvent, type ServerEvent, textOf } from './server-event.ts';
 import { readServerFault, type ServerFault } from './server-fault.ts';
+import { detectionOf, ServerTurns } from './server-turns.ts';
+import type { TurnDetectionFields } from './session-shape.ts';
+import { StreamUplink } from './stream-uplink.ts';
 import { TurnUplink } from './turn-uplink.ts';
 import { UpstreamSender } from './upstream-sender.ts';
 import { readRateLimits } from './usage-shape.ts';
@@ -34,6 +37,8 @@ export interface ConversationOptions {
   readonly config: ModelConfig;
   /** Audio of so many milliseconds a message. */
   readonly appendMs: number;
+  /** Who takes turns: the session, or the server. Default `gateway`. */
+  readonly turns?: 'gateway' | 'upstream';
   /** The model speaks first, told so by these words; undefined: it waits for the caller. */
   readonly greeting: { readonly instructions?: string | undefined } | undefined;
   /** 0 to 1, for pauses between tries. */
@@ -70,6 +75,9 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   readonly #budget = new MessageBudget();
   readonly #reader: ResponseReader;
   readonly #uplink: TurnUplink;
+  /** Where the server takes the turns. */
+  readonly #stream: StreamUplink | undefined;
+  readonly #turns: ServerTurns | undefined;
   readonly #transcripts: InputTranscripts;
   readonly #sender: UpstreamSender;
   #config: ModelConfig;
@@ -94,7 +102,11 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
       settled: () => this.#asks.settled(),
     });
     this.#transcripts = new InputTranscripts(this.#history, emit);
-    this.#uplink = new TurnUplink(profile, options.appendMs, (message) => this.#put(message));
+    const put = (message: string): void => this.#put(message);
+    this.#uplink = new TurnUplink(profile, options.appendMs, put);
+    if (options.turns !== 'upstream') return;
+    this.#stream = new StreamUplink(profile, options.appendMs, put);
+    this.#turns = new ServerTurns(this.#stream, emit);
   }
 
   pollOutput(): UpstreamOutput | undefined {
@@ -142,7 +154,13 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   appendAudio(pcm: Int16Array): void {
     if (this.#closed) return;
-    this.#uplink.append(pcm, this.#links.ready !== undefined);
+    this.#uplink.append(pcm, this.#sendsTurns);
+    this.#stream?.append(pcm);
+  }
+
+  /** How the caller is heard by a server that takes the turns. */
+  listen(how: Uplink, floorDb: number, again: boolean): void {
+    if (!this.#closed) this.#stream?.listen(how, floorDb, again);
   }
 
   speechStarted(startMs: number, now: number): void {
@@ -153,7 +171,19 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     // Where the first part of a turn cannot be replaced by the whole, the rest is given.
     const replaces = this.#options.profile.supports.delete && this.#uplink.keeps(startMs);
     const fromMs = resumes && !replaces ? last.turn.endMs : startMs;
-    this.#uplink.begin(startMs, fromMs, this.#links.ready !== undefined);
+    this.#uplink.begin(startMs, fromMs, this.#sendsTurns);
+    this.#settle(now);
+  }
+
+  /** The server has ended a turn, which is this one of the session's. */
+  turnTaken({ startMs, endMs, itemId }: CommittedTurn, now: number): void {
+    if (this.#closed) return;
+    const { pcm } = this.#uplink.finish(startMs, endMs, false);
+    const entry = turnEntry(itemId, pcm);
+    this.#history.add(entry);
+    this.#lastCommit = undefined;
+    this.#acknowledgedBy = now + ACKNOWLEDGED_MS;
+    if (this.#links.ready !== undefined) this.#sender.taken(entry, this.#turns?.takeEndedId());
     this.#settle(now);
   }
 
@@ -161,16 +191,10 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     if (this.#closed) return;
     const ready = this.#links.ready !== undefined;
     const resumed = this.#lastCommit?.turn.startMs === turn.startMs ? this.#lastCommit.entry : undefined;
-    const { pcm, rest } = this.#uplink.finish(turn.startMs, turn.endMs, ready);
+    if (this.#detection) this.#stream?.flush();
+    const { pcm, rest } = this.#uplink.finish(turn.startMs, turn.endMs, this.#sendsTurns);
     if (resumed && !rest) this.#sender.remove(resumed);
-    const id = turn.itemId ?? `item_${randomText(20)}`;
-    const entry: HistoryEntry = {
-      id,
-      upstreamId: undefined,
-      item: { type: 'message', id, role: 'user', status: 'completed', content: [{ type: 'input_audio', transcript: null }] },
-      pcm,
-      prior: rest ? resumed : undefined,
-    };
+    const entry = turnEntry(turn.itemId, pcm, rest ? resumed : undefined);
     this.#history.add(entry);
     this.#lastCommit = { turn, entry };
     this.#acknowledgedBy = now + ACKNOWLEDGED_MS;
@@ -181,7 +205,12 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   configure(config: ModelConfig, now: number): void {
     this.#config = { ...this.#options.config, ...config };
-    if (this.#links.ready !== undefined) this.#sender.session(this.#config);
+    if (this.#links.ready !== undefined) {
+      const had = this.#stream?.isStarted ?? false;
+      this.#sender.session(this.#config, this.#detection);
+      if (this.#detection && !had) this.#stream?.start(this.#uplink.spoken());
+      else if (!this.#detection) this.#stream?.pause();
+    }
     this.#settle(now);
   }
 
@@ -220,7 +249,8 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   /** A key was pressed: the turn that was being spoken is not going to be committed. */
   discardTurn(now: number): void {
     if (this.#closed) return;
-    this.#uplink.discard(this.#links.ready !== undefined);
+    this.#uplink.discard(this.#sendsTurns);
+    if (this.#detection && this.#links.ready !== undefined) this.#sender.clear();
     this.#settle(now);
   }
 
@@ -290,7 +320,8 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     }
     if (!this.#links.isCurrent(link) || this.#links.ready !== link) return;
     if (event.type === 'response.created') this.#handleCreated(event.fields, now);
-    else if (!this.#reader.handle(event) && !this.#transcripts.handle(event)) this.#handleConversation(event);
+    else if (!this.#reader.handle(event) && !this.#transcripts.handle(event) && !this.#turns?.handle(event))
+      this.#handleConversation(event);
   }
 
   #handleConversation({ type, fields }: ServerEvent): void {
@@ -391,6 +422,16 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#emit({ type: 'response_done', responseId, status: 'failed', error: { code: why.code, message: why.message } });
   }
 
+  /** How the server takes turns; null: the session does. */
+  get #detection(): TurnDetectionFields {
+    return this.#stream ? detectionOf(this.#config, this.#options.profile) : null;
+  }
+
+  /** Is a turn sent while it is spoken? Not where all is. */
+  get #sendsTurns(): boolean {
+    return this.#links.ready !== undefined && !this.#stream?.isStarted;
+  }
+
   #put(message: string): void {
     const link = this.#links.ready;
     if (link !== undefined) this.#outputs.push({ type: 'send', link, message });
@@ -440,6 +481,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
         break;
       case 'lost':
         this.#outputs.push({ type: 'link', what: 'lost', reason: output.reason });
+        this.#stream?.stop();
         this.#handleLost(now);
         break;
       case 'gave_up':
@@ -465,13 +507,22 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
 
   /** A session that knows nothing yet: configuration, what was said, and what is being said. */
   #tellEverything(): void {
+    this.#stream?.stop();
     this.#sender.begin();
-    this.#sender.session(this.#config);
-    for (const entry of this.#history.replayable()) {
+    const entries = this.#history.replayable();
+    const detection = this.#detection;
+    // Turns of before are no speech that it should hear.
+    this.#sender.session(this.#config, entries.some(({ pcm }) => pcm) ? null : detection);
+    for (const entry of entries) {
       if (!entry.pcm) this.#sender.create(entry);
-      else if (this.#uplink.replay(entry.pcm)) this.#sender.commit(entry);
+      else if (this.#uplink.replay(entry.pcm)) {
+        this.#stream?.skip(entry.pcm.length);
+        this.#sender.commit(entry);
+      }
     }
-    this.#uplink.resume();
+    this.#sender.session(this.#config, detection);
+    if (detection) this.#stream?.start(this.#uplink.spoken());
+    else this.#uplink.resume();
   }
 
   // ---- to the session ----
@@ -488,6 +539,12 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
   #count(what: string): void {
     this.#outputs.push({ type: 'strange', what });
   }
+}
+
+function turnEntry(itemId: string | undefined, pcm: Int16Array, prior?: HistoryEntry): HistoryEntry {
+  const id = itemId ?? `item_${randomText(20)}`;
+  const item: Item = { type: 'message', id, role: 'user', status: 'completed', content: [{ type: 'input_audio', transcript: null }] };
+  return { id, upstreamId: undefined, item, pcm, prior };
 }
 
 /** Known, and nothing to do: turns are ours, and so is what these acknowledge. */

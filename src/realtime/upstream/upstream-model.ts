@@ -11,6 +11,8 @@ import type {
   ModelEvent,
   RealtimeModel,
   ResponseRequest,
+  Uplink,
+  UplinkWhileSpeaking,
 } from '../model.ts';
 import { DEFAULT_LINK_OPTIONS, type LinkId, type LinkOptions } from './link-keeper.ts';
 import type { UpstreamProfile } from './profile.ts';
@@ -44,6 +46,10 @@ export interface UpstreamOptions {
   /** The caller's audio goes in messages of so many milliseconds: 20 to 200, default 40. */
   readonly appendMs?: number;
   readonly links?: Partial<LinkOptions>;
+  /** Who takes turns: the gateway (default), or the server, which then hears the caller all the time. */
+  readonly turns?: 'gateway' | 'upstream';
+  /** What a server that takes turns hears while we speak. */
+  readonly uplinkWhileSpeaking?: UplinkWhileSpeaking;
 }
 
 /** 40 ms: half the messages of 20 ms, and later by 20 ms only where a turn ends within a frame of its last message. */
@@ -54,6 +60,8 @@ const PLAIN: ModelConfig = { outputModality: 'audio', tools: [], toolChoice: 'au
 /** Any server that speaks the Realtime protocol over WebSocket, as a model: one connection a conversation. */
 export class UpstreamModel implements RealtimeModel {
   readonly name: string;
+  readonly takesTurns: boolean;
+  readonly uplinkWhileSpeaking: UplinkWhileSpeaking;
   readonly #deps: UpstreamDeps;
   readonly #options: UpstreamOptions;
   readonly #url: string;
@@ -65,16 +73,19 @@ export class UpstreamModel implements RealtimeModel {
     this.#url = upstreamUrl(options.url, options.profile, options.model);
     const appendMs = options.appendMs ?? DEFAULT_APPEND_MS;
     if (!(appendMs >= 20 && appendMs <= 200)) throw new GatewayError('ERR_CONFIG', 'audio goes to a model in messages of 20 to 200 ms');
+    this.takesTurns = options.turns === 'upstream';
+    this.uplinkWhileSpeaking = options.uplinkWhileSpeaking ?? 'auto';
     this.name = options.model === undefined ? options.profile.name : `${options.profile.name}/${options.model}`;
   }
 
   connect(onEvent: (event: ModelEvent) => void, call?: CallContext): ModelConnection {
-    const { profile, apiKey, config, greet, greeting, appendMs, links } = this.#options;
+    const { profile, apiKey, config, greet, greeting, appendMs, links, turns } = this.#options;
     const conversation = new UpstreamConversation({
       profile,
       links: { ...DEFAULT_LINK_OPTIONS, capMs: profile.capMinutes === undefined ? undefined : profile.capMinutes * 60_000, ...links },
       config: { ...PLAIN, ...config },
       appendMs: appendMs ?? DEFAULT_APPEND_MS,
+      ...(turns && { turns }),
       get greeting() {
         return greet && (call?.speaksFirst ?? true) ? { instructions: greeting } : undefined;
       },
@@ -133,6 +144,14 @@ class UpstreamConnection implements ModelConnection {
 
   commitTurn(turn: CommittedTurn): void {
     this.#driver.run((now) => this.#machine.commitTurn(turn, now));
+  }
+
+  turnTaken(turn: CommittedTurn): void {
+    this.#driver.run((now) => this.#machine.turnTaken(turn, now));
+  }
+
+  listen(how: Uplink, floorDb: number, again: boolean): void {
+    this.#driver.run(() => this.#machine.listen(how, floorDb, again));
   }
 
   configure(config: ModelConfig): void {

@@ -6,7 +6,7 @@ import type { UpstreamProfile } from './profile.ts';
 import { ASK_KEY, type Ask } from './response-asks.ts';
 import { type SentEvent, SentEvents } from './sent-events.ts';
 import { type Fields, idOf, textOf } from './server-event.ts';
-import { sessionFields, ToldSession, wireResponse } from './session-shape.ts';
+import { sessionFields, ToldSession, type TurnDetectionFields, wireResponse } from './session-shape.ts';
 
 /** As many pairs as the reference allows in a response's metadata. */
 const MOST_METADATA = 16;
@@ -44,9 +44,15 @@ export class UpstreamSender {
   }
 
   /** What changed since it was told last. */
-  session(config: ModelConfig): void {
-    const session = this.#told.update(sessionFields(config, this.#profile), this.#profile.dialect);
+  session(config: ModelConfig, detection: TurnDetectionFields): void {
+    const session = this.#told.update(sessionFields(config, this.#profile, detection), this.#profile.dialect);
     if (session) this.#send(undefined, { type: 'session.update', session });
+  }
+
+  /** The server has ended this turn itself. @param upstreamId undefined: it tells the name with the commit */
+  taken(entry: HistoryEntry, upstreamId: string | undefined): void {
+    if (upstreamId !== undefined) this.#history.name(entry, upstreamId);
+    else this.#commits.push(entry);
   }
 
   /** The audio that was appended is this turn. */
@@ -96,6 +102,11 @@ export class UpstreamSender {
     }
   }
 
+  /** What was appended and not committed is to be forgotten. */
+  clear(): void {
+    this.#send('quiet', { type: 'input_audio_buffer.clear' });
+  }
+
   ask(ask: Ask): void {
     const fields = ask.request ? wireResponse(ask.request, this.#profile, (id) => this.#history.find(id)?.upstreamId) : {};
     if (ask.instructions !== undefined) fields['instructions'] = ask.instructions;
@@ -112,7 +123,7 @@ export class UpstreamSender {
 
   /** The server has made an item of the audio. */
   handleCommitted(upstreamId: string): void {
-    this.#name(this.#commits.shift(), upstreamId);
+    if (!this.#history.findByUpstreamId(upstreamId)) this.#name(this.#commits.shift(), upstreamId);
   }
 
   /** An item is in the server's conversation: one of ours gets its name there. */

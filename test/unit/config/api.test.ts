@@ -209,6 +209,7 @@ describe('the model', () => {
       key: 'sk-x',
       greet: false,
       capMinutes: 30,
+      turns: 'gateway',
     });
     expect(config.callers).toBe('trunks');
     expect(load(`${yaml}callers: anyone\n`, { OPENAI_API_KEY: 'sk-x' }).config.callers).toBe('anyone');
@@ -222,7 +223,15 @@ describe('the model', () => {
       url: 'http://127.0.0.1:8000/v1',
       caFile: 'other.pem',
       greet: true,
+      turns: 'gateway',
     });
+  });
+
+  test('may have its server take the turns', () => {
+    const { config } = load(
+      'model: {type: realtime, profile: generic, url: "http://127.0.0.1:8000/v1", turns: upstream, uplink-while-speaking: duck}\n',
+    );
+    expect(config.model).toMatchObject({ turns: 'upstream', uplinkWhileSpeaking: 'duck' });
   });
 
   test.each([
@@ -245,6 +254,17 @@ describe('the model', () => {
     ['{type: realtime, model: m, key: k, url: "http://other.example/"}', 'model.url', 'unencrypted'],
     ['{type: realtime, model: m, key: k, url: "ws://other.example/"}', 'model.url', 'unencrypted'],
     ['{type: realtime, model: m, key: k, cap-minutes: 0}', 'model.cap-minutes', '1 to 1440'],
+    ['{type: realtime, model: m, key: k, turns: server}', 'model.turns', 'gateway or upstream'],
+    [
+      '{type: realtime, model: m, key: k, turns: upstream, uplink-while-speaking: yes}',
+      'model.uplink-while-speaking',
+      'auto, gated, through or duck',
+    ],
+    [
+      '{type: realtime, model: m, key: k, uplink-while-speaking: gated}',
+      'model.uplink-while-speaking',
+      'only where the server takes turns',
+    ],
     ['{type: realtime, model: m, key: {env: ABSENT}}', 'model.key', 'ABSENT is not set'],
   ])('%s is refused', (model, key, message) => {
     const [told] = faults(`model: ${model}\n`);

@@ -23,6 +23,8 @@ export interface ProbeOptions {
   readonly links?: Partial<LinkOptions>;
   readonly greeting?: { readonly instructions?: string };
   readonly secret?: string;
+  readonly turns?: 'gateway' | 'upstream';
+  readonly config?: Partial<ModelConfig>;
 }
 
 /** A conversation with a server made of lines in a test. */
@@ -33,11 +35,12 @@ export class ConversationProbe {
   readonly #driver: Driver<UpstreamOutput>;
   #ids = 0;
 
-  constructor({ profile = upstreamProfile('openai'), links, greeting, secret }: ProbeOptions = {}) {
+  constructor({ profile = upstreamProfile('openai'), links, greeting, secret, turns, config }: ProbeOptions = {}) {
     this.machine = new UpstreamConversation({
       profile,
       links: { ...DEFAULT_LINK_OPTIONS, capMs: profile.capMinutes === undefined ? undefined : profile.capMinutes * 60_000, ...links },
-      config: CONFIG,
+      config: { ...CONFIG, ...config },
+      ...(turns && { turns }),
       appendMs: 40,
       greeting,
       random: () => 0,

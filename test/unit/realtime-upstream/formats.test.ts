@@ -44,7 +44,7 @@ describe('profiles', () => {
 describe('what a session is told', () => {
   test("a client's own fields go along, but none of ours", () => {
     const extra = { tracing: 'auto', audio: { output: {} }, turn_detection: {}, ['__proto__x']: 1, truncation: 'disabled' };
-    const session = new ToldSession().update(sessionFields({ ...CONFIG, extra }, upstreamProfile('openai')), 'ga');
+    const session = new ToldSession().update(sessionFields({ ...CONFIG, extra }, upstreamProfile('openai'), null), 'ga');
     expect(session).toMatchObject({ tracing: 'auto', truncation: 'disabled', audio: { output: { format: { type: 'audio/pcm' } } } });
     expect(session).not.toHaveProperty('turn_detection');
   });
@@ -52,9 +52,9 @@ describe('what a session is told', () => {
   test('is told again only where it changed', () => {
     const told = new ToldSession();
     const profile = upstreamProfile('generic-beta');
-    told.update(sessionFields(CONFIG, profile), 'beta');
-    expect(told.update(sessionFields(CONFIG, profile), 'beta')).toBeUndefined();
-    expect(told.update(sessionFields({ ...CONFIG, outputModality: 'text' }, profile), 'beta')).toEqual({ modalities: ['text'] });
+    told.update(sessionFields(CONFIG, profile, null), 'beta');
+    expect(told.update(sessionFields(CONFIG, profile, null), 'beta')).toBeUndefined();
+    expect(told.update(sessionFields({ ...CONFIG, outputModality: 'text' }, profile, null), 'beta')).toEqual({ modalities: ['text'] });
   });
 });
 

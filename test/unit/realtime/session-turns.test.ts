@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SessionConfig } from '../../../src/realtime/session-config.ts';
 import type { SessionEvent } from '../../../src/realtime/session-event.ts';
+import type { SessionOptions } from '../../../src/realtime/session-options.ts';
 import { ConversationBench } from '../../support/conversation-bench.ts';
 
 function eventsOf(bench: ConversationBench): SessionEvent[] {
@@ -13,6 +14,12 @@ const LEFT_TO_MODEL: SessionConfig = {
   model: { outputModality: 'audio', tools: [], toolChoice: 'auto', maxOutputTokens: 'inf', transcription: null },
   turns: { endOfTurn: { type: 'upstream' }, takesBack: false, respond: true, interrupt: true },
 };
+
+function leftToModel(options: SessionOptions = {}): ConversationBench {
+  const bench = new ConversationBench({ takesTurns: true, ...options });
+  bench.session.configure(LEFT_TO_MODEL);
+  return bench.answered();
+}
 
 describe('an answer that is prepared early', () => {
   it('is asked for after 250 ms of silence and released by the commit', () => {
@@ -262,15 +269,99 @@ describe('turns that are left to the model', () => {
     const events = eventsOf(bench);
     bench.model.say('hello', 5000);
     bench.silence(1000).voice(400);
-    expect(bench.session.snapshot().state).toBe('agent');
+    expect(bench.session.snapshot().state).toBe('held');
     bench.model.emit({ type: 'caller_started', startMs: 1000 });
     bench.voice(600).silence(200);
+    expect(bench.session.snapshot().state).toBe('gap');
     bench.model.emit({ type: 'caller_ended', endMs: 2000 });
-    expect(bench.model.told.slice(1).map(([, what]) => what)).toEqual(['truncate', 'speechStarted']);
+    expect(bench.model.told.slice(1).filter(([, what]) => what !== 'listen')).toEqual([
+      [1400, 'truncate', 'hello_item', 1050],
+      [1400, 'speechStarted', 1000],
+      [2200, 'turnTaken', 1000, 2100],
+    ]);
     bench.model.say('answer', 1000);
     bench.silence(200);
     expect(bench.session.snapshot()).toMatchObject({ turns: 1, bargeIns: 1, state: 'agent' });
     expect(events.map(({ type }) => type)).toContain('turn_latency');
+  });
+
+  it("are not begun here: a voice between them is the server's to hear", () => {
+    const bench = leftToModel();
+    bench.voice(2000).silence(3000);
+    expect([bench.session.snapshot().state, bench.model.told.map(([, what]) => what)]).toEqual(['idle', ['start']]);
+  });
+
+  it('hold the agent before the server knows, and let it go on where that was nothing', () => {
+    const bench = leftToModel();
+    bench.model.say('hello', 5000);
+    bench.silence(1000).voice(200).silence(600);
+    expect(bench.session.snapshot()).toMatchObject({ state: 'agent', bargeIns: 0 });
+    // The server thinks otherwise, late.
+    bench.model.emit({ type: 'caller_started', startMs: 1000 });
+    expect(bench.session.snapshot()).toMatchObject({ state: 'user', bargeIns: 1 });
+  });
+
+  it('end by our rule where an interruption was not heard by the server, and after nine seconds where it falls silent', () => {
+    const unheard = leftToModel();
+    unheard.model.say('hello', 9000);
+    unheard.silence(1000).voice(1500).silence(1500);
+    expect(unheard.model.told.map(([, what]) => what).filter((what) => what !== 'listen')).toEqual([
+      'start',
+      'truncate',
+      'speechStarted',
+      'commitTurn',
+    ]);
+    const deaf = leftToModel();
+    deaf.voice(200);
+    deaf.model.emit({ type: 'caller_started', startMs: 0 });
+    deaf.voice(800).silence(8900);
+    expect(deaf.session.snapshot().state).toBe('gap');
+    deaf.silence(200);
+    expect(deaf.model.told.at(-1)?.slice(1)).toEqual(['commitTurn', 0, 1100]);
+  });
+
+  it('are taken where only the server hears the caller', () => {
+    const bench = leftToModel().silence(3000);
+    bench.model.emit({ type: 'caller_started', startMs: 2500 });
+    bench.silence(2000);
+    bench.model.emit({ type: 'caller_ended', endMs: 4500 });
+    expect(bench.model.told.slice(1)).toEqual([
+      [3000, 'speechStarted', 2500],
+      [5000, 'turnTaken', 2500, 4600],
+    ]);
+  });
+
+  it.each([
+    ['gated', -20, 'gated'],
+    ['duck', undefined, 'duck'],
+    ['auto', -20, 'gated'],
+  ] as const)(
+    'hear nothing of us while we speak (%s, an echo of %s dB), and a caller from before the hold',
+    (uplinkWhileSpeaking, couplingDb, how) => {
+      const bench = leftToModel({ uplinkWhileSpeaking });
+      bench.couplingDb = couplingDb;
+      bench.model.say('hello', 6000);
+      bench.silence(2500).voice(120).silence(6000);
+      expect(bench.model.told.filter(([, what]) => what === 'listen')).toEqual([
+        [40, 'listen', how, false],
+        [2560, 'listen', 'through', true],
+        [2980, 'listen', how, false],
+        [6880, 'listen', 'through', false],
+      ]);
+    },
+  );
+
+  it('hear all of us on a line without echo, once that is known, and where that is wished', () => {
+    const bench = leftToModel();
+    bench.model.say('hello', 4000);
+    bench.silence(4000);
+    expect(bench.model.told.filter(([, what]) => what === 'listen')).toEqual([
+      [40, 'listen', 'gated', false],
+      [2020, 'listen', 'through', false],
+    ]);
+    const through = leftToModel({ uplinkWhileSpeaking: 'through' });
+    through.model.say('hello', 4000);
+    expect(through.silence(4000).model.told.map(([, what]) => what)).not.toContain('listen');
   });
 
   it('are ours where the model cannot', () => {
