@@ -102,6 +102,7 @@ class RunningGateway implements Gateway {
   #pool: WorkerPool | undefined;
   #switchboard: Switchboard | undefined;
   readonly #desk: CallDesk;
+  #engine: EmbeddedEngine | undefined;
   readonly #certificateMetrics = new CertificateMetrics(this.#metrics);
   #started = false;
   #draining = false;
@@ -169,7 +170,7 @@ class RunningGateway implements Gateway {
     const door = new HttpDoor(deps, { bind, port: http.port, ...(api ? { api } : {}) });
     this.#stops.push(() => door.stop());
     const at = await door.start();
-    const serves = api ? '/v1/realtime, /healthz /readyz /metrics' : '/healthz /readyz /metrics';
+    const serves = `${api ? '/v1/realtime, ' : ''}${api?.sip && this.#has('sip') && api.sip.who !== 'off' ? '/sip, ' : ''}/healthz /readyz /metrics`;
     this.doors.push({ name: 'http', detail: `http://${formatEndpoint(at)} (${serves})` });
     if (!api?.certificates) return;
     const ca = api.certificates.caFile;
@@ -178,7 +179,7 @@ class RunningGateway implements Gateway {
 
   /** What programs and pages are served. */
   #api(): ApiOptions {
-    const { dataDir, projects, tls } = this.#config;
+    const { dataDir, projects, tls, sip } = this.#config;
     const deps = { clock: this.#clock, log: this.#log, metrics: this.#certificateMetrics };
     const options = { folder: join(dataDir, 'certificates'), names: this.#names(), ...(tls ? { configured: tls } : {}) };
     const certificates = new Certificates(deps, options);
@@ -187,6 +188,7 @@ class RunningGateway implements Gateway {
       certificates,
       dialler: this.#desk,
       host: () => this.#sessionHost(),
+      sip: { who: sip.sockets, origins: sip.origins, accept: () => this.#engine && ((socket) => this.#engine?.accept(socket)) },
       pages: fileURLToPath(new URL('../dist/web', import.meta.url)),
     };
   }
@@ -321,8 +323,12 @@ class RunningGateway implements Gateway {
       { maxCalls, ...this.#config.agent },
     );
     const listeners = await engine.start();
+    this.#engine = engine;
     this.#stops.push(() => engine.stop());
-    for (const listener of listeners) this.doors.push({ name: 'sip', detail: `${listener.transport} ${formatEndpoint(listener)}` });
+    for (const listener of listeners) {
+      const name = listener.transport === 'tls' ? 'sips' : 'sip';
+      this.doors.push({ name, detail: `${listener.transport} ${formatEndpoint(listener)}` });
+    }
     const span = rtp.ports === 'any' ? 'any free port' : `${rtp.ports.first}-${rtp.ports.last}`;
     this.doors.push({ name: 'rtp', detail: `udp ${isIPv6(bind) ? `[${bind}]` : bind}:${span}` });
   }

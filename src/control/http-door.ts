@@ -16,6 +16,7 @@ import { HttpListener, type HttpListenerOptions } from './http-listener.ts';
 import { KeyBook, type ProjectKeys } from './key-book.ts';
 import { addPages, readPages } from './pages.ts';
 import { addSecretRoutes } from './secret-routes.ts';
+import { SipSocketDoor, type SipSockets } from './sip-socket-door.ts';
 import { SocketDoor } from './socket-door.ts';
 
 export interface HttpDoorDeps {
@@ -35,6 +36,8 @@ export interface ApiOptions {
   readonly certificates?: Certificates;
   /** The folder of the built pages. */
   readonly pages?: string;
+  /** Who speaks SIP over WebSocket. */
+  readonly sip?: SipSockets;
 }
 
 export interface HttpDoorOptions extends HttpListenerOptions {
@@ -49,6 +52,7 @@ export class HttpDoor {
   readonly #gatekeeper: Gatekeeper;
   #app: FastifyInstance | undefined;
   #sockets: SocketDoor | undefined;
+  #sip: SipSocketDoor | undefined;
 
   constructor(deps: HttpDoorDeps, { api, ...listening }: HttpDoorOptions) {
     this.#deps = deps;
@@ -73,7 +77,10 @@ export class HttpDoor {
     if (this.#api) {
       const host = this.#hostOf(this.#api);
       const { connections } = this.#listener;
-      this.#sockets = new SocketDoor({ clock, log, metrics, requests, connections, gatekeeper: this.#gatekeeper, host });
+      const gatekeeper = this.#gatekeeper;
+      const { sip } = this.#api;
+      this.#sip = sip && new SipSocketDoor({ clock, metrics, requests, connections, gatekeeper, sip });
+      this.#sockets = new SocketDoor({ clock, log, metrics, requests, connections, gatekeeper, host, sip: this.#sip });
       this.#sockets.serve(app.server);
     }
     return this.#listener.start();
@@ -83,6 +90,7 @@ export class HttpDoor {
   async stop(): Promise<void> {
     this.#api?.certificates?.stop();
     this.#sockets?.stop();
+    this.#sip?.stop();
     await this.#listener.stop();
     await this.#app?.close();
   }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
-import type { Clock, Timer } from '../base/clock.ts';
+import { type ServerOptions, WebSocketServer } from 'ws';
+import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
@@ -10,8 +10,11 @@ import { type ApiError, apiErrorOf, refuse } from './api-error.ts';
 import type { ConnectionBook } from './connection-book.ts';
 import { noteCall } from './ephemeral-secrets.ts';
 import { bearerOf, type Credential, type Gatekeeper } from './gatekeeper.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
 import { sessionFor } from './session-request.ts';
+import { isSipRequest, type SipSocketDoor } from './sip-socket-door.ts';
 import { closeCodes, SocketChannel } from './socket-channel.ts';
+import { SocketPings } from './socket-pings.ts';
 import { pathOf, protocolKeyOf, SOCKET_PATH, type SocketRequest, SUBPROTOCOL, socketRequestOf } from './socket-request.ts';
 
 export interface SocketDoorDeps {
@@ -23,12 +26,12 @@ export interface SocketDoorDeps {
   readonly gatekeeper: Gatekeeper;
   /** @throws GatewayError ERR_NODE_UNREACHABLE when no owner of sessions is there */
   readonly host: () => SessionHost;
+  /** What takes SIP, on its own path. */
+  readonly sip?: SipSocketDoor | undefined;
 }
 
 /** An event of a client: 15 MiB of audio as the reference takes it, as base64. */
 const MAX_EVENT_BYTES = 20 * 1024 * 1024 + 4096;
-/** A client that does not answer a ping until the next one is gone. */
-const PING_EVERY_MS = 20_000;
 /** From our close frame to the client's, and no longer. */
 const CLOSE_MS = 5000;
 /** An owner that says nothing for so long is not there. */
@@ -48,25 +51,28 @@ const SERVER_OPTIONS: ServerOptions & { readonly closeTimeout: number } = {
 export class SocketDoor {
   readonly #deps: SocketDoorDeps;
   readonly #sockets = new WebSocketServer(SERVER_OPTIONS);
-  readonly #answered = new WeakSet<WebSocket>();
-  #ping: Timer | undefined;
+  readonly #pings: SocketPings;
   #stopped = false;
 
   constructor(deps: SocketDoorDeps) {
     this.#deps = deps;
+    this.#pings = new SocketPings(deps.clock, this.#sockets);
     deps.metrics.observe('web_sockets', 'WebSockets of the API that are open.', () => this.#sockets.clients.size);
   }
 
   /** Takes the requests of this server that want to become something else. */
   serve(server: Server): void {
-    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head));
-    this.#pingLater();
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (this.#deps.sip && isSipRequest(request)) this.#deps.sip.upgrade(request, socket, head);
+      else void this.#upgrade(request, socket, head);
+    });
+    this.#pings.start();
   }
 
   /** Says goodbye to everybody. */
   stop(): void {
     this.#stopped = true;
-    this.#ping?.cancel();
+    this.#pings.stop();
     for (const socket of this.#sockets.clients) socket.close(closeCodes.goingAway, 'the gateway stops');
   }
 
@@ -95,8 +101,7 @@ export class SocketDoor {
     }
     this.#sockets.handleUpgrade(request, socket, head, (opened) => {
       this.#deps.requests.inc({ path: SOCKET_PATH, status: 101 });
-      this.#answered.add(opened);
-      opened.on('pong', () => this.#answered.add(opened));
+      this.#pings.watch(opened);
       channel.attach(opened);
     });
     // A handshake that failed was answered and closed by then, which `lost` has heard.
@@ -144,25 +149,8 @@ export class SocketDoor {
     });
   }
 
-  #refuse(request: IncomingMessage, socket: Duplex, { status, body, headers }: ApiError): void {
-    this.#deps.requests.inc({ path: pathOf(request) === SOCKET_PATH ? SOCKET_PATH : 'other', status });
-    const lines = Object.entries({
-      'content-type': 'application/json',
-      'content-length': `${Buffer.byteLength(body)}`,
-      'cache-control': 'no-store',
-      connection: 'close',
-      ...headers,
-    }).map(([name, value]) => `${name}: ${value}\r\n`);
-    socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join('')}\r\n${body}`, () => socket.destroy());
-  }
-
-  #pingLater(): void {
-    this.#ping = this.#deps.clock.setTimer(PING_EVERY_MS, () => {
-      for (const socket of this.#sockets.clients) {
-        if (!this.#answered.delete(socket)) socket.terminate();
-        else if (socket.readyState === socket.OPEN) socket.ping();
-      }
-      this.#pingLater();
-    });
+  #refuse(request: IncomingMessage, socket: Duplex, answer: ApiError): void {
+    this.#deps.requests.inc({ path: pathOf(request) === SOCKET_PATH ? SOCKET_PATH : 'other', status: answer.status });
+    refuseUpgrade(socket, answer);
   }
 }

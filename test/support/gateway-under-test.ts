@@ -31,6 +31,8 @@ export interface GatewayOptions {
 export interface GatewayUnderTest {
   readonly mode: GatewayMode;
   readonly sip: Endpoint;
+  /** SIP over TLS, where a test gave it a certificate. */
+  readonly sips: Endpoint;
   readonly relay: Endpoint;
   /** Of the process that speaks SIP. */
   readonly http: Endpoint;
@@ -79,6 +81,9 @@ function overProcesses(
     processes,
     log,
     sip: sip.sip,
+    get sips() {
+      return doorNamed(sip.doors, 'sips');
+    },
     relay: relay.relay,
     http: sip.http,
     metrics: () => sip.metrics(),
@@ -109,6 +114,9 @@ async function startHere({ flags = [], env = {} }: GatewayOptions): Promise<Gate
     http,
     get sip() {
       return doorNamed(doors, 'sip');
+    },
+    get sips() {
+      return doorNamed(doors, 'sips');
     },
     get relay() {
       return doorNamed(doors, 'relay');

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type Endpoint, endpointText, LOOPBACK, openUdp, type UdpPort } from './endpoint.ts';
+import { type Endpoint, endpointText, LOOPBACK, openUdp } from './endpoint.ts';
 import { type DialOptions, PhoneCall, type PhoneLine, type SentRequest } from './phone-call.ts';
 import { newBranch, newTag } from './phone-dialog.ts';
+import type { PhoneWire } from './phone-wire.ts';
 import { RtpPhone } from './rtp-phone.ts';
 import type { Loss } from './sip-loss.ts';
 import { type HeaderLine, SipMessage, writeResponse, writeSip } from './sip-message.ts';
@@ -19,6 +20,13 @@ export interface SipPhoneOptions {
   readonly port?: number;
   /** The user part of the phone's own URI. */
   readonly user?: string;
+  /** What it speaks through; a UDP port of its own unless given. */
+  readonly wire?: PhoneWire;
+  /** As Via names it: UDP unless given. */
+  readonly transport?: string;
+  /** Host of Via and Contact, and parameters of the latter, where they are not the wire's address. */
+  readonly host?: string;
+  readonly uriParameters?: string;
   readonly loss?: Loss;
   /** Repeat requests and 200 OK as the RFC wants. On unless false. */
   readonly retransmit?: boolean;
@@ -42,7 +50,7 @@ export type Reply = (status: number, reason: string, headers?: readonly HeaderLi
 
 /** A telephone under the test's control: a SIP user agent on UDP with as many calls as wanted. */
 export class SipPhone implements PhoneLine {
-  readonly #socket: UdpPort;
+  readonly #socket: PhoneWire;
   readonly #options: SipPhoneOptions;
   readonly #sent = new Map<string, { readonly log: EventLog<SipMessage>; stop(): void }>();
   readonly #answers = new Map<string, { readonly text: string; readonly to: Endpoint }>();
@@ -61,11 +69,11 @@ export class SipPhone implements PhoneLine {
   /** Sees each request first; true when it has dealt with it. */
   onRequest: ((request: SipMessage, reply: Reply) => boolean) | undefined;
 
-  constructor(socket: UdpPort, options: SipPhoneOptions) {
+  constructor(socket: PhoneWire, options: SipPhoneOptions) {
     this.#socket = socket;
     this.#options = options;
     this.local = socket.local;
-    this.uri = `sip:${options.user ?? 'phone'}@${endpointText(socket.local)}`;
+    this.uri = `sip:${options.user ?? 'phone'}@${options.host ?? endpointText(socket.local)}${options.uriParameters ?? ''}`;
     this.retransmits = options.retransmit ?? true;
     this.t1Ms = options.t1Ms ?? T1_MS;
     this.loss = options.loss;
@@ -73,7 +81,7 @@ export class SipPhone implements PhoneLine {
   }
 
   static async open(options: SipPhoneOptions = {}): Promise<SipPhone> {
-    return new SipPhone(await openUdp(options.address ?? LOOPBACK, options.port ?? 0), options);
+    return new SipPhone(options.wire ?? (await openUdp(options.address ?? LOOPBACK, options.port ?? 0)), options);
   }
 
   /** Sends an INVITE; the call's own methods wait for what comes of it. */
@@ -132,7 +140,8 @@ export class SipPhone implements PhoneLine {
   }
 
   via(branch: string): string {
-    return `SIP/2.0/UDP ${endpointText(this.local)};rport;branch=${branch}`;
+    const { transport = 'UDP', host = endpointText(this.local) } = this.#options;
+    return `SIP/2.0/${transport} ${host};rport;branch=${branch}`;
   }
 
   transmit(text: string, to: Endpoint): void {
