@@ -509,6 +509,7 @@ export class Floor {
     return turnOptionsOf(policy, this.#options.streams, {
       ...this.#options.turns,
       prepares,
+      findsWords: connection.findWords !== undefined,
       predicts: predictor !== undefined && !model.takesTurns,
       takesTurns: model.takesTurns ?? false,
     });
@@ -562,6 +563,9 @@ export class Floor {
       case 'prepare':
         this.#deps.statistics.countPreparation('asked');
         this.link.connection.prepareTurn?.({ startMs: output.startMs, endMs: output.endMs });
+        break;
+      case 'find_words':
+        this.link.connection.findWords?.(output.startMs, output.endMs);
         break;
       case 'drop_preparation':
         this.#deps.statistics.countPreparation('dropped');

@@ -239,6 +239,8 @@ export interface ModelConnection {
   prepareTurn?: ((turn: CommittedTurn) => void) | undefined;
   /** It was not over: what was prepared has never been. */
   dropPreparation?: (() => void) | undefined;
+  /** A voice over our speech has paused, between these milliseconds of the caller's audio: `caller_words` may tell what it said, for a second. */
+  findWords?: ((startMs: number, endMs: number) => void) | undefined;
   /** A turn that the model's server has ended itself, as the session has it: the item it is. Only called where the model takes turns. */
   turnTaken?(turn: CommittedTurn): void;
   /**

@@ -57,6 +57,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   #burstStartMs = 0;
   #burstVoicedMs = 0;
   #collision = false;
+  #wordsSought = false;
   #rejectedAt = NEVER;
   #rejection: Rejection = 'short';
 
@@ -162,7 +163,7 @@ export class TurnMachine implements Machine<TurnOutput> {
       // The hold was over before its words were there: "stop" is as short as "yeah".
       this.#rejectedAt = NEVER;
       this.handle('hold_overruled', now);
-    }
+    } else if (this.#state === 'agent' && isAcknowledgement(words)) this.#rejectedAt = NEVER; // the second "uh-huh" is still one
   }
 
   /** What an outside judge says of the gap that runs; of another one it is no news. */
@@ -251,6 +252,11 @@ export class TurnMachine implements Machine<TurnOutput> {
     if (near) {
       this.#noteVoice(frame, now);
       this.#burstVoicedMs += frame.concealed ? 0 : 20;
+      this.#wordsSought = false;
+    } else if (this.#options.findsWords && !this.#wordsSought && frame.heardMs - this.#lastVoicedMs >= this.#options.gapMs) {
+      this.#wordsSought = true;
+      const startMs = Math.max(0, this.#burstStartMs - this.#options.prefixMs);
+      this.#outputs.push({ type: 'find_words', startMs, endMs: this.#endOfVoiceMs });
     }
     const spanMs = this.#lastVoicedMs - this.#burstStartMs;
     if (spanMs >= interruptSpanMs && this.#burstVoicedMs >= interruptVoicedMs) this.handle('hold_interrupted', now);
@@ -409,6 +415,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   #hold(now: number): void {
     this.#heldAt = now;
     this.#wait.setWords('');
+    this.#wordsSought = false;
     this.#gate.endTurn(false);
     this.#burstStartMs = this.#gate.burstStartMs;
     this.#burstVoicedMs = this.#gate.evidenceMs;

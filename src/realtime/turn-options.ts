@@ -25,6 +25,8 @@ export interface TurnOptions {
   readonly quietestDb: number;
   /** An onset this soon after a commit takes the commit back; negative: never. */
   readonly continuationMs: number;
+  /** Is there somebody who can find out what a voice over the agent's speech said? */
+  readonly findsWords: boolean;
   /** Is there a judge from outside to be asked about each gap? */
   readonly predicts: boolean;
   /** Does the model prepare answers to turns that may not be over? */
@@ -79,6 +81,7 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   bargeIn: 'hold',
   quietestDb: Number.NEGATIVE_INFINITY,
   continuationMs: 700,
+  findsWords: false,
   predicts: false,
   prepares: false,
   prepareAtMs: 250,

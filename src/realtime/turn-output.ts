@@ -38,6 +38,8 @@ export type TurnOutput =
   | { readonly type: 'cancel' }
   /** Fade to silence, keep the place. `onsetAt`: when the voice began (Clock.now). */
   | { readonly type: 'hold'; readonly onsetAt: number }
+  /** The voice that holds us has paused: what it said would decide. */
+  | { readonly type: 'find_words'; readonly startMs: number; readonly endMs: number }
   /** It was no interruption: go on, from the start when nobody can have followed. `why` is absent where nobody judged. */
   | { readonly type: 'resume'; readonly fromStart: boolean; readonly why: Rejection | undefined }
   /** Drop what is queued, tell the model what was sent. */

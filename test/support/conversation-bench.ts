@@ -18,8 +18,9 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
   emit: (event: ModelEvent) => void = () => {};
   readonly #now: () => number;
 
-  constructor(now: () => number, prepares: boolean) {
+  constructor(now: () => number, prepares: boolean, findsWords: boolean) {
     this.#now = now;
+    if (findsWords) this.findWords = (startMs, endMs) => this.#note('findWords', startMs, endMs);
     if (!prepares) return;
     this.prepareTurn = (turn) => this.#note('prepareTurn', turn.startMs, turn.endMs);
     this.dropPreparation = () => this.#note('dropPreparation');
@@ -56,6 +57,8 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
   listen(how: string, _floorDb: number, again: boolean): void {
     this.#note('listen', how, again);
   }
+  /** Only with `findsWords`. */
+  findWords: ((startMs: number, endMs: number) => void) | undefined;
   /** Only with `prepares`. */
   prepareTurn: ((turn: { startMs: number; endMs: number }) => void) | undefined;
   dropPreparation: (() => void) | undefined;
@@ -82,6 +85,7 @@ class ScriptedModel implements RealtimeModel, ModelConnection {
 
 interface BenchOptions extends SessionOptions {
   readonly prepares?: boolean;
+  readonly findsWords?: boolean;
   readonly takesTurns?: boolean;
   readonly predictor?: EndOfTurnPredictor;
 }
@@ -105,8 +109,8 @@ export class ConversationBench {
   readonly #in = new Int16Array(480);
 
   /** @param options.prepares can the model prepare answers? */
-  constructor({ prepares = false, takesTurns = false, predictor, ...options }: BenchOptions = {}) {
-    this.model = new ScriptedModel(() => this.clock.now(), prepares);
+  constructor({ prepares = false, findsWords = false, takesTurns = false, predictor, ...options }: BenchOptions = {}) {
+    this.model = new ScriptedModel(() => this.clock.now(), prepares, findsWords);
     this.model.takesTurns = takesTurns;
     const bench = this;
     this.session = new Session(

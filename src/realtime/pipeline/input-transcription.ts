@@ -22,6 +22,8 @@ export interface InputTranscriptionDeps {
   readonly options: TranscriptionOptions;
   readonly quirks: Quirks;
   readonly emit: (event: ModelEvent, entry: HistoryEntry) => void;
+  /** The words of a turn, as far as they are known. */
+  readonly onWords: (entry: HistoryEntry, words: string) => void;
   /** Is somebody told the words? */
   readonly isTold: () => boolean;
   readonly onSettled: (entry: HistoryEntry, transcript: Transcript, now: number) => void;
@@ -65,9 +67,12 @@ export class InputTranscription {
           return true;
         },
         onEvent: (event, at) => {
-          if (event.type === 'done') this.#settle(entry, { text: event.text }, event.usage, at);
-          else {
+          if (event.type === 'done') {
+            this.#deps.onWords(entry, event.text);
+            this.#settle(entry, { text: event.text }, event.usage, at);
+          } else {
             text += event.text;
+            this.#deps.onWords(entry, text.trim());
             this.#tellDelta(entry, event.text);
           }
         },
@@ -115,6 +120,6 @@ export class InputTranscription {
   }
 }
 
-function isTranscript(type: string): boolean {
+export function isTranscript(type: string): boolean {
   return type === 'application/json' || type === 'text/event-stream' || type === 'text/plain';
 }

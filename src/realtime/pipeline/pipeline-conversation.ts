@@ -10,6 +10,7 @@ import {
   type ResponseRequest,
 } from '../model.ts';
 import { ConversationHistory, type HistoryEntry } from '../upstream/conversation-history.ts';
+import { BurstWords } from './burst-words.ts';
 import { CallBoard, type CallOutput, type StageSettings } from './call-board.ts';
 import { InputTranscription, type Transcript } from './input-transcription.ts';
 import type { MessageWriter } from './message-writer.ts';
@@ -76,6 +77,7 @@ export class PipelineConversation implements Machine<PipelineOutput> {
   readonly #history = new ConversationHistory();
   readonly #audio = new TurnAudio();
   readonly #inputs: InputTranscription;
+  readonly #bursts: BurstWords;
   readonly #phrases: PhraseFetcher;
   readonly #asks: Ask[] = [];
   readonly #beside = new Set<PipelineResponse>();
@@ -100,8 +102,10 @@ export class PipelineConversation implements Machine<PipelineOutput> {
       ...{ board: this.#board, options: row.transcription, quirks },
       emit: (event, entry) => this.#emitOf(entry, event),
       isTold: () => this.#config.transcription !== null,
+      onWords: (entry, words) => this.#tellWords(entry, words),
       onSettled: (entry, transcript, now) => this.#handleTranscript(entry, transcript, now),
     });
+    this.#bursts = new BurstWords({ board: this.#board, options: row.transcription, quirks, emit: (event) => this.#emit(event) });
     this.#phrases = new PhraseFetcher({ board: this.#board, speech: row.speech, book, quirks });
   }
 
@@ -141,6 +145,7 @@ export class PipelineConversation implements Machine<PipelineOutput> {
 
   speechStarted(startMs: number, now: number): void {
     if (this.#closed) return;
+    this.#bursts.cancel();
     this.#audio.begin(startMs);
     if (this.#lastCommit?.startMs !== startMs) return;
     this.#takeBack(this.#lastCommit.entry, now);
@@ -181,10 +186,17 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     this.#settle(now);
   }
 
+  /** A voice over the agent's speech has paused: what it said decides whether it was meant. */
+  findWords(startMs: number, endMs: number, now: number): void {
+    if (!this.#closed) this.#bursts.find(this.#audio.lately(startMs, endMs), now);
+  }
+
   /** It was not over. */
   dropPreparation(now: number): void {
     const preparation = this.#preparation;
     if (!preparation) return;
+    // What comes next makes another sentence of it.
+    if (preparation.toldWords) this.#emit({ type: 'caller_words', words: '' });
     this.#inputs.forget(preparation.entry);
     preparation.response?.cancel(now);
     this.#preparation = undefined;
@@ -414,6 +426,13 @@ export class PipelineConversation implements Machine<PipelineOutput> {
 
   #tell({ stage, code, message }: StageFault): void {
     this.#emit({ type: 'fault', code: `${stage}_${code}`, message });
+  }
+
+  /** The words of a turn that may be over say whether it is. */
+  #tellWords(entry: HistoryEntry, words: string): void {
+    if (this.#preparation?.entry !== entry || words === '') return;
+    this.#preparation.toldWords = true;
+    this.#emit({ type: 'caller_words', words });
   }
 
   /** What is told of a turn, unless it is only prepared for. */

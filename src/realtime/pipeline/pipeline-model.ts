@@ -139,6 +139,10 @@ class PipelineConnection implements ModelConnection {
     this.#driver.run((now) => this.#machine.prepareTurn(turn, now));
   }
 
+  findWords(startMs: number, endMs: number): void {
+    this.#driver.run((now) => this.#machine.findWords(startMs, endMs, now));
+  }
+
   dropPreparation(): void {
     this.#driver.run((now) => this.#machine.dropPreparation(now));
   }

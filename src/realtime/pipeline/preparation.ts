@@ -7,6 +7,8 @@ export class Preparation {
   readonly startMs: number;
   readonly entry: HistoryEntry;
   response: PipelineResponse | undefined;
+  /** The turns' owner knows what it says. */
+  toldWords = false;
   readonly #held: ModelEvent[] = [];
 
   /** @param entry the turn, under a name of its own */

@@ -25,6 +25,11 @@ export class TurnAudio {
     this.#audio.need(toSamples(startMs));
   }
 
+  /** A copy of what was heard lately, as far as it is kept, turn or not. */
+  lately(startMs: number, endMs: number): Int16Array {
+    return this.#audio.read(toSamples(startMs), toSamples(endMs));
+  }
+
   /** As `finish`, of a turn that may go on. */
   peek(startMs: number, endMs: number): Int16Array | undefined {
     return this.#spokenFromMs === startMs ? this.#audio.read(toSamples(startMs), toSamples(endMs)) : undefined;

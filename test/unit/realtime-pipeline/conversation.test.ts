@@ -137,7 +137,8 @@ describe('a turn that may be over', () => {
 
   test('has its answer at hand when it is, and nothing is told before', () => {
     const probe = prepared();
-    expect(probe.events).toEqual([]);
+    // But to whom decides about turns.
+    expect(probe.events.splice(0)).toEqual([{ type: 'caller_words', words: 'What time is it?' }]);
     probe.hear(300);
     probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 800, itemId: 'item_turn' }, now));
     expect(probe.count('transcription')).toBe(1);
@@ -159,11 +160,31 @@ describe('a turn that may be over', () => {
     const probe = prepared();
     probe.run((machine, now) => machine.dropPreparation(now));
     expect(probe.requests.filter(({ state }) => state === 'open')).toEqual([]);
-    expect([probe.events, probe.machine.nextTimeout()]).toEqual([[], undefined]);
+    expect(probe.of('caller_words').map((event) => 'words' in event && event.words)).toEqual(['What time is it?', '']);
+    expect([probe.events.length, probe.machine.nextTimeout()]).toEqual([2, undefined]);
     probe.hear(500);
     probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 1000 }, now));
     probe.request('transcription').hear('What time is it in Ulm?');
     expect(probe.request('chat').json.messages).toEqual([{ role: 'user', content: 'What time is it in Ulm?' }]);
+  });
+
+  test('says its words as they are made out, and no more of them once it is over', () => {
+    const probe = new PipelineProbe();
+    probe.run((machine, now) => machine.speechStarted(0, now));
+    probe.hear(500);
+    probe.run((machine, now) => machine.prepareTurn({ startMs: 0, endMs: 500 }, now));
+    const ears = probe.request('transcription').head('text/event-stream');
+    const delta = (text: string) => ears.data(`data: ${JSON.stringify({ type: 'transcript.text.delta', delta: text })}\n\n`);
+    delta('I would');
+    delta(' like to');
+    expect(probe.events).toEqual([
+      { type: 'caller_words', words: 'I would' },
+      { type: 'caller_words', words: 'I would like to' },
+    ]);
+    probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 500 }, now));
+    delta(' go.');
+    ears.data('data: [DONE]\n\n').end();
+    expect(probe.of('caller_words')).toHaveLength(2);
   });
 
   test('and whose preparation fails is asked for anew', () => {
@@ -175,6 +196,44 @@ describe('a turn that may be over', () => {
     expect(probe.events).toEqual([]);
     probe.run((machine, now) => machine.commitTurn({ startMs: 0, endMs: 500 }, now));
     expect(probe.count('transcription')).toBe(2);
+  });
+});
+
+describe('a voice over the answer', () => {
+  const burst = (): PipelineProbe => {
+    const probe = new PipelineProbe();
+    probe.hear(2000);
+    probe.run((machine, now) => machine.findWords(1200, 1800, now));
+    return probe;
+  };
+
+  test('is made out for whom it may concern, and is part of nothing', () => {
+    const probe = burst();
+    probe.request('transcription').hear('Stop.');
+    expect(probe.events).toEqual([{ type: 'caller_words', words: 'Stop.' }]);
+    expect([probe.requests.length, probe.machine.nextTimeout()]).toEqual([1, undefined]);
+  });
+
+  test('changes nothing when its words come late, or none are in it, or the service fails or never answers', () => {
+    const late = burst();
+    late.pass(1600);
+    late.request('transcription').hear('Stop.');
+    const empty = burst();
+    empty.request('transcription').hear('');
+    const failing = burst();
+    failing.request('transcription').refuse(500);
+    const silent = burst();
+    silent.pass(60_000);
+    expect([late, empty, failing, silent].map(({ events }) => events)).toEqual([[], [], [], []]);
+  });
+
+  test('is not asked about any more when it became a turn, or another voice came', () => {
+    const probe = burst();
+    probe.run((machine, now) => machine.findWords(1400, 2000, now));
+    probe.run((machine, now) => machine.speechStarted(1200, now));
+    expect(probe.requests.map(({ state }) => state)).toEqual(['aborted', 'aborted']);
+    probe.run((machine, now) => machine.findWords(1990, 2000, now));
+    expect(probe.requests).toHaveLength(2);
   });
 });
 

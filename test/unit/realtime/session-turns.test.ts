@@ -261,6 +261,38 @@ describe('a judge of ends from outside', () => {
   });
 });
 
+describe('a voice over the agent whose words can be found out', () => {
+  const over = (words: string | undefined, afterMs = 100): ConversationBench => {
+    const bench = new ConversationBench({ findsWords: true }).answered();
+    bench.model.say('hello', 6000);
+    bench.silence(1000).voice(400).silence(160);
+    expect(bench.model.told.at(-1)).toEqual([1560, 'findWords', 700, 1500]);
+    bench.silence(afterMs);
+    if (words !== undefined) bench.model.emit({ type: 'caller_words', words });
+    return bench.silence(400);
+  };
+
+  it('is an interruption when it said so, before or after we went on', () => {
+    expect(over('Stop.').session.snapshot()).toMatchObject({ bargeIns: 1 });
+    expect(over('Stop.', 600).session.snapshot()).toMatchObject({ bargeIns: 1 });
+  });
+
+  it('is none when it agreed, came too late, or was never made out', () => {
+    expect(over('Uh-huh.').session.snapshot()).toMatchObject({ bargeIns: 0, state: 'agent' });
+    expect(over('Stop.', 1400).session.snapshot()).toMatchObject({ bargeIns: 0, state: 'agent' });
+    expect(over(undefined).session.snapshot()).toMatchObject({ bargeIns: 0, state: 'agent' });
+  });
+
+  it('that agreed is none the second time either, though its words come after we went on', () => {
+    const bench = over('Uh-huh.', 500);
+    bench.voice(300).silence(700);
+    expect(bench.session.snapshot()).toMatchObject({ bargeIns: 0, state: 'agent' });
+    const silent = over(undefined, 500);
+    silent.voice(300).silence(700);
+    expect(silent.session.snapshot()).toMatchObject({ bargeIns: 1 });
+  });
+});
+
 describe('turns that are left to the model', () => {
   it('begin and end when its server says so; what we say is stopped and truncated', () => {
     const bench = new ConversationBench({ takesTurns: true });
