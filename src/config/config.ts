@@ -1,4 +1,5 @@
 import type { LogLevel } from '../base/log.ts';
+import { LEAST_MCP_SECRET, type McpConfig, mcpOf } from './mcp.ts';
 import { type ModelConfig, modelOf } from './model.ts';
 import { LEAST_MODEL_KEY } from './model-fields.ts';
 import { type PhoneMediaConfig, phoneMediaOf } from './phone-media.ts';
@@ -76,6 +77,7 @@ export interface Config {
   readonly projects: readonly ProjectConfig[];
   readonly routes: readonly RouteConfig[];
   readonly model: ModelConfig;
+  readonly mcp: McpConfig;
   /** A certificate from elsewhere; else one of our own authority. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
   readonly agent: {
@@ -123,6 +125,7 @@ export function configOf(values: Values, beside: Beside): Config {
       return routeOf(route, read, beside.sourceOf('routes', [index]));
     }),
     model: modelOf(values.model, (value, path) => beside.secret(value, 'model', path, LEAST_MODEL_KEY)),
+    mcp: mcpOf(values.mcp, (value, path) => beside.secret(value, 'mcp', path, LEAST_MCP_SECRET)),
     ...(values['tls.cert'] !== undefined && values['tls.key'] !== undefined
       ? { tls: { certificateFile: values['tls.cert'], keyFile: values['tls.key'] } }
       : {}),

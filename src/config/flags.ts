@@ -9,7 +9,7 @@ export interface Option extends FileOption {
 }
 
 /** What a command line has no place for. */
-export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model';
+export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model' | 'mcp';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -20,7 +20,7 @@ export interface FileOption {
   readonly allowed: string;
 }
 
-type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Users' | 'Projects' | 'Routes' | 'Model' | 'Process' | 'Roles apart';
+type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Users' | 'Projects' | 'Routes' | 'Model' | 'MCP' | 'Process' | 'Roles apart';
 
 const PORT = '0 to 65535; 0 takes any free port';
 
@@ -339,6 +339,12 @@ export const fileOptions: readonly FileOption[] = [
     group: 'Model',
     help: 'who talks to callers',
     allowed: 'a map with type, and what else docs/configuration.md names',
+  },
+  {
+    key: 'mcp',
+    group: 'MCP',
+    help: 'servers of tools, and which of them sessions may bring',
+    allowed: 'a map with servers, allow, session-servers, list-seconds and call-seconds, as docs/configuration.md names them',
   },
 ];
 

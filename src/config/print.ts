@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { formatEndpoint } from '../base/addresses.ts';
 import { settings as every, type FileKey, isFileKey } from './flags.ts';
 import type { Settings } from './load.ts';
+import { shownMcp } from './mcp.ts';
 import { shownModel } from './model.ts';
 import { shownProjects } from './projects.ts';
 import { shownRegister } from './register.ts';
@@ -52,7 +53,7 @@ type Shown = NonNullable<Values[Exclude<Key, FileKey>]>;
 
 /** Secrets are masked; a file with the mask in it is refused. */
 function fileLines(key: FileKey, values: Values, source: string): string[] {
-  const shown = { trunks: shownTrunks, users: shownUsers, projects: shownProjects, routes: shownRoutes, model: shownModel }[key](
+  const shown = { trunks: shownTrunks, users: shownUsers, projects: shownProjects, routes: shownRoutes, model: shownModel, mcp: shownMcp }[key](
     values[key] as never,
   );
   if (Array.isArray(shown) && shown.length === 0) return [`${key}: [] # ${source}`];

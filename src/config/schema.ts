@@ -1,6 +1,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseEndpoint } from '../base/addresses.ts';
+import { mcp } from './mcp.ts';
 import { model } from './model.ts';
 import { phoneCodecs, sdesOverPlain, srtpPolicy } from './phone-media.ts';
 import { LEAST_KEY, projects } from './projects.ts';
@@ -212,6 +213,7 @@ export const schema = {
   projects: projects.default([]).describe('none: one project, `default`, with the key of api-key if there is one'),
   routes: routes.default([]).describe('none: every call is answered at once'),
   model: model.default({ type: 'embedded' }).describe('`type: embedded`: the agent that needs no other service'),
+  mcp: mcp.prefault({}).describe('no servers; programs with a key may bring theirs, over https and on the public internet'),
   'node.id': nodeId.optional().describe('not set: one process needs no name'),
   'node.cluster-key-file': nonEmptyText.optional().describe('not set: one process makes a random key at each start'),
   'node.nodes': nodes.optional().describe('not set: one process has nobody to find'),
