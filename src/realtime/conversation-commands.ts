@@ -1,8 +1,9 @@
 import type { Conversation } from './conversation.ts';
 import type { Item, ResponseRequest } from './model.ts';
 import type { ModelLink } from './model-link.ts';
-import type { RecordItem } from './record-item.ts';
+import type { ApprovalResponseItem, RecordItem } from './record-item.ts';
 import type { CommandFault } from './session-event.ts';
+import { Approvals } from './tools/approvals.ts';
 
 export interface CommandHooks {
   /** Can responses be made? `pending`: as soon as the call is answered; `never`: not in this session, or not any more. */
@@ -11,6 +12,8 @@ export interface CommandHooks {
   readonly restrict: (request: ResponseRequest) => ResponseRequest;
   /** A response of the conversation was asked for. */
   readonly onAsked: () => void;
+  /** A program's word on a call that waits for it; false when it does not. */
+  readonly onDecided: (callItemId: string, approved: boolean, reason: string | undefined) => boolean;
   /** A program has put an item into the conversation. */
   readonly onItem: (item: Item) => void;
   /** A response of the conversation was cancelled. */
@@ -28,20 +31,43 @@ export class ConversationCommands {
   readonly #link: ModelLink;
   readonly #hooks: CommandHooks;
   readonly #deferred: ResponseRequest[] = [];
+  readonly #approvals: Approvals;
+  /** The model was asked to go on with what tools have said, and no program has asked for the same. */
+  #goesOn = false;
 
   constructor(conversation: Conversation, link: ModelLink, hooks: CommandHooks) {
     this.#conversation = conversation;
     this.#link = link;
     this.#hooks = hooks;
+    this.#approvals = new Approvals({
+      call: (itemId) => {
+        const item = conversation.items.get(itemId);
+        return item?.type === 'mcp_call' ? item : undefined;
+      },
+      replace: (call) => conversation.items.replace(call),
+      add: (item, after) => conversation.add(item, after),
+      decide: hooks.onDecided,
+    });
+  }
+
+  /** A program has to agree to this call. */
+  requestApproval(callItemId: string): void {
+    this.#approvals.request(callItemId);
+  }
+
+  /** @param previousItemId as for `addItem` */
+  answerApproval(item: ApprovalResponseItem, previousItemId?: string): CommandFault | undefined {
+    return this.#approvals.answer(item, previousItemId);
   }
 
   /** @param previousItemId `root`: at the beginning; undefined: at the end */
   addItem(item: Item, previousItemId?: string): CommandFault | undefined {
     if (!this.#link.connection.addItem) return { code: 'unsupported', message: 'The model of this session takes no items.' };
+    const place = this.#conversation.items.modelPlace(previousItemId);
     const refused = this.#conversation.add(item, previousItemId);
     if (refused === 'duplicate') return { code: 'item_already_exists', message: `An item with id '${item.id}' exists already.` };
     if (refused === 'no_such_item') return noSuchItem(previousItemId ?? '');
-    this.#link.connection.addItem(item, previousItemId);
+    this.#link.connection.addItem(item, place);
     this.#hooks.onItem(item);
     return undefined;
   }
@@ -78,11 +104,17 @@ export class ConversationCommands {
     return undefined;
   }
 
-  respond(request: ResponseRequest): CommandFault | undefined {
+  /** @param goesOn the gateway asks, for the tools that it ran */
+  respond(request: ResponseRequest, goesOn = false): CommandFault | undefined {
     const readiness = this.#hooks.readiness();
     if (readiness === 'never') return { code: 'invalid_state', message: 'This session makes no responses.' };
     if (readiness === 'pending') return this.#defer(request);
     if (request.conversation === 'auto' && this.#link.isBusy) {
+      // Clients of the reference ask for what follows a server's tool; it is being made.
+      if (this.#goesOn && request.config === undefined && request.input === undefined) {
+        this.#goesOn = false;
+        return undefined;
+      }
       const active = this.#link.openId;
       const which = active === undefined ? '' : `: ${active}`;
       return {
@@ -95,7 +127,10 @@ export class ConversationCommands {
     }
     if (!this.#link.connection.respond) return { code: 'unsupported', message: 'The model of this session answers turns only.' };
     if (this.#link.isFull) return { code: 'rate_limit_exceeded', message: 'Too many responses wait to be made.' };
-    if (request.conversation === 'auto') this.#hooks.onAsked();
+    if (request.conversation === 'auto') {
+      this.#goesOn = goesOn;
+      this.#hooks.onAsked();
+    }
     this.#link.respond(this.#hooks.restrict(request));
     return undefined;
   }

@@ -2,7 +2,7 @@ import { ItemList } from './item-list.ts';
 import type { ContentPart, ControlEvent, InputTranscriptEvent, Item, ItemStatus, ResponseRequest, WritingEvent } from './model.ts';
 import type { CutItem } from './playout.ts';
 import { samplesToMs } from './playout-ledger.ts';
-import type { HostedCallItem, RecordItem } from './record-item.ts';
+import type { HostedCallItem, RecordItem, ToolListItem } from './record-item.ts';
 import {
   audioIndexOf,
   isNextPart,
@@ -36,8 +36,8 @@ export interface WrittenCall {
 
 /** Who runs calls. */
 export interface CallWatch {
-  /** The label of whoever runs a tool of this name here; undefined: a program does. */
-  hostOf(name: string): string | undefined;
+  /** Who runs a tool of this name here, and what programs call it; undefined: a program runs it. */
+  hostOf(name: string): { readonly label: string; readonly shownName: string } | undefined;
   handleWritten(call: WrittenCall): void;
   /** @param stopped by us, before it was whole */
   handleOver(responseId: string, stopped: boolean): void;
@@ -89,6 +89,18 @@ export class Conversation {
     const done = { ...item, ...result };
     this.items.replace(done);
     this.#audience.listener?.({ type: 'tool_done', ...place, item: done, previousItemId: this.items.previousOf(item.id) });
+  }
+
+  /** Another machine is being asked for its tools; `listDone` follows. */
+  listStarted(item: ToolListItem): void {
+    const added = this.items.add(item);
+    if (typeof added !== 'string') this.#audience.listener?.({ type: 'listing_started', item, previousItemId: added.previousItemId });
+  }
+
+  listDone(item: ToolListItem, failed: boolean): void {
+    if (!this.items.get(item.id)) return; // a program has removed it
+    this.items.replace(item);
+    this.#audience.listener?.({ type: 'listing_done', item, failed, previousItemId: this.items.previousOf(item.id) });
   }
 
   remove(itemId: string): boolean {
@@ -223,8 +235,8 @@ export class Conversation {
     if (item.type !== 'function_call' || host === undefined) {
       return { ...item, status: 'in_progress', ...(item.type === 'message' ? { content: [] } : {}) } as Item;
     }
-    const { id, name } = item;
-    return { type: 'mcp_call', id, server_label: host, name, arguments: '', approval_request_id: null, output: null, error: null };
+    const { id } = item;
+    return { type: 'mcp_call', id, server_label: host.label, name: host.shownName, arguments: '', approval_request_id: null, output: null, error: null };
   }
 
   /** The output of this item; a message is made when the model did not announce it. */

@@ -153,6 +153,7 @@ export class Floor {
       readiness: () => this.#readiness(),
       restrict: (request) => this.tools.restrict(request),
       onAsked: () => this.#noteAsked(),
+      onDecided: (callItemId, approved, reason) => this.tools.approve(callItemId, approved, reason),
       onItem: (item) => this.tools.handleItem(item),
       onCancelled: () => this.#noteCancelled(),
       onTruncated: () => deps.statistics.countTruncation(),
@@ -477,10 +478,12 @@ export class Floor {
           if (this.#turns.state === 'prepared') this.link.connection.dropPreparation?.();
           this.link.connection.addItem?.(item);
         },
-        ask: () => void this.commands.respond({ requestId: `req_${randomText(16)}`, conversation: 'auto' }),
+        ask: () => void this.commands.respond({ requestId: `req_${randomText(16)}`, conversation: 'auto' }, true),
         onSettled: () => this.#askIfFree(),
         tell: (event) => audience.listener?.(event),
-        onApproval: () => {},
+        onApproval: ({ id }) => this.commands.requestApproval(id),
+        listStarted: (item) => this.conversation.listStarted(item),
+        listDone: (item, failed) => this.conversation.listDone(item, failed),
         onOffered: () => this.#configureModel(),
       },
     );

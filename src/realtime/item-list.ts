@@ -10,6 +10,9 @@ const MOST_BYTES = 32 * 1024 * 1024;
 /** What an item weighs beside its text. */
 const ITEM_BYTES = 256;
 
+/** A call of a server's tool is a function call to the model; these are nothing to it. */
+const UNKNOWN_TO_MODELS: ReadonlySet<RecordItem['type']> = new Set(['mcp_list_tools', 'mcp_approval_request', 'mcp_approval_response']);
+
 interface Entry {
   item: RecordItem;
   bytes: number;
@@ -75,6 +78,16 @@ export class ItemList {
   previousOf(itemId: string): string | null {
     const at = this.#order.lastIndexOf(itemId);
     return at > 0 ? (this.#order[at - 1] ?? null) : null;
+  }
+
+  /** Where a new item stands for models, which do not know the items of tools: after this item, at the `root`, or (undefined) at the end. */
+  modelPlace(after: string | undefined): string | undefined {
+    if (after === undefined || after === 'root' || after === this.lastId) return after === 'root' ? after : undefined;
+    for (let at = this.#order.lastIndexOf(after); at >= 0; at--) {
+      const item = this.get(this.#order[at] ?? '');
+      if (item && !UNKNOWN_TO_MODELS.has(item.type)) return item.id;
+    }
+    return 'root';
   }
 
   remove(itemId: string): boolean {

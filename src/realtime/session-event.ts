@@ -1,7 +1,7 @@
 import type { EndCause, TransferState } from '../leg/leg.ts';
 import type { AgentPresence, PartyId, PersonFailure, PersonState } from '../leg/person.ts';
 import type { InputTranscriptEvent, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
-import type { HostedCallItem, RecordItem } from './record-item.ts';
+import type { HostedCallItem, RecordItem, ToolListItem } from './record-item.ts';
 import type { TurnLatency } from './turn-latency.ts';
 import type { Rejection } from './turn-output.ts';
 
@@ -52,6 +52,11 @@ export type MeasureNews =
   /** A voice over the agent's speech silenced it for a moment and was no interruption. */
   | { readonly type: 'barge_in_rejected'; readonly reason: Rejection }
   | (TurnLatency & { readonly type: 'turn_latency' });
+
+/** What other machines offer: the list is an item of the conversation, empty until it is done. */
+export type ListingNews =
+  | { readonly type: 'listing_started'; readonly item: ToolListItem; readonly previousItemId: string | null }
+  | { readonly type: 'listing_done'; readonly item: ToolListItem; readonly failed: boolean; readonly previousItemId: string | null };
 
 export type ResponseNews =
   /** `request`: absent for the answer to a turn, and for what the model says by itself. */
@@ -121,6 +126,7 @@ export type SessionEvent =
   | ItemNews
   | ResponseNews
   | ToolNewsEvent
+  | ListingNews
   | PlaybackNews
   | MeasureNews
   | PersonNews

@@ -23,6 +23,8 @@ export interface SessionDeps {
 }
 
 export interface SessionOptions {
+  /** Whose session it is. */
+  readonly project?: string;
   /** `at_once`: take the call as soon as it is there. `manual`: somebody else says `accept` or `reject`. */
   readonly answer?: 'at_once' | 'manual';
   readonly turns?: Partial<TurnOptions>;

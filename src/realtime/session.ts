@@ -84,7 +84,7 @@ export class Session {
         onCallWish: (wish, now) => this.#grant(wish, now),
       },
     );
-    this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#callControl() });
+    this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#callControl(), project: options.project ?? '' });
     if (this.#sources.all.length > 0) this.#floor.tools.setSources(this.#sources.all);
   }
 

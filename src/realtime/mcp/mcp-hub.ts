@@ -99,33 +99,25 @@ export class McpHub {
 
   /** The tools of a server for one session. Whether the session may have it was asked before; if it may not, it has none. */
   source(tool: McpTool, project: string): McpSource {
-    const { callTimeoutMs } = this.#options;
+    const { clock, metrics } = this.#deps;
     const { label, url, allowed, approval, headers } = tool;
+    const common = { label, callTimeoutMs: this.#options.callTimeoutMs, log: this.#deps.log };
     if (url === undefined) {
       const shared = this.#shared.get(label);
       const config = shared?.config;
       const server =
         shared && isOf(shared.config, project) ? shared.server : this.#refused(new McpFault('fenced', 'There is no such server.'));
       const selection = { allowed: config?.allowed, alsoAllowed: allowed, approval: approval ?? config?.approval ?? 'always' };
-      return new McpSource(server, { label, selection, callTimeoutMs });
+      return new McpSource(server, { ...common, selection });
     }
     const log = this.#deps.log.child({ server: 'session' });
     const selection = { allowed, approval: approval ?? 'always' };
     if (!this.mayBring(project))
-      return new McpSource(this.#refused(new McpFault('fenced', 'This session may not bring servers.')), {
-        label,
-        selection,
-        callTimeoutMs,
-      });
+      return new McpSource(this.#refused(new McpFault('fenced', 'This session may not bring servers.')), { ...common, selection });
     if (this.#sessionServers >= MOST_SESSION_SERVERS) {
-      return new McpSource(this.#refused(new McpFault('busy', 'Too many sessions have servers of their own.')), {
-        label,
-        selection,
-        callTimeoutMs,
-      });
+      return new McpSource(this.#refused(new McpFault('busy', 'Too many sessions have servers of their own.')), { ...common, selection });
     }
     this.#sessionServers += 1;
-    const { clock, metrics } = this.#deps;
     const endpoint: McpEndpoint = { type: 'http', url, headers: headers ?? {} };
     const server = new McpServer(
       { clock, log, metrics, connect: () => this.#connect(endpoint, log) },
@@ -135,7 +127,7 @@ export class McpHub {
       this.#sessionServers -= 1;
       server.close().catch(() => {});
     };
-    return new McpSource(server, { label, selection, callTimeoutMs, release });
+    return new McpSource(server, { ...common, selection, release });
   }
 
   /** Ends every shared server, bounded in time. Those of sessions end with their sessions. */

@@ -1,4 +1,5 @@
-import type { RunningTool, ToolCall, ToolDefinition, ToolNews, ToolSource } from '../tools/tool-source.ts';
+import type { Logger } from '../../base/log.ts';
+import type { RunningTool, ToolCall, ToolDefinition, ToolListing, ToolNews, ToolSource } from '../tools/tool-source.ts';
 import { outputOf } from './call-output.ts';
 import { McpFault } from './mcp-fault.ts';
 import type { McpListing, McpServer } from './mcp-server.ts';
@@ -8,15 +9,10 @@ export interface McpSourceOptions {
   readonly label: string;
   readonly selection: ToolSelection;
   readonly callTimeoutMs: number;
+  readonly log: Logger;
   /** The server is of this session alone, and ends with it. */
   readonly release?: (() => void) | undefined;
 }
-
-/** What a program is told of the tools that a server offers to its session. */
-export type SourceListing =
-  | { readonly state: 'in_progress' }
-  | { readonly state: 'completed'; readonly tools: readonly ListedTool[]; readonly leftOut: number }
-  | { readonly state: 'failed'; readonly code: string; readonly message: string };
 
 /** Our own bound comes first, and says why. */
 const TIMEOUT_SLACK_MS = 1000;
@@ -25,14 +21,12 @@ const TIMEOUT_SLACK_MS = 1000;
 export class McpSource implements ToolSource {
   readonly label: string;
   onChanged: (() => void) | undefined;
-  /** It is known anew what the server offers, or that it does not. */
-  onListing: ((listing: SourceListing) => void) | undefined;
   readonly #server: McpServer;
   readonly #options: McpSourceOptions;
   readonly #unwatch: () => void;
   readonly #aborts = new Set<AbortController>();
   #tools: ReadonlyMap<string, ListedTool> = new Map();
-  #listing: SourceListing = { state: 'in_progress' };
+  #listing: ToolListing = { state: 'in_progress' };
   #isClosed = false;
 
   constructor(server: McpServer, options: McpSourceOptions) {
@@ -42,19 +36,19 @@ export class McpSource implements ToolSource {
     this.#take(server.listing);
     this.#unwatch = server.watch((listing) => {
       this.#take(listing);
-      this.onListing?.(this.#listing);
-      if (listing.state !== 'in_progress') this.onChanged?.();
+      this.onChanged?.();
     });
     server.start();
   }
 
-  get listing(): SourceListing {
+  get listing(): ToolListing {
     return this.#listing;
   }
 
   get tools(): readonly ToolDefinition[] {
-    return [...this.#tools.values()].map(({ name, description, inputSchema, needsApproval }) => ({
+    return [...this.#tools.values()].map(({ name, tool, description, inputSchema, needsApproval }) => ({
       name,
+      shownName: tool.name,
       description,
       parameters: inputSchema,
       needsApproval,
@@ -76,7 +70,6 @@ export class McpSource implements ToolSource {
   close(): void {
     this.#unwatch();
     this.onChanged = undefined;
-    this.onListing = undefined;
     for (const abort of this.#aborts) abort.abort();
     if (!this.#isClosed) this.#options.release?.();
     this.#isClosed = true;
@@ -104,7 +97,8 @@ export class McpSource implements ToolSource {
       case 'completed': {
         const { tools, leftOut } = listTools(this.label, listing.tools, this.#options.selection);
         this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
-        this.#listing = { state: 'completed', tools, leftOut };
+        if (leftOut > 0) this.#options.log.warn({ label: this.label, leftOut }, 'tools of a server left out');
+        this.#listing = { state: 'completed', tools: tools.map(shown) };
         break;
       }
       case 'failed':
@@ -113,4 +107,10 @@ export class McpSource implements ToolSource {
         break;
     }
   }
+}
+
+/** As the reference lists it. */
+function shown({ tool, description, inputSchema }: ListedTool): Readonly<Record<string, unknown>> {
+  const { annotations } = tool;
+  return { name: tool.name, description, input_schema: inputSchema, ...(annotations ? { annotations } : {}) };
 }

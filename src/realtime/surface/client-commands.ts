@@ -6,8 +6,8 @@ import type { CommandFault } from '../session-event.ts';
 import type { ClientEvent, ResponseParams } from './client-event.ts';
 import { voiceName } from './effective-session.ts';
 import type { Fault } from './fault.ts';
-import { itemFrom } from './item-schema.ts';
-import { modalityOf } from './session-config-of.ts';
+import { approvalFrom, itemFrom } from './item-schema.ts';
+import { modalityOf, toolChoiceOf } from './session-config-of.ts';
 
 type ItemEvent = Extract<
   ClientEvent,
@@ -37,6 +37,10 @@ export function commandConversation(session: Session, event: ItemEvent, reply: R
   const { commands } = session;
   switch (event.type) {
     case 'conversation.item.create': {
+      if (event.item.type === 'mcp_approval_response') {
+        const fault = commands.answerApproval(approvalFrom(event.item), event.previous_item_id ?? undefined);
+        return withParam(fault, { missing: 'item.approval_request_id', invalid: 'item.id' });
+      }
       const item = itemFrom(event.item);
       reply.expect(item.id);
       return withParam(commands.addItem(item, event.previous_item_id ?? undefined), { missing: 'previous_item_id', invalid: 'item.id' });
@@ -90,7 +94,7 @@ function configFrom(params: ResponseParams): Partial<ModelConfig> {
     ...(params.instructions === undefined ? {} : { instructions: params.instructions }),
     ...(voice === undefined ? {} : { voice }),
     ...(params.tools ? { tools: params.tools as readonly FunctionTool[] } : {}),
-    ...(params.tool_choice ? { toolChoice: params.tool_choice } : {}),
+    ...(params.tool_choice ? { toolChoice: toolChoiceOf(params.tool_choice) } : {}),
     ...(params.parallel_tool_calls === undefined ? {} : { parallelToolCalls: params.parallel_tool_calls }),
     ...(params.max_output_tokens === undefined ? {} : { maxOutputTokens: params.max_output_tokens }),
     ...(params.reasoning?.effort ? { reasoningEffort: params.reasoning.effort } : {}),

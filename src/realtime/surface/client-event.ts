@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseJson } from '../safe-json.ts';
 import { type Fault, faultOf } from './fault.ts';
-import { id, itemSchema, MOST_AUDIO } from './item-schema.ts';
+import { id, inputItemSchema, itemSchema, MOST_AUDIO } from './item-schema.ts';
 import { personEvents } from './person-event.ts';
 import {
   instructions,
@@ -9,9 +9,9 @@ import {
   outputModalities,
   prompt,
   reasoning,
+  responseTools,
   sessionSchema,
   toolChoice,
-  tools,
   voice,
 } from './session-schema.ts';
 
@@ -31,13 +31,13 @@ const responseParams = z.strictObject({
       output: z.strictObject({ voice: voice.optional(), format: z.looseObject({ type: z.string() }).optional() }).optional(),
     })
     .optional(),
-  tools: tools.optional(),
+  tools: responseTools.optional(),
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: z.boolean().optional(),
   max_output_tokens: maxOutputTokens.optional(),
   metadata: metadata.nullable().optional(),
   input: z
-    .array(z.union([z.strictObject({ type: z.literal('item_reference'), id }), itemSchema]))
+    .array(z.union([z.strictObject({ type: z.literal('item_reference'), id }), inputItemSchema]))
     .max(1000)
     .optional(),
   prompt: prompt.nullable().optional(),

@@ -1,3 +1,4 @@
+import { shownTool } from './mcp-schema.ts';
 import type { AudioFormat, RealtimeSettings, SessionSettings, TranscriptionConfig, TurnDetection } from './session-schema.ts';
 
 export interface SessionIdentity {
@@ -48,7 +49,7 @@ function effectiveRealtime(settings: RealtimeSettings, { id, expiresAt }: Sessio
     model: settings.model ?? DEFAULT_MODEL,
     output_modalities: settings.output_modalities ?? ['audio'],
     instructions: settings.instructions ?? '',
-    tools: settings.tools ?? [],
+    tools: (settings.tools ?? []).map(shownTool),
     tool_choice: settings.tool_choice ?? 'auto',
     ...(settings.parallel_tool_calls === undefined ? {} : { parallel_tool_calls: settings.parallel_tool_calls }),
     max_output_tokens: settings.max_output_tokens ?? 'inf',

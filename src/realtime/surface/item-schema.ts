@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { randomText } from '../../base/ids.ts';
 import type { Item } from '../model.ts';
+import type { ApprovalResponseItem } from '../record-item.ts';
 import { newItemId } from '../turn-record.ts';
 
 /** The reference's own ids have 25 characters; a client may choose longer ones, within reason. */
@@ -11,6 +12,8 @@ export const MOST_AUDIO = 15 * 1024 * 1024;
 
 const MOST_PARTS = 128;
 const MOST_TEXT = 1_000_000;
+/** Of a refusal; the model reads it. */
+const MOST_REASON = 1000;
 
 export const id = z.string().min(1).max(MOST_ID);
 const text = z.string().max(MOST_TEXT);
@@ -83,19 +86,30 @@ const functionCallOutput = z.strictObject({
   output: text,
 });
 
-/** Approvals belong to tools of other machines, which are not built in. */
-const approval = z.looseObject({ type: z.literal('mcp_approval_response') }).refine(() => false, {
-  message: "Tools of type 'mcp' are not supported, so there is nothing to approve.",
-  path: ['type'],
-  params: { code: 'unsupported_item' },
+/** A word on a call of a server's tool. */
+const approval = z.strictObject({
+  type: z.literal('mcp_approval_response'),
+  id: id.optional(),
+  object,
+  status,
+  approval_request_id: id,
+  approve: z.boolean(),
+  reason: z.string().max(MOST_REASON).nullable().optional(),
 });
 
 export const itemSchema = z.discriminatedUnion('type', [message, functionCall, functionCallOutput, approval]);
 
+/** Of a response's input: approvals are items of the conversation. */
+export const inputItemSchema = z.discriminatedUnion('type', [message, functionCall, functionCallOutput]);
+
 /** Makes an item of what a client sent: with a name, and whole. */
-export function itemFrom(given: z.output<typeof itemSchema>): Item {
+export function itemFrom(given: z.output<typeof inputItemSchema>): Item {
   const { object: _, ...rest } = given as Record<string, unknown>;
   const item = { ...rest, id: rest['id'] ?? newItemId(), status: 'completed' };
   if (given.type === 'function_call') return { ...item, call_id: given['call_id'] ?? `call_${randomText(16)}` } as Item;
   return item as unknown as Item;
+}
+
+export function approvalFrom({ id: given, approval_request_id, approve, reason }: z.output<typeof approval>): ApprovalResponseItem {
+  return { type: 'mcp_approval_response', id: given ?? newItemId(), approval_request_id, approve, ...(reason ? { reason } : {}) };
 }

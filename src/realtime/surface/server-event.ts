@@ -2,7 +2,7 @@ import type { OutputPlace, PartPlace, ResponseNews, SessionEvent } from '../sess
 import { personEventOf } from './person-event.ts';
 import { itemObject, responseObject, type ServerEvent } from './response-object.ts';
 import type { SessionSettings } from './session-schema.ts';
-import { hostedDelta, toolEventsOf } from './tool-event.ts';
+import { hostedDelta, listingEventsOf, toolEventsOf } from './tool-event.ts';
 
 /** What of the session an event is told with. */
 export interface Telling {
@@ -111,6 +111,9 @@ export function serverEventsOf(event: SessionEvent, telling: Telling): readonly 
     case 'tool_progress':
     case 'tool_done':
       return toolEventsOf(event);
+    case 'listing_started':
+    case 'listing_done':
+      return listingEventsOf(event);
     case 'rate_limits':
       return [{ type: 'rate_limits.updated', rate_limits: event.limits.filter(({ name }) => name === 'requests' || name === 'tokens') }];
     case 'dtmf':

@@ -1,3 +1,4 @@
+import { functionName } from '../mcp/tool-list.ts';
 import type { FunctionTool, ModelConfig } from '../model.ts';
 import type { SessionConfig } from '../session-config.ts';
 import type { HostedTool } from '../tools/tool-source.ts';
@@ -69,7 +70,7 @@ function realtimeConfig(settings: RealtimeSettings): Omit<ModelConfig, 'transcri
     ...(voice === undefined ? {} : { voice }),
     ...(output?.speed === undefined ? {} : { speed: output.speed }),
     tools: (settings.tools ?? []).filter(({ type }) => type === 'function') as readonly FunctionTool[],
-    toolChoice: settings.tool_choice ?? 'auto',
+    toolChoice: toolChoiceOf(settings.tool_choice ?? 'auto'),
     ...(settings.parallel_tool_calls === undefined ? {} : { parallelToolCalls: settings.parallel_tool_calls }),
     maxOutputTokens: settings.max_output_tokens ?? 'inf',
     ...(settings.reasoning?.effort ? { reasoningEffort: settings.reasoning.effort } : {}),
@@ -77,6 +78,13 @@ function realtimeConfig(settings: RealtimeSettings): Omit<ModelConfig, 'transcri
       Object.entries({ truncation, prompt, tracing, include }).filter(([, value]) => value !== undefined && value !== null),
     ),
   };
+}
+
+/** A server's tool by the name models have for it; any of a server's tools is any tool. */
+export function toolChoiceOf(choice: NonNullable<RealtimeSettings['tool_choice']>): ModelConfig['toolChoice'] {
+  if (typeof choice === 'string' || choice.type === 'function') return choice;
+  const { server_label: label, name } = choice;
+  return name === undefined || name === null ? 'required' : { type: 'function', name: functionName(label, name) };
 }
 
 /** Tools that the gateway runs. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type McpToolSettings, mcpTool } from './mcp-schema.ts';
 
 /** The reference's session object as clients may send it: every field optional but `type`, unknown ones refused. */
 
@@ -74,27 +75,37 @@ const functionTool = z.strictObject({
     .optional(),
 });
 
-/** Tools of other machines are not built in yet; they are refused by name and not as something unknown. */
-const tool = z.unknown().transform((value, context) => {
-  if (typeof value === 'object' && value !== null && 'type' in value && value.type === 'mcp') {
-    context.addIssue({
-      code: 'custom',
-      path: ['type'],
-      message: "Tools of type 'mcp' are not supported.",
-      params: { code: 'unsupported_tool' },
-    });
-    return z.NEVER;
-  }
-  const parsed = functionTool.safeParse(value, { reportInput: true });
+/** By its type: a union would tell the faults of all of them. */
+const tool = z.unknown().transform((value, context): z.output<typeof functionTool> | McpToolSettings => {
+  const isMcp = typeof value === 'object' && value !== null && 'type' in value && value.type === 'mcp';
+  const parsed = (isMcp ? mcpTool : functionTool).safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: issue.input } as never);
   return z.NEVER;
 });
-export const tools = z.array(tool).max(MOST_TOOLS);
+export const tools = z
+  .array(tool)
+  .max(MOST_TOOLS)
+  .superRefine((all, context) => {
+    const labels = all.map((each) => (each.type === 'mcp' ? each.server_label : undefined));
+    for (const [index, label] of labels.entries()) {
+      if (label === undefined || labels.indexOf(label) === index) continue;
+      context.addIssue({ code: 'custom', path: [index, 'server_label'], message: `Another server has the label '${label}'.`, params: { code: 'invalid_value' } });
+    }
+  });
+
+/** A response takes functions; servers take longer to ask for their tools than a response waits. */
+export const responseTools = tools.superRefine((all, context) => {
+  const at = all.findIndex(({ type }) => type === 'mcp');
+  if (at < 0) return;
+  const message = 'Servers of tools are named by the session, not by a response.';
+  context.addIssue({ code: 'custom', path: [at, 'type'], message, params: { code: 'unsupported_tool' } });
+});
 
 export const toolChoice = z.union([
   z.enum(['auto', 'none', 'required']),
   z.strictObject({ type: z.literal('function'), name: z.string().min(1).max(64) }),
+  z.strictObject({ type: z.literal('mcp'), server_label: z.string().min(1).max(64), name: z.string().min(1).max(128).nullable().optional() }),
 ]);
 export const maxOutputTokens = z.union([z.int().min(1).max(4096), z.literal('inf')]);
 export const outputModalities = z

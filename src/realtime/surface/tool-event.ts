@@ -1,4 +1,4 @@
-import type { OutputPlace, SessionEvent, ToolNewsEvent } from '../session-event.ts';
+import type { ListingNews, OutputPlace, SessionEvent, ToolNewsEvent } from '../session-event.ts';
 import { itemObject, type ServerEvent } from './response-object.ts';
 
 /** A piece of the arguments of a tool that the gateway runs. Clients insist on `obfuscation`; ours hides nothing. */
@@ -27,6 +27,21 @@ export function toolEventsOf(event: ToolNewsEvent): readonly ServerEvent[] {
         { type: event.item.error ? 'response.mcp_call.failed' : 'response.mcp_call.completed', ...placeOf(event) },
       ];
   }
+}
+
+/** What another machine offers. */
+export function listingEventsOf({ item, previousItemId, ...event }: ListingNews): readonly ServerEvent[] {
+  const shown = { previous_item_id: previousItemId, item: itemObject(item) };
+  if (event.type === 'listing_started') {
+    return [
+      { type: 'conversation.item.added', ...shown },
+      { type: 'mcp_list_tools.in_progress', item_id: item.id },
+    ];
+  }
+  return [
+    { type: event.failed ? 'mcp_list_tools.failed' : 'mcp_list_tools.completed', item_id: item.id },
+    { type: 'conversation.item.done', ...shown },
+  ];
 }
 
 function placeOf({ itemId, outputIndex }: OutputPlace): Record<string, unknown> {

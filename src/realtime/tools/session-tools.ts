@@ -7,6 +7,7 @@ import type { FunctionTool, Item, ResponseRequest } from '../model.ts';
 import type { HostedCallItem } from '../record-item.ts';
 import type { OutputPlace, ToolNewsEvent } from '../session-event.ts';
 import { newItemId } from '../turn-record.ts';
+import { ListingRecord, type ListingStage } from './listing-record.ts';
 import { type DeskOutput, ToolDesk, type ToolOutcome } from './tool-desk.ts';
 import type { FillerChoice, RunningTool, ToolCall, ToolDefinition, ToolSource } from './tool-source.ts';
 
@@ -22,7 +23,7 @@ const KNOWN_FAILURES: ReadonlySet<string> = new Set([
 ]);
 
 /** What tools need of the conversation they are called in. */
-export interface ToolStage {
+export interface ToolStage extends ListingStage {
   /** The call has its result. */
   readonly finishCall: (place: OutputPlace, result: Pick<HostedCallItem, 'output' | 'error'>) => void;
   /** Gives the model an item of which programs know nothing. */
@@ -33,7 +34,7 @@ export interface ToolStage {
   readonly onSettled: () => void;
   readonly tell: (event: ToolNewsEvent) => void;
   /** A program has to agree to a call. `approve` has the same name for it. */
-  readonly onApproval: (call: ToolCall, label: string) => void;
+  readonly onApproval: (call: ToolCall) => void;
   /** Other tools are offered than before. */
   readonly onOffered: () => void;
 }
@@ -55,6 +56,7 @@ export class SessionTools implements CallWatch {
   readonly #stage: ToolStage;
   readonly #desk = new ToolDesk();
   readonly #driver: Driver<DeskOutput>;
+  readonly #listings: ListingRecord;
   readonly #running = new Map<string, RunningTool>();
   readonly #places = new Map<string, OutputPlace>();
   #sources: readonly ToolSource[] = [];
@@ -67,6 +69,7 @@ export class SessionTools implements CallWatch {
   constructor(deps: SessionToolsDeps, stage: ToolStage) {
     this.#deps = deps;
     this.#stage = stage;
+    this.#listings = new ListingRecord(stage);
     this.#driver = new Driver(deps.clock, this.#desk, (output) => this.#carryOut(output));
   }
 
@@ -105,8 +108,9 @@ export class SessionTools implements CallWatch {
     return [...own, ...hosted.map(({ tool }) => functionOf(tool))];
   }
 
-  hostOf(name: string): string | undefined {
-    return this.#own.has(name) ? undefined : this.#offers.get(name)?.source.label;
+  hostOf(name: string): { readonly label: string; readonly shownName: string } | undefined {
+    const offer = this.#own.has(name) ? undefined : this.#offers.get(name);
+    return offer && { label: offer.source.label, shownName: offer.tool.shownName ?? name };
   }
 
   handleWritten({ place, callId, name, arguments: text, hosted }: WrittenCall): void {
@@ -171,6 +175,7 @@ export class SessionTools implements CallWatch {
   }
 
   #refresh(): void {
+    this.#listings.note(this.#sources);
     const offers = new Map<string, Offer>();
     for (const source of this.#sources) {
       for (const tool of source.tools) {
@@ -197,7 +202,7 @@ export class SessionTools implements CallWatch {
         break;
       }
       case 'approval':
-        this.#stage.onApproval(output.call, this.hostOf(output.call.name) ?? '');
+        this.#stage.onApproval(output.call);
         break;
       case 'progress': {
         const place = this.#places.get(output.call.id);

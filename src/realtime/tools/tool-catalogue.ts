@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { CommandFault } from '../session-event.ts';
 import type { CallControl } from './call-control.ts';
 import type { HostedTool, ToolSource } from './tool-source.ts';
 
@@ -10,6 +11,8 @@ export interface ToolContext {
   readonly log: Logger;
   /** The call that the session is in. */
   readonly call: CallControl;
+  /** Whose session it is. */
+  readonly project: string;
 }
 
 /** Where a session gets its tools from. One for all sessions of a process. */
@@ -18,6 +21,8 @@ export interface ToolCatalogue {
   standing(context: ToolContext): readonly ToolSource[];
   /** What an entry of a session object's `tools` stands for, `function` excepted; undefined: not for this catalogue. */
   open(tool: HostedTool, context: ToolContext): ToolSource | undefined;
+  /** Why sessions of this project may not have it; undefined: they may, or it is not for this catalogue. */
+  refuse?(tool: HostedTool, project: string): CommandFault | undefined;
 }
 
 /** Several catalogues as one. */
@@ -31,6 +36,13 @@ export function catalogueOf(catalogues: readonly ToolCatalogue[]): ToolCatalogue
       }
       return undefined;
     },
+    refuse: (tool, project) => {
+      for (const each of catalogues) {
+        const refusal = each.refuse?.(tool, project);
+        if (refusal) return refusal;
+      }
+      return undefined;
+    },
   };
 }
 
@@ -38,7 +50,7 @@ export function catalogueOf(catalogues: readonly ToolCatalogue[]): ToolCatalogue
 export class SessionSources {
   readonly #catalogue: ToolCatalogue | undefined;
   readonly #context: ToolContext;
-  readonly #standing: readonly ToolSource[];
+  #standing: readonly ToolSource[];
   #opened: ReadonlyMap<string, ToolSource> = new Map();
 
   constructor(catalogue: ToolCatalogue | undefined, context: ToolContext) {
@@ -49,7 +61,9 @@ export class SessionSources {
 
   /** All of them: what the session object names first, in its order. */
   get all(): readonly ToolSource[] {
-    return [...this.#opened.values(), ...this.#standing];
+    const opened = [...this.#opened.values()];
+    // Who names one of the operator's has it as he names it, and not beside that as everybody does.
+    return [...opened, ...this.#standing.filter(({ label }) => !opened.some((each) => each.label === label))];
   }
 
   /** What the session object names from now on; what it named before and still does goes on. False: nothing has changed. */
@@ -62,7 +76,11 @@ export class SessionSources {
     }
     const before = [...this.#opened.keys()];
     const after = [...opened.keys()];
+    const hidden = this.#standing.length + this.#opened.size > this.all.length;
     this.#opened = opened;
-    return before.length !== after.length || before.some((key, at) => key !== after[at]);
+    const changed = before.length !== after.length || before.some((key, at) => key !== after[at]);
+    // What was hidden is closed.
+    if (changed && hidden) this.#standing = this.#catalogue?.standing(this.#context) ?? [];
+    return changed;
   }
 }

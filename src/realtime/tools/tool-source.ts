@@ -16,6 +16,8 @@ export interface FillerChoice {
 export interface ToolDefinition {
   /** As the model calls it: `[a-zA-Z0-9_-]{1,64}`. Of two tools of one name the one that came first is offered. */
   readonly name: string;
+  /** As programs see it; absent: the same. */
+  readonly shownName?: string | undefined;
   readonly description?: string | undefined;
   /** JSON Schema of an object. Absent: a tool without parameters. */
   readonly parameters?: Readonly<Record<string, unknown>> | undefined;
@@ -62,12 +64,21 @@ export interface RunningTool {
   abort(reason: AbortReason): void;
 }
 
+/** What another machine says that it offers. Each time it is said anew, it is another object. */
+export type ToolListing =
+  | { readonly state: 'in_progress' }
+  | { readonly state: 'failed'; readonly code: string; readonly message: string }
+  /** `tools`: in the reference's shape. */
+  | { readonly state: 'completed'; readonly tools: readonly Readonly<Record<string, unknown>>[] };
+
 /** Offers tools to one session, and runs them. No method throws. */
 export interface ToolSource {
   /** What programs know it by: `[a-zA-Z0-9_-]{1,64}`. */
   readonly label: string;
   /** The tools it has now. */
   readonly tools: readonly ToolDefinition[];
+  /** Of a source on another machine: programs are told of it. `onChanged` is called when it has changed, too. */
+  readonly listing?: ToolListing | undefined;
   /** Set by whoever uses it; the source calls it when `tools` has changed. */
   onChanged: (() => void) | undefined;
   /** Runs a tool. `tell` may be called at once, and at any time later. */
