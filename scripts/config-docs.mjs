@@ -145,7 +145,33 @@ const MODEL = [
   '',
   '`url` and `model` of each service and `voice` are needed; [pipeline.md](pipeline.md) says what happens with them. With `type: realtime` and `type: pipeline` calls cost money, so only trunks may call, unless `callers: anyone` says otherwise.',
 ];
-const EXAMPLES = { trunks: TRUNKS, users: USERS, projects: PROJECTS, routes: ROUTES, model: MODEL };
+const MCP = [
+  '```yaml',
+  'mcp:',
+  '  servers: # shared by all sessions of a process',
+  '    - label: files # what programs and the model know it by',
+  '      command: npx # a program of this machine, one for each process of the gateway that owns sessions',
+  '      args: [-y, some-mcp-server, /srv/files]',
+  '      env: { API_TOKEN: { env: FILES_TOKEN } } # beside PATH, HOME and the like; its values are kept out of the log',
+  '      cwd: /srv',
+  '    - label: crm',
+  '      url: https://crm.example.com/mcp # streamable HTTP',
+  '      key: { file: crm.key } # sent as a bearer token',
+  '      headers: { X-Tenant: acme }',
+  "      ca: crm-ca.pem # certificates to trust beside the system's",
+  '      allowed-tools: [find_customer, create_ticket] # all when left out',
+  '      require-approval: { always: [create_ticket] } # always, never (the default), or lists of names; lists: all others but those of never',
+  '      everywhere: false # only sessions that name the label have it; true, the default: every session has it',
+  '      projects: [support] # whose sessions may have it; all when left out',
+  '  allow: [10.1.2.0/24, "127.0.0.1:3001"] # addresses that are not on the public internet and may be connected to all the same, also without TLS',
+  '  session-servers: all # whose sessions may bring servers by URL: all, none or a list of projects; never client secrets',
+  '  list-seconds: 10 # for a server to say hello and tell its tools',
+  '  call-seconds: 30 # for a call',
+  '```',
+  '',
+  '`label` and either `command` or `url` of each server are needed; [mcp.md](mcp.md) says what happens with them.',
+];
+const EXAMPLES = { trunks: TRUNKS, users: USERS, projects: PROJECTS, routes: ROUTES, model: MODEL, mcp: MCP };
 const lines = [
   '# Configuration',
   '',

@@ -15,7 +15,10 @@ import { type ClusterKeys, deriveNodeKeys } from './ownership/cluster-keys.ts';
 import type { NodeId } from './ownership/node-id.ts';
 import type { RelayLink } from './ownership/relay-link.ts';
 import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
+import { McpCatalogue } from './realtime/mcp/mcp-catalogue.ts';
+import type { McpHub } from './realtime/mcp/mcp-hub.ts';
 import { createSessionMetrics } from './realtime/session-metrics.ts';
+import { catalogueOf } from './realtime/tools/tool-catalogue.ts';
 import { RtpPortPool } from './rtp/ports.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import { createIdentity } from './webrtc/dtls/identity.ts';
@@ -36,11 +39,12 @@ export interface TransceiverParts extends MediaParts {
   readonly dialler: LegDialler;
   readonly agent: Config['agent'];
   readonly model: Config['model'];
+  readonly mcp: McpHub;
   readonly sessionMinutes: number;
 }
 
 export async function createTransceiver(
-  { agent, model: configured, sessionMinutes, ...parts }: TransceiverParts,
+  { agent, model: configured, mcp, sessionMinutes, ...parts }: TransceiverParts,
   options: { readonly nodeId: NodeId; readonly maxSessions: number },
 ): Promise<Transceiver> {
   const networks = new NetworkPool({
@@ -56,6 +60,7 @@ export async function createTransceiver(
       identity: createIdentity(parts.clock.wallclock()),
       keys: deriveNodeKeys(parts.keys),
       model,
+      tools: catalogueOf([new McpCatalogue(mcp)]),
       maxDurationMs: sessionMinutes * 60_000,
       createVoiceDetector,
       sessionMetrics: createSessionMetrics(parts.metrics),

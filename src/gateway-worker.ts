@@ -7,6 +7,7 @@ import { Loopback } from './base/loopback.ts';
 import { Metrics } from './base/metrics.ts';
 import { WorkerTicker } from './base/ticker.ts';
 import { bindUdp } from './base/udp.ts';
+import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver, type PhoneLegParts } from './gateway-media.ts';
 import { deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { directLink } from './ownership/direct-link.ts';
@@ -15,6 +16,7 @@ import { joinRelayLinks } from './ownership/join-relay-links.ts';
 import { ServedLegs } from './ownership/served-legs.ts';
 import { ServedSessions } from './ownership/served-sessions.ts';
 import { UdpRelayLink } from './ownership/udp-relay-link.ts';
+import type { McpHub } from './realtime/mcp/mcp-hub.ts';
 import { Relay } from './relay/relay.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import { FrontDialler } from './workers/front-dialler.ts';
@@ -32,6 +34,7 @@ export class GatewayWorker {
   readonly #metrics: Metrics;
   readonly #send: (message: FromWorker) => void;
   readonly #transceiver: Transceiver;
+  readonly #mcp: McpHub;
   readonly #calls: ServedCalls;
   readonly #legs: ServedLegs;
   readonly #sessions: ServedSessions;
@@ -59,14 +62,16 @@ export class GatewayWorker {
     const ticker = new WorkerTicker(clock);
     ticker.start();
     const dialler = new FrontDialler(send, clock);
+    const mcp = await createMcpHub({ clock, log, metrics }, options.mcp);
     const transceiver = await createTransceiver(
-      { clock, log, metrics, ticker, keys, link, dialler, agent, model, sessionMinutes: options.sessionMinutes },
+      { clock, log, metrics, ticker, keys, link, dialler, agent, model, mcp, sessionMinutes: options.sessionMinutes },
       { nodeId, maxSessions: maxCalls },
     );
     const started = new GatewayWorker(
       options,
       { clock, log, metrics, loopback, nearRelay: nearSocket.local, host: transceiver, ownerAnswers: () => true },
       transceiver,
+      mcp,
       dialler,
       send,
     );
@@ -79,11 +84,13 @@ export class GatewayWorker {
     options: WorkerStart,
     parts: PhoneLegParts,
     transceiver: Transceiver,
+    mcp: McpHub,
     dialler: FrontDialler,
     send: (message: FromWorker) => void,
   ) {
     this.#metrics = parts.metrics;
     this.#dialler = dialler;
+    this.#mcp = mcp;
     this.#transceiver = transceiver;
     this.#send = send;
     this.#legs = new ServedLegs(transceiver, (message) => send({ type: 'leg', message }), { maxLegs: options.maxCalls });
@@ -106,9 +113,10 @@ export class GatewayWorker {
     }
   }
 
-  /** Ends every session. */
-  close(): void {
+  /** Ends every session, and the servers of tools that are programs. Bounded in time. */
+  async close(): Promise<void> {
     this.#transceiver.close();
+    await this.#mcp.close();
   }
 
   async #measure(request: number): Promise<void> {

@@ -25,6 +25,7 @@ import { postWebhook } from './control/webhook-delivery.ts';
 import { openSipCertificates } from './gateway-certificates.ts';
 import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
+import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver } from './gateway-media.ts';
 import { recordOf } from './gateway-records.ts';
 import { arrivingCall, createRoutes } from './gateway-routes.ts';
@@ -252,6 +253,8 @@ class RunningGateway implements Gateway {
     const { relayLink: link } = inside ?? (await this.#openInside(membership, undefined));
     if (!link) throw new GatewayError('ERR_INTERNAL', 'a transceiver without its link');
     this.#ticker.start();
+    const mcp = await createMcpHub({ clock: this.#clock, log: this.#log, metrics: this.#metrics }, this.#config.mcp);
+    this.#stops.push(() => mcp.close());
     const parts = {
       clock: this.#clock,
       log: this.#log,
@@ -262,6 +265,7 @@ class RunningGateway implements Gateway {
       dialler: { dial: (request: DialRequest) => this.#dial(request) },
       agent: this.#config.agent,
       model: this.#config.model,
+      mcp,
       sessionMinutes: this.#config.sessionMinutes,
     };
     const transceiver = await createTransceiver(parts, { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls });

@@ -53,9 +53,9 @@ type Shown = NonNullable<Values[Exclude<Key, FileKey>]>;
 
 /** Secrets are masked; a file with the mask in it is refused. */
 function fileLines(key: FileKey, values: Values, source: string): string[] {
-  const shown = { trunks: shownTrunks, users: shownUsers, projects: shownProjects, routes: shownRoutes, model: shownModel, mcp: shownMcp }[key](
-    values[key] as never,
-  );
+  const shown = { trunks: shownTrunks, users: shownUsers, projects: shownProjects, routes: shownRoutes, model: shownModel, mcp: shownMcp }[
+    key
+  ](values[key] as never);
   if (Array.isArray(shown) && shown.length === 0) return [`${key}: [] # ${source}`];
   const [, ...body] = stringify({ [key]: shown }, { lineWidth: 0 })
     .trimEnd()

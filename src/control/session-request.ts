@@ -21,7 +21,7 @@ export function readSession(json: unknown): SessionSettings {
 export function sessionFor({ secret }: Credential, asked: unknown): SessionJson {
   const settings = readSession(asked ?? secret?.session ?? { type: 'realtime' });
   if (!secret) return settings;
-  refuseReach(settings);
+  if (asked !== undefined) refuseReach(settings);
   const made = readSession(secret.session);
   if (made.type !== settings.type) {
     throw new GatewayError('ERR_FORBIDDEN', `The client secret is for sessions of type '${made.type}'.`, { param: 'session.type' });

@@ -236,7 +236,16 @@ export class Conversation {
       return { ...item, status: 'in_progress', ...(item.type === 'message' ? { content: [] } : {}) } as Item;
     }
     const { id } = item;
-    return { type: 'mcp_call', id, server_label: host.label, name: host.shownName, arguments: '', approval_request_id: null, output: null, error: null };
+    return {
+      type: 'mcp_call',
+      id,
+      server_label: host.label,
+      name: host.shownName,
+      arguments: '',
+      approval_request_id: null,
+      output: null,
+      error: null,
+    };
   }
 
   /** The output of this item; a message is made when the model did not announce it. */

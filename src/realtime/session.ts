@@ -105,7 +105,9 @@ export class Session {
   /** How the conversation shall be from now on: before it starts, or in the middle of it. */
   configure(config: SessionConfig): void {
     if (this.#ended) return;
-    if (this.#sources.name(config.hosted ?? [])) this.#floor.tools.setSources(this.#sources.all);
+    const named = this.#sources.name(config.hosted ?? []);
+    if (config.transcribeOnly) this.#floor.tools.setSources([]);
+    else if (named) this.#floor.tools.setSources(this.#sources.all);
     this.#floor.configure(config, this.#deps.clock.now());
   }
 

@@ -1,15 +1,32 @@
 import { GatewayError } from '../base/errors.ts';
 import { checkSession } from '../realtime/surface/check-session.ts';
 import type { SessionSettings } from '../realtime/surface/session-schema.ts';
+import type { ToolCatalogue } from '../realtime/tools/tool-catalogue.ts';
+import type { HostedTool } from '../realtime/tools/tool-source.ts';
 
 /** Longer than any address a phone could be sent to. */
 const MAX_TARGET = 2048;
 
-/** @throws GatewayError ERR_BAD_REQUEST naming the parameter */
-export function checkedSession(json: unknown): SessionSettings {
+/**
+ * @param access.project whose session it is
+ * @throws GatewayError ERR_BAD_REQUEST or ERR_FORBIDDEN naming the parameter
+ */
+export function checkedSession(
+  json: unknown,
+  { tools, project }: { readonly tools: ToolCatalogue | undefined; readonly project: string },
+): SessionSettings {
   const checked = checkSession(json);
   if ('fault' in checked) throw new GatewayError('ERR_BAD_REQUEST', checked.fault.message, { param: checked.fault.param });
-  return checked.session;
+  const { session } = checked;
+  const named = (session.type === 'realtime' ? session.tools : undefined) ?? [];
+  for (const [index, tool] of named.entries()) {
+    if (tool.type === 'function') continue;
+    const refusal = tools?.refuse?.(tool as HostedTool, project);
+    if (!refusal) continue;
+    const code = refusal.code === 'forbidden' ? 'ERR_FORBIDDEN' : 'ERR_BAD_REQUEST';
+    throw new GatewayError(code, refusal.message, { param: `session.tools[${index}]` });
+  }
+  return session;
 }
 
 /** @throws GatewayError ERR_BAD_REQUEST for what is no status that refuses (RFC 3261 §21) */

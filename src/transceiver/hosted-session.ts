@@ -10,6 +10,7 @@ import type { SessionMetrics } from '../realtime/session-metrics.ts';
 import { LOCAL_SETTINGS } from '../realtime/surface/effective-session.ts';
 import { type CallProgress, RealtimeSurface } from '../realtime/surface/realtime-surface.ts';
 import type { SessionSettings } from '../realtime/surface/session-schema.ts';
+import type { ToolCatalogue } from '../realtime/tools/tool-catalogue.ts';
 import type { VoiceDetector } from '../realtime/voice-detector.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
 import { checkedSession, checkRefusal, checkTarget } from './check-command.ts';
@@ -31,6 +32,8 @@ export interface HostedSessionDeps {
   readonly sessionMetrics: SessionMetrics;
   /** Who calls somebody for a session; without it nobody is called. */
   readonly dialler?: LegDialler;
+  /** Where sessions get tools from that the gateway runs. */
+  readonly tools?: ToolCatalogue | undefined;
   /** What those hear who wait; plain tones when absent. */
   readonly sounds?: LineSounds;
   /** A session that a program has looked into ends after so long; the reference's hour when absent. */
@@ -112,7 +115,7 @@ export class HostedSession {
       direction: origin.direction ?? 'inbound',
       project: policy?.project ?? LOCAL_PROJECT,
       ephemeral: policy?.ephemeral ?? false,
-      settings: policy?.session && checkedSession(policy.session),
+      settings: policy?.session && checkedSession(policy.session, { tools: deps.tools, project: policy.project ?? LOCAL_PROJECT }),
     };
     const hosted = new HostedSession(deps, options, facts, opening);
     hosted.#leg = leg;
@@ -136,7 +139,7 @@ export class HostedSession {
   /** A session whose audio goes through channels. It begins at once and ends with its last channel. @throws GatewayError ERR_BAD_REQUEST */
   static connect(deps: HostedSessionDeps, options: HostedSessionOptions, access: Access, session: SessionJson): HostedSession {
     const { project, ephemeral } = access;
-    const settings = checkedSession(session);
+    const settings = checkedSession(session, { tools: deps.tools, project });
     const hosted = new HostedSession(deps, options, { kind: 'websocket', direction: 'inbound', project, ephemeral, settings });
     hosted.#ensureSurface();
     return hosted;
@@ -153,7 +156,7 @@ export class HostedSession {
     this.#log = deps.log.child({ session: this.id, sipCallId: origin?.sipCallId });
     const { clock, model, createVoiceDetector, sessionMetrics: metrics } = deps;
     this.#session = new Session(
-      { clock, log: this.#log, model, createVoiceDetector, metrics },
+      { clock, log: this.#log, model, createVoiceDetector, metrics, tools: deps.tools },
       {
         answer: policy?.decide.by === 'api' ? 'manual' : 'at_once',
         mayCallBack: deps.dialler !== undefined && origin?.callBack !== undefined,
@@ -161,6 +164,7 @@ export class HostedSession {
         // Whoever has a program decide, or is one, says himself when somebody speaks.
         speaksFirst: facts.kind !== 'websocket' && policy?.decide.by !== 'api',
         kind: facts.kind,
+        project: facts.project,
         // The peer of a phone's session is the bridge, which says how far the phone is.
         rttMs: () => (facts.kind === 'browser' ? this.#media?.rttMs : this.#roundTripMs),
       },
@@ -297,6 +301,7 @@ export class HostedSession {
       { clock, log: this.#log, session: this.#session, persons: (command) => this.#persons.command(command) },
       {
         ...{ sessionId: this.id, media, settings, ephemeral, awaitsClient: this.#awaitsClient },
+        refuseTool: (tool) => this.#deps.tools?.refuse?.(tool, this.#facts.project),
         ...(maxDurationMs === undefined ? {} : { maxDurationMs }),
       },
     );
@@ -367,7 +372,7 @@ export class HostedSession {
 
   #accept(json: SessionJson): void {
     const decision = this.#pending();
-    const settings = decision.isOpen ? checkedSession(json) : undefined;
+    const settings = decision.isOpen ? checkedSession(json, { tools: this.#deps.tools, project: this.#facts.project }) : undefined;
     decision.take();
     if (settings) this.#configure(settings);
     this.#session.accept();

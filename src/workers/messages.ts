@@ -15,6 +15,7 @@ import {
   status,
 } from '../leg/messages.ts';
 import { sessionReply, sessionRequest } from '../leg/session-messages.ts';
+import { mcpMessage } from './mcp-message.ts';
 
 /*
  * The words between the front process and its workers, over the pipe that a parent has to its child. Types and codecs, no I/O. Both ends are
@@ -126,6 +127,7 @@ const workerStart = z.strictObject({
   sessionMinutes: z.int().min(1),
   agent: z.strictObject({ transferTarget: uri.exactOptional(), callbackTrunk: z.string().max(256).exactOptional() }),
   model,
+  mcp: mcpMessage,
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
 });
 

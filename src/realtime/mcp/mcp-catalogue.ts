@@ -26,10 +26,11 @@ export class McpCatalogue implements ToolCatalogue {
     if (!asked) return undefined;
     const { label, url, headers = {} } = asked;
     if (url !== undefined) {
-      if (this.#hub.mayBring(project)) return undefined;
-      return { code: 'forbidden', message: 'Sessions of this project may not bring servers of tools.' };
+      if (!this.#hub.mayBring(project)) return { code: 'forbidden', message: 'Sessions of this project may not bring servers of tools.' };
+      return this.#hub.permits(url) ? undefined : { code: 'invalid_value', message: 'This address may not be connected to.' };
     }
-    if (!this.#hub.has(label, project)) return { code: 'invalid_value', message: `No server of tools has the label '${label}': name a server_url.` };
+    if (!this.#hub.has(label, project))
+      return { code: 'invalid_value', message: `No server of tools has the label '${label}': name a server_url.` };
     if (Object.keys(headers).length === 0) return undefined;
     return { code: 'invalid_value', message: `What opens the server '${label}' is the gateway's own.` };
   }

@@ -1,4 +1,4 @@
-import { AddressFence, type AllowedNetwork } from '../../base/address-fence.ts';
+import { AddressFence, type AllowedNetwork, literalHost } from '../../base/address-fence.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ResolveName } from './fenced-fetch.ts';
@@ -54,6 +54,7 @@ const MOST_SESSION_SERVERS = 1000;
 export class McpHub {
   readonly #deps: McpHubDeps;
   readonly #options: McpHubOptions;
+  readonly #fence: AddressFence;
   readonly #connect: (endpoint: McpEndpoint, log: Logger) => Promise<ServerConnection>;
   readonly #shared = new Map<string, { readonly config: SharedServer; readonly server: McpServer }>();
   #sessionServers = 0;
@@ -61,6 +62,7 @@ export class McpHub {
   constructor(deps: McpHubDeps, options: McpHubOptions) {
     const { clock, metrics, connect, resolve } = deps;
     const fence = new AddressFence(options.allow);
+    this.#fence = fence;
     this.#deps = deps;
     this.#options = options;
     this.#connect = (endpoint, log) =>
@@ -95,6 +97,14 @@ export class McpHub {
   mayBring(project: string): boolean {
     const { sessionServers } = this.#options;
     return sessionServers === 'all' || (sessionServers !== 'none' && sessionServers.includes(project));
+  }
+
+  /** May this be connected to, as far as its text says? Of names it is known when they are connected to. */
+  permits(url: string): boolean {
+    const { protocol, port } = new URL(url);
+    const host = literalHost(new URL(url));
+    const isEncrypted = protocol === 'https:';
+    return host === undefined || this.#fence.permits(host, Number(port || (isEncrypted ? 443 : 80)), isEncrypted);
   }
 
   /** The tools of a server for one session. Whether the session may have it was asked before; if it may not, it has none. */

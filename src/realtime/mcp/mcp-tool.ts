@@ -35,7 +35,8 @@ export function mcpToolOf(tool: HostedTool): McpTool | undefined {
   if (tool.type !== 'mcp') return undefined;
   const written = tool as unknown as WrittenTool;
   const { server_label: label, server_url: url, authorization, headers } = written;
-  const opens = authorization === undefined ? {} : { Authorization: /^\S+\s/.test(authorization) ? authorization : `Bearer ${authorization}` };
+  const opens =
+    authorization === undefined ? {} : { Authorization: /^\S+\s/.test(authorization) ? authorization : `Bearer ${authorization}` };
   return {
     label,
     url,

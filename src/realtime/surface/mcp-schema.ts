@@ -42,7 +42,10 @@ const notHere = (what: string) =>
   z
     .unknown()
     .optional()
-    .refine((value) => value === undefined || value === null, { message: `${what} are not supported: name a server_url.`, params: { code: 'unsupported_tool' } });
+    .refine((value) => value === undefined || value === null, {
+      message: `${what} are not supported: name a server_url.`,
+      params: { code: 'unsupported_tool' },
+    });
 
 export const mcpTool = z.strictObject({
   type: z.literal('mcp'),
@@ -56,7 +59,10 @@ export const mcpTool = z.strictObject({
     .regex(/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/)
     .optional(),
   headers: headers.nullable().optional(),
-  allowed_tools: z.union([z.array(z.string().min(1).max(128)).max(MOST_NAMES), filter]).nullable().optional(),
+  allowed_tools: z
+    .union([z.array(z.string().min(1).max(128)).max(MOST_NAMES), filter])
+    .nullable()
+    .optional(),
   require_approval: z
     .union([z.enum(['always', 'never']), z.strictObject({ always: filter.optional(), never: filter.optional() })])
     .nullable()
@@ -64,7 +70,10 @@ export const mcpTool = z.strictObject({
   connector_id: notHere('Connectors'),
   tunnel_id: notHere('Tunnels'),
   defer_loading: z.boolean().optional(),
-  allowed_callers: z.array(z.enum(['direct', 'programmatic'])).nullable().optional(),
+  allowed_callers: z
+    .array(z.enum(['direct', 'programmatic']))
+    .nullable()
+    .optional(),
 });
 
 export type McpToolSettings = z.output<typeof mcpTool>;
@@ -79,18 +88,33 @@ export function shownTool<Tool extends { readonly type: string }>(tool: Tool): T
 /** A program sends back what it was told: the keys that it was not told stay, as long as the door is the same. */
 export function keepKeys<Tool extends { readonly type: string }>(tools: readonly Tool[], before: readonly Tool[]): Tool[] {
   return tools.map((tool) => {
-    if (tool.type !== 'mcp') return tool;
-    const next = tool as unknown as McpToolSettings;
-    const old = before.find((each) => isSameDoor(each, next)) as unknown as McpToolSettings | undefined;
-    if (!old || next.authorization !== undefined || next.headers !== undefined) return tool;
+    const next = settingsOf(tool);
+    const old = next && settingsOf(sameServer(tool, before));
+    if (!next || !old || next.authorization !== undefined || next.headers !== undefined) return tool;
     const { authorization, headers } = old;
-    return { ...next, ...(authorization === undefined ? {} : { authorization }), ...(headers === undefined ? {} : { headers }) } as unknown as Tool;
+    return {
+      ...next,
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(headers === undefined ? {} : { headers }),
+    } as unknown as Tool;
   });
 }
 
-/** Is it of the same server as the other one? */
-export function isSameDoor(one: { readonly type: string }, other: McpToolSettings): boolean {
-  if (one.type !== 'mcp') return false;
-  const { server_label: label, server_url: url } = one as unknown as McpToolSettings;
-  return label === other.server_label && url === other.server_url;
+/** The one of these that names the same server as this one. */
+export function sameServer<Tool extends { readonly type: string }>(tool: Tool, tools: readonly Tool[]): Tool | undefined {
+  const named = settingsOf(tool);
+  if (!named) return undefined;
+  return tools.find((each) => {
+    const other = settingsOf(each);
+    return other?.server_label === named.server_label && other.server_url === named.server_url;
+  });
+}
+
+export function bringsKeys(tool: { readonly type: string }): boolean {
+  const settings = settingsOf(tool);
+  return settings?.authorization !== undefined || (settings?.headers ?? undefined) !== undefined;
+}
+
+function settingsOf(tool: { readonly type: string } | undefined): McpToolSettings | undefined {
+  return tool?.type === 'mcp' ? (tool as unknown as McpToolSettings) : undefined;
 }

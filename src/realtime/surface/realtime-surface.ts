@@ -5,7 +5,8 @@ import type { EndCause } from '../../leg/leg.ts';
 import type { PersonCommand } from '../../leg/person.ts';
 import type { EventChannel } from '../../leg/session-host.ts';
 import type { Session } from '../session.ts';
-import type { SessionEvent } from '../session-event.ts';
+import type { CommandFault, SessionEvent } from '../session-event.ts';
+import type { HostedTool } from '../tools/tool-source.ts';
 import { commandConversation } from './client-commands.ts';
 import { type ClientEvent, parseClientEvent } from './client-event.ts';
 import { effectiveSession, formatOf, turnDetectionOf } from './effective-session.ts';
@@ -53,6 +54,8 @@ export interface SurfaceOptions {
   readonly settings: SessionSettings;
   /** The session was made with an ephemeral secret: what the secret says stays as it is for those who have no more than that. */
   readonly ephemeral: boolean;
+  /** Why the session may not have a tool that it names; undefined: it may. */
+  readonly refuseTool?: ((tool: HostedTool) => CommandFault | undefined) | undefined;
   /** Default an hour. */
   readonly maxDurationMs?: number;
   /** Its own client comes later, by a data channel: what happens until then is kept for it. */
@@ -94,7 +97,7 @@ export class RealtimeSurface {
     const maxDurationMs = options.maxDurationMs ?? DEFAULT_MAX_DURATION_MS;
     this.#deps = deps;
     this.#options = options;
-    this.#updates = new SessionUpdates(options.settings, { ephemeral: options.ephemeral });
+    this.#updates = new SessionUpdates(options.settings, { ephemeral: options.ephemeral, refuseTool: options.refuseTool });
     this.#expiresAt = Math.floor((clock.wallclock() + maxDurationMs) / 1000);
     this.#expiry = clock.setTimer(maxDurationMs, () => this.#expire(maxDurationMs));
     this.#telling = this.#makeTelling();
@@ -340,8 +343,9 @@ export class RealtimeSurface {
   /** The session object in force has changed. */
   #apply(): void {
     if (this.#input) this.#configureInput(this.#input);
-    this.#deps.session.configure(sessionConfigOf(this.settings));
+    // What follows from it is told after it.
     this.#broadcast({ type: 'session.updated', session: this.effective });
+    this.#deps.session.configure(sessionConfigOf(this.settings));
   }
 
   #configureInput(input: InputAudio): void {

@@ -90,7 +90,12 @@ export const tools = z
     const labels = all.map((each) => (each.type === 'mcp' ? each.server_label : undefined));
     for (const [index, label] of labels.entries()) {
       if (label === undefined || labels.indexOf(label) === index) continue;
-      context.addIssue({ code: 'custom', path: [index, 'server_label'], message: `Another server has the label '${label}'.`, params: { code: 'invalid_value' } });
+      context.addIssue({
+        code: 'custom',
+        path: [index, 'server_label'],
+        message: `Another server has the label '${label}'.`,
+        params: { code: 'invalid_value' },
+      });
     }
   });
 
@@ -105,7 +110,11 @@ export const responseTools = tools.superRefine((all, context) => {
 export const toolChoice = z.union([
   z.enum(['auto', 'none', 'required']),
   z.strictObject({ type: z.literal('function'), name: z.string().min(1).max(64) }),
-  z.strictObject({ type: z.literal('mcp'), server_label: z.string().min(1).max(64), name: z.string().min(1).max(128).nullable().optional() }),
+  z.strictObject({
+    type: z.literal('mcp'),
+    server_label: z.string().min(1).max(64),
+    name: z.string().min(1).max(128).nullable().optional(),
+  }),
 ]);
 export const maxOutputTokens = z.union([z.int().min(1).max(4096), z.literal('inf')]);
 export const outputModalities = z

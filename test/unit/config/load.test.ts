@@ -56,6 +56,7 @@ describe('without any setting', () => {
       projects: [],
       routes: [],
       model: { type: 'embedded' },
+      mcp: { servers: [], allow: [], sessionServers: 'all', listTimeoutMs: 10_000, callTimeoutMs: 30_000 },
       workers: 0,
       agent: {},
     });

@@ -97,15 +97,17 @@ describe('a session object', () => {
     [{ type: 'realtime', tools: [{ type: 'function' }] }, 'session.tools[0].name', 'missing_required_parameter'],
     [{ type: 'realtime', tools: [{ type: 'function', name: 'a b' }] }, 'session.tools[0].name', 'invalid_value'],
     [
-      { type: 'realtime', tools: [{ type: 'mcp', server_label: 'x', server_url: 'http://10.0.0.1' }] },
-      'session.tools[0].type',
+      { type: 'realtime', tools: [{ type: 'mcp', server_label: 'x', connector_id: 'connector_gmail' }] },
+      'session.tools[0].connector_id',
       'unsupported_tool',
     ],
+    [{ type: 'realtime', tools: [{ type: 'mcp', server_label: 'a b' }] }, 'session.tools[0].server_label', 'invalid_value'],
+    [{ type: 'realtime', tools: [{ type: 'mcp', server_label: 'x', command: 'sh' }] }, 'session.tools[0].command', 'unknown_parameter'],
     [{ type: 'realtime', max_output_tokens: 0 }, 'session.max_output_tokens', 'integer_below_min_value'],
     [{ type: 'transcription', instructions: 'x' }, 'session.instructions', 'unknown_parameter'],
   ])('is refused: %j', (json, param, code) => {
     expect(checkSession(json)).toMatchObject({
-      fault: { param, code, message: expect.stringContaining(code === 'unsupported_tool' ? 'mcp' : param) },
+      fault: { param, code, message: expect.stringContaining(code === 'unsupported_tool' ? 'not supported' : param) },
     });
   });
 

@@ -75,7 +75,7 @@ describe('items', () => {
     [{ ...USER, content: [{ type: 'input_image', image_url: 'https://example.com/a.png' }] }, 'item.content[0].image_url', 'invalid_value'],
     [{ type: 'message', role: 'user' }, 'item.content', 'missing_required_parameter'],
     [{ ...USER, colour: 'red' }, 'item.colour', 'unknown_parameter'],
-    [{ type: 'mcp_approval_response', approval_request_id: 'x', approve: true }, 'item.type', 'unsupported_item'],
+    [{ type: 'mcp_approval_response', approval_request_id: 'x', approve: true }, 'item.approval_request_id', 'item_not_found'],
     [{ type: 'poem' }, 'item.type', 'invalid_value'],
   ])('may not be %j', (item, param, code) => {
     const bench = new SurfaceBench();

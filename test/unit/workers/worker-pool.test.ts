@@ -105,6 +105,7 @@ class Bench {
         logLevel: 'info',
         agent: {},
         model: { type: 'embedded' },
+        mcp: { servers: [], allow: [], sessionServers: 'all', listTimeoutMs: 10_000, callTimeoutMs: 30_000 },
       },
     );
   }
