@@ -44,6 +44,7 @@ import { Relay } from './relay/relay.ts';
 import { openRelayPorts } from './relay/relay-ports.ts';
 import { BindingJournal } from './sip/binding-journal.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
+import { SipIdentity } from './sip/sip-identity.ts';
 import { TrunkBook } from './sip/trunk-book.ts';
 import { TrunkJournal } from './sip/trunk-journal.ts';
 import { UserBook } from './sip/user.ts';
@@ -301,8 +302,9 @@ class RunningGateway implements Gateway {
     const users = new UserBook(this.#config.users, sip.realm);
     const bindingJournal = await BindingJournal.open(clock, log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => bindingJournal.stop());
+    const identity = await SipIdentity.open(log, { dataDir: this.#config.dataDir });
     const engine = new EmbeddedEngine(
-      { clock, log, metrics, trunks, users, bindingJournal, tls: certificates.tls },
+      { clock, log, metrics, trunks, users, bindingJournal, identity, tls: certificates.tls },
       {
         bind,
         port: sip.port,

@@ -8,6 +8,7 @@ import type { connectTcp, listenTcp } from '../../base/tcp.ts';
 import type { bindUdp } from '../../base/udp.ts';
 import type { BindingJournal } from '../binding-journal.ts';
 import type { DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
+import { SipIdentity } from '../sip-identity.ts';
 import { TrunkBook } from '../trunk-book.ts';
 import type { UserBook } from '../user.ts';
 import { DigestDoor } from './digest-door.ts';
@@ -23,6 +24,7 @@ import { Registrar } from './registrar.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
 import { TrunkProbes } from './trunk-probes.ts';
+import { type RegistrationState, TrunkRegistrations } from './trunk-registrations.ts';
 import { UserAgent } from './user-agent.ts';
 import { SIP_PORT, SIPS_PORT } from './via.ts';
 
@@ -37,6 +39,8 @@ export interface EmbeddedEngineDeps {
   /** Who may register. Nobody without it. */
   readonly users?: UserBook;
   readonly bindingJournal?: BindingJournal;
+  /** What registrars know us by; a new one at each start without it. */
+  readonly identity?: SipIdentity;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
   /** base/tcp.ts unless a test plays the network. */
@@ -83,6 +87,7 @@ export class EmbeddedEngine implements SipEngine {
   #probes: TrunkProbes | undefined;
   #doors: EngineDoors | undefined;
   #registrar: Registrar | undefined;
+  #registrations: TrunkRegistrations | undefined;
 
   constructor(deps: EmbeddedEngineDeps, options: EmbeddedEngineOptions) {
     this.#deps = deps;
@@ -132,6 +137,7 @@ export class EmbeddedEngine implements SipEngine {
       clock,
       book: trunks,
       brake,
+      registered: (user) => this.#registrations?.trunkOf(user),
       ...(door && registrar ? { users: { door, any: () => users.size > 0, userAt: (source: SipSource) => registrar.userAt(source) } } : {}),
     });
     this.#agent = new UserAgent({ clock, log, metrics: this.#metrics }, doors.transports, {
@@ -152,6 +158,9 @@ export class EmbeddedEngine implements SipEngine {
     this.#outbound = new OutboundCalls(this.#agent, trunks, (user) => registrar?.contactsOf(user) ?? []);
     this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent }, trunks);
     this.#probes.start();
+    const { metrics, identity = new SipIdentity() } = this.#deps;
+    this.#registrations = new TrunkRegistrations({ clock, log, metrics, services: this.#agent, identity });
+    this.#registrations.replace(trunks.trunks);
     return doors.transports.listeners.filter(({ transport }) => transport !== 'tls' || this.#deps.tls?.server !== undefined);
   }
 
@@ -171,12 +180,27 @@ export class EmbeddedEngine implements SipEngine {
     else socket.close(1001, 'not running');
   }
 
+  /** How a trunk's registration stands; undefined where it has none. */
+  registrationOf(trunk: string): RegistrationState | undefined {
+    return this.#registrations?.stateOf(trunk);
+  }
+
+  /** Trunks and users have been replaced in their books. */
+  configurationChanged(): void {
+    this.#probes?.replace();
+    this.#registrations?.replace(this.#deps.trunks?.trunks ?? []);
+    this.#registrar?.usersChanged();
+  }
+
   drain(): void {
     this.#agent?.drain();
+    void this.#registrations?.leave(); // calls that would be refused are not to come at all
   }
 
   async stop(): Promise<void> {
     this.#probes?.stop();
+    await this.#registrations?.leave();
+    this.#registrations?.stop();
     this.#registrar?.stop();
     this.#outbound?.stop();
     this.#doors?.close();

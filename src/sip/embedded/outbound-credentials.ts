@@ -18,7 +18,7 @@ export class OutboundCredentials {
   readonly #peer: Endpoint;
   readonly #clients: Readonly<Record<401 | 407, DigestClient>> | undefined;
 
-  constructor({ peer, username, password, realm }: Trunk) {
+  constructor({ peer, username, password, realm }: Pick<Trunk, 'peer' | 'username' | 'password' | 'realm'>) {
     this.#peer = peer;
     if (username === undefined || password === undefined) return;
     const credentials = { username, password, ...(realm === undefined ? {} : { realm }) };

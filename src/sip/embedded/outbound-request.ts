@@ -19,7 +19,7 @@ export interface OutboundLine {
 
 /** A request outside a dialog, or the CANCEL of an INVITE (RFC 3261 §8.1.1, §9.1). */
 export function writeOutbound(
-  method: 'INVITE' | 'CANCEL' | 'OPTIONS',
+  method: 'INVITE' | 'CANCEL' | 'OPTIONS' | 'REGISTER',
   { from, to, callId }: OutboundHead,
   { uri, via, cseq }: OutboundLine,
   headers: readonly HeaderLine[],

@@ -19,6 +19,7 @@ export interface TrunkProbesDeps {
 }
 
 interface Probe {
+  readonly name: string;
   readonly watch: TrunkWatch;
   readonly driver: Driver<TrunkWatchOutput>;
 }
@@ -27,26 +28,45 @@ interface Probe {
 export class TrunkProbes {
   readonly #deps: TrunkProbesDeps;
   readonly #book: TrunkBook;
-  readonly #gauge: Gauge<'trunk'> | undefined;
-  readonly #probes: readonly Probe[];
+  #gauge: Gauge<'trunk'> | undefined;
+  readonly #probes = new Map<string, Probe>();
 
   constructor(deps: TrunkProbesDeps, book: TrunkBook) {
     this.#deps = deps;
     this.#book = book;
-    const watched = book.trunks.filter(({ keepAliveS }) => keepAliveS !== undefined);
-    if (watched.length > 0) this.#gauge = deps.metrics.gauge('sip_trunk_up', 'Whether a trunk answers its keep-alives.', ['trunk']);
-    this.#probes = watched.map((trunk) => this.#watch(trunk));
   }
 
   start(): void {
-    for (const { watch, driver } of this.#probes) driver.run((now) => watch.start(now));
+    this.replace();
+  }
+
+  /** Asks the trunks that are in the book now; one that is asked as before goes on being asked. */
+  replace(): void {
+    const wanted = new Map(this.#book.trunks.filter(({ keepAliveS }) => keepAliveS !== undefined).map((trunk) => [keyOf(trunk), trunk]));
+    for (const [key, probe] of this.#probes) {
+      if (wanted.has(key)) continue;
+      this.#end(probe);
+      this.#probes.delete(key);
+      this.#book.setUp(probe.name, true);
+      if (!this.#book.trunks.some(({ name, keepAliveS }) => name === probe.name && keepAliveS !== undefined))
+        this.#gauge?.remove({ trunk: probe.name });
+    }
+    for (const [key, trunk] of wanted) {
+      if (this.#probes.has(key)) continue;
+      this.#gauge ??= this.#deps.metrics.gauge('sip_trunk_up', 'Whether a trunk answers its keep-alives.', ['trunk']);
+      const probe = this.#watch(trunk);
+      this.#probes.set(key, probe);
+      probe.driver.run((now) => probe.watch.start(now));
+    }
   }
 
   stop(): void {
-    for (const { watch, driver } of this.#probes) {
-      watch.stop();
-      driver.stop();
-    }
+    for (const probe of this.#probes.values()) this.#end(probe);
+  }
+
+  #end({ watch, driver }: Probe): void {
+    watch.stop();
+    driver.stop();
   }
 
   #watch(trunk: Trunk): Probe {
@@ -62,7 +82,7 @@ export class TrunkProbes {
       }
     });
     this.#note(trunk, true);
-    return { watch, driver };
+    return { name: trunk.name, watch, driver };
   }
 
   #note({ name }: Trunk, up: boolean): void {
@@ -90,4 +110,9 @@ export class TrunkProbes {
       onTimeout: () => driver.run((now) => watch.failed(now)),
     });
   }
+}
+
+/** What makes it another question. */
+function keyOf({ name, peer, transport, username, keepAliveS }: Trunk): string {
+  return JSON.stringify([name, peer, transport, username, keepAliveS]);
 }
