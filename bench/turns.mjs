@@ -1,8 +1,9 @@
 import { built } from './built.mjs';
 import { hasSynthesiser } from './corpus/render.mjs';
-import { short, table } from './figures.mjs';
+import { quantile, short, table } from './figures.mjs';
 import { EVENTS, LINES, percent, runCalls, spreadOf } from './turns/barge-in.mjs';
 import { CURVE, hearCallers, judge, POLICIES } from './turns/end-of-turn.mjs';
+import { MEASURED_STAGES, measureWire, WIRE_LINES } from './turns/wire.mjs';
 import { withYardstick } from './yardstick.mjs';
 
 const { loadVad } = await built('audio/vad.js');
@@ -10,12 +11,20 @@ const { loadVad } = await built('audio/vad.js');
 /** Nothing is tuned by what the reporting seeds say: `BENCH_TURNS=tune` runs the others. */
 const HALF = process.env.BENCH_TURNS === 'tune' ? 'tune' : 'report';
 
+/** An interruption that has not silenced the agent by then was missed: coughs are, too. */
+const MISSED_MS = 2000;
+
+/** `BENCH_PARTS=wire,lines` runs only some. */
+const ONLY = process.env.BENCH_PARTS;
+const PARTS = { ends: endsOfTurns, lines: linesOf, events: eventsOf, noises: noisesOf, wire: wire };
+
 /** Turns: when they end, what interrupts, what is told of it. Synthetic speech on a clock of its own: the same seed gives the same figures. */
 export async function benchTurns({ quick }) {
   await loadVad();
   const { value: text, yardMs } = await withYardstick(async () => {
-    const parts = [endsOfTurns(quick), linesOf(quick), eventsOf(quick), noisesOf(quick)];
-    return parts.join('\n\n');
+    const texts = [];
+    for (const [name, part] of Object.entries(PARTS)) if (!ONLY || ONLY.split(',').includes(name)) texts.push(await part(quick));
+    return texts.join('\n\n');
   });
   const speech = hasSynthesiser ? 'espeak-ng' : 'shipped clips, no espeak-ng here: figures are not those of the docs';
   return { title: `Turns, ${HALF === 'tune' ? 'tuning' : 'reporting'} seeds, ${speech} (fixed calculation ${short(yardMs)} ms)`, text };
@@ -155,4 +164,66 @@ function noisesOf(quick) {
     ];
   });
   return table(['babble', 'false holds, cold %', 'warm %', 'missed %', 'silent p50 / p95 ms'], rows);
+}
+
+/** Whole calls over sockets, in real time: what comes to the phone is all that is looked at. */
+async function wire(quick) {
+  const acts = await measureWire({ quick, half: HALF });
+  const spread = (values, digits = short) => [0.5, 0.95].map((q) => digits(quantile(values, q))).join(' / ');
+  const pick = (list, what) => list.map((each) => each[what]).filter((value) => value !== undefined && !Number.isNaN(value));
+  const silent = (list) => list.filter(({ silentMs }) => silentMs !== undefined && silentMs < MISSED_MS);
+  const rows = WIRE_LINES.map(([name]) => {
+    const here = acts.filter(({ line }) => line === name);
+    const talked = here.filter(({ kind }) => kind === 'interruption');
+    const early = here.filter(({ kind }) => kind === 'early');
+    const brief = here.filter(({ kind }) => kind === 'backchannel' || kind === 'cough');
+    const rejected = brief.filter(({ committed }) => !committed);
+    return [
+      name,
+      talked.length + early.length,
+      spread(pick(silent(talked), 'silentMs')),
+      spread(pick(silent(talked), 'wireMs')),
+      spread(pick(silent(early), 'silentMs')),
+      percent(brief, ({ committed }) => committed),
+      spread(
+        pick(
+          rejected.filter(({ kind }) => kind === 'backchannel'),
+          'gapMs',
+        ),
+      ),
+      spread(
+        pick(
+          rejected.filter(({ kind }) => kind === 'cough'),
+          'gapMs',
+        ),
+      ),
+      `${short(Math.min(...pick(rejected, 'words')))} to ${short(Math.max(...pick(rejected, 'words')))}`,
+      spread(pick(here, 'truncationErrorMs').map(Math.abs)),
+      Math.max(...pick(here, 'fadeStep')),
+    ];
+  });
+  const header = [
+    'whole calls over RTP',
+    'interruptions',
+    'onset at the mouth → last sounding sample at the ear p50 / p95 ms',
+    'packet with the onset → last sounding packet',
+    'the same, from the mouth, in the first half second of a sentence',
+    'uh-huhs and coughs committed %',
+    'agent absent after uh-huh p50 / p95 ms',
+    'after a cough',
+    'words repeated, least to most',
+    'truncation error p50 / p95 ms',
+    'fade step, most',
+  ];
+  const ledgers = acts.map(({ ledger }) => ledger).filter(Boolean);
+  const stages = MEASURED_STAGES.map((stage) => [
+    stage,
+    ledgers.length,
+    spread(pick(ledgers, stage)),
+    spread(pick(ledgers, stage).map(Math.abs)),
+  ]);
+  return [
+    table(header, rows),
+    table(['`turn.latency` less what was captured', 'turns', 'p50 / p95 ms', 'either way p50 / p95 ms'], stages),
+  ].join('\n\n');
 }

@@ -265,7 +265,7 @@ export const EVENTS = {
 };
 
 /** A burst of noise with a voice's colour. */
-function coughOf(random) {
+export function coughOf(random) {
   const length = Math.floor(random.between(90, 310) * 8);
   const raw = Float64Array.from({ length: Math.ceil(length / 2) }, () => random.normal());
   const sound = resampled(raw, 4000, 8000);

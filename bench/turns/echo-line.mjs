@@ -74,7 +74,7 @@ export class EchoLine {
 }
 
 /** A hybrid answers with a short ring, a room with a tail of 60 ms. Both lose `erlDb` in energy. */
-function tapsOf({ kind, erlDb }, random) {
+export function tapsOf({ kind, erlDb }, random) {
   if (kind === 'none') return [];
   const [count, spread, fall] = kind === 'hybrid' ? [6, 4, 12] : [24, 480, 160];
   const taps = Array.from({ length: count }, (_, n) => {

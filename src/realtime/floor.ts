@@ -23,6 +23,7 @@ import { samplesToMs } from './playout-ledger.ts';
 import type { SessionConfig } from './session-config.ts';
 import type { Audience, CommandFault, StopReason } from './session-event.ts';
 import type { SessionStatistics } from './session-statistics.ts';
+import { isSpill } from './spill.ts';
 import { SpokenText } from './spoken-text.ts';
 import { SessionTools } from './tools/session-tools.ts';
 import { FAR_BUFFER_MS, LatencyLedger } from './turn-latency.ts';
@@ -108,6 +109,7 @@ export class Floor {
     floorDb: Number.NEGATIVE_INFINITY,
     near: undefined as boolean | undefined,
     concealed: false,
+    spilled: false,
     heardMs: 0,
   };
   /** Stopped, and not told yet: whoever spoke is told first. */
@@ -330,6 +332,7 @@ export class Floor {
     frame.floorDb = voice.floorDb ?? Number.NEGATIVE_INFINITY;
     frame.near = voice.near;
     frame.concealed = concealed;
+    frame.spilled = voice.voiced && isSpill(pcm);
     frame.heardMs = samplesToMs(this.#heardSamples);
     this.#turns.handleFrame(frame satisfies HeardFrame, now);
     this.drain(now);

@@ -41,6 +41,8 @@ export class TurnMachine implements Machine<TurnOutput> {
   #turnEndMs = 0;
   #lastVoicedMs = 0;
   #lastVoicedAt = 0;
+  /** The same, leftovers not counted: what answers are measured from. */
+  #lastSoundAt = 0;
   /** Where the speech without a gap that runs began. */
   #spokenFromMs = 0;
   #continued = false;
@@ -177,6 +179,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     if (event === 'ended') {
       this.#lastVoicedMs = Math.max(this.#turnStartMs, Math.min(atMs, this.#heardMs));
       this.#lastVoicedAt = now - (this.#heardMs - this.#lastVoicedMs);
+      this.#lastSoundAt = this.#lastVoicedAt;
       this.handle('ended_upstream', now);
       return;
     }
@@ -306,6 +309,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   #noteVoice(frame: HeardFrame, now: number): void {
     this.#lastVoicedMs = frame.heardMs;
     this.#lastVoicedAt = now;
+    if (!frame.spilled) this.#lastSoundAt = now;
     this.#gate.addVoice(frame.levelDb);
   }
 
@@ -406,7 +410,7 @@ export class TurnMachine implements Machine<TurnOutput> {
       type: 'turn_committed',
       startMs: this.#turnStartMs,
       endMs: this.#turnEndMs,
-      speechEndedAt: this.#lastVoicedAt,
+      speechEndedAt: this.#lastSoundAt,
       continued: this.#continued,
       ...(upstream && { upstream }),
     });

@@ -5,6 +5,8 @@ import type { VoiceFrame } from './voice-detector.ts';
 export interface HeardFrame extends VoiceFrame {
   /** Made up for a lost packet: it proves nothing. */
   readonly concealed: boolean;
+  /** Its voice is what is left over of the frame before: it ended there. */
+  readonly spilled?: boolean;
   /** Milliseconds of the caller's audio up to the end of this frame. */
   readonly heardMs: number;
 }
@@ -25,7 +27,7 @@ export type TurnOutput =
       readonly type: 'turn_committed';
       readonly startMs: number;
       readonly endMs: number;
-      /** When the caller's last voiced frame came (Clock.now). */
+      /** When the frame with the caller's last sound came (Clock.now). */
       readonly speechEndedAt: number;
       /** The earlier commit of this turn was taken back. */
       readonly continued: boolean;

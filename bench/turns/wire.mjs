@@ -1,0 +1,278 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as elapse } from 'node:timers/promises';
+import { tsImport } from 'tsx/esm/api';
+import { built } from '../built.mjs';
+import { seedsOf } from '../corpus/generate.mjs';
+import { Random } from '../corpus/random.mjs';
+import { speak } from '../corpus/render.mjs';
+import { BACKCHANNELS, INTERRUPTIONS, VOICES } from '../corpus/scripts.mjs';
+import { coughOf } from './barge-in.mjs';
+import { tapsOf } from './echo-line.mjs';
+import { clip } from './end-of-turn.mjs';
+
+const { PCMU } = await built('audio/g711.js');
+const { Decimator } = await built('audio/decimate.js');
+const { VoiceActivity, loadVad } = await built('audio/vad.js');
+
+const support = (name) => tsImport(`../../test/support/${name}.ts`, import.meta.url);
+const { SILENT_BELOW, WireCall, WireModel, isLoud, silenceFrom, soundFrom } = await support('wire-call');
+const { findMarker } = await support('chirp');
+const { Switchhook } = await support('switchhook');
+const { GatewayProcess } = await support('gateway-process');
+const { removeFolder, tempFolder } = await support('temp-folder');
+
+/** Of the agent, and of callers. */
+const AGENT_DB = -20;
+/** No two alike, so that 80 ms of them are found at one place. */
+const WORDS = (
+  'seven April morning window garden eleven Monday station river yellow August thirty market bicycle November orange Sunday kitchen ' +
+  'ninety mountain winter carpet paper Wednesday coffee July summer letter island twenty bottle March engine hundred forest'
+).split(' ');
+
+/** Said one after the other without a pause, each word with its place (ms): where the agent goes on can be told to the word. */
+function countingAgent(random, seconds) {
+  const voice = random.of(VOICES);
+  const pieces = [];
+  const words = [];
+  const left = [...WORDS];
+  let at = 0;
+  while (at < seconds * 24_000 && left.length > 0) {
+    const [word] = left.splice(Math.floor(random.next() * left.length), 1);
+    const sound = squeezed(speak(word, voice, 24_000));
+    words.push({ from: at / 24, to: (at + sound.length) / 24 });
+    pieces.push(sound);
+    at += sound.length;
+  }
+  const gain = 32768 * 10 ** (AGENT_DB / 20);
+  const pcm = new Int16Array(at);
+  at = 0;
+  for (const piece of pieces) for (const x of piece) pcm[at++] = clip(x * gain);
+  // The first packet of it is heard to be the first.
+  for (let n = 0; n < 480; n++) pcm[n] = clip(pcm[n] + 2000 * Math.sin((2 * Math.PI * 500 * n) / 24_000));
+  return { pcm, words };
+}
+
+/** Without its pauses, plosives' too: what is silent on the wire was silenced. */
+function squeezed(sound) {
+  const out = [];
+  const step = 120;
+  let quiet = 0;
+  for (let at = 0; at + step <= sound.length; at += step) {
+    const piece = sound.subarray(at, at + step);
+    const loudest = piece.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    quiet = loudest < 0.03 ? quiet + 1 : 0;
+    if (quiet < 4) out.push(...piece);
+  }
+  return Float64Array.from(out);
+}
+
+export const WIRE_LINES = [
+  ['clean', undefined],
+  ['hybrid -15 dB, 120 ms', { kind: 'hybrid', erlDb: -15, delayMs: 120 }],
+  ['acoustic -15 dB, 180 ms', { kind: 'acoustic', erlDb: -15, delayMs: 180 }],
+];
+
+export async function measureWire({ quick, half }) {
+  const model = await WireModel.start();
+  const folder = tempFolder('bench');
+  const config = join(folder, 'ringdown.yaml');
+  writeFileSync(config, model.config);
+  const gateway = await GatewayProcess.start({ run: 'built', flags: ['--config', config, '--max-calls', '50'] });
+  const hook = new Switchhook();
+  await loadVad();
+  try {
+    const talks = [];
+    for (const line of WIRE_LINES)
+      for (const seed of seedsOf(half, quick ? 2 : 6)) talks.push(await openTalk({ hook, gateway, model }, seed, line));
+    const judges = await Promise.all(talks.map((talk) => talk()));
+    return judges.flatMap((judged) => judged());
+  } finally {
+    await hook.close();
+    await gateway.stop();
+    await model.stop();
+    removeFolder(folder);
+  }
+}
+
+/** Stages of an answer that leave a trace outside the gateway. */
+export const MEASURED_STAGES = ['requested', 'first_delta', 'first_packet'];
+
+/** Sentences of the agent in a call, and the last answer after them. */
+const TURNS = 8;
+const REMARK = 'I see and what else do you need to know from me';
+
+async function openTalk({ hook, gateway, model }, seed, [name, line]) {
+  const random = new Random(seed * 131 + 7);
+  const sentences = Array.from({ length: TURNS + 1 }, () => countingAgent(random, 6));
+  const echo = line && { delayMs: line.delayMs, taps: tapsOf(line, random) };
+  const pcms = sentences.map(({ pcm }) => pcm);
+  const wire = await WireCall.open(hook, gateway, model, pcms, echo);
+  return () => talk(wire, random, sentences, name);
+}
+
+async function talk(wire, random, sentences, line) {
+  const voice = random.of(VOICES);
+  const gain = 32768 * 10 ** (random.between(-26, -20) / 20);
+  const say = async (spoken) => {
+    const sound = cutLoud(spoken);
+    const lead = Math.floor(random.between(0, 160));
+    const said = await wire.say(
+      Int16Array.from(sound, (x) => clip(x * gain)),
+      lead,
+    );
+    return { onsetAt: said.startedAt - 20 + lead / 8, onWireAt: said.startedAt, endedAt: said.endedAt };
+  };
+  const acts = [];
+  for (let n = 0; n < TURNS; n++) {
+    const first = await wire.sounds(n);
+    const kind = random.of(['interruption', 'interruption', 'early', 'backchannel', 'cough']);
+    const sound = {
+      interruption: () => speak(random.of(INTERRUPTIONS), voice),
+      early: () => speak(random.of(INTERRUPTIONS), voice),
+      backchannel: () => speak(random.of(BACKCHANNELS), voice),
+      cough: () => coughOf(random),
+    }[kind]();
+    const afterMs = kind === 'early' ? random.between(20, 500) : random.between(1000, 3500);
+    await elapse(first.at + afterMs - performance.now());
+    const act = { line, kind, n, firstAt: first.at, soundMs: sound.length / 8, afterMs, ...(await say(sound)) };
+    acts.push(act);
+    if (kind !== 'backchannel' && kind !== 'cough') continue;
+    // The agent goes on to its end; then something is said for it to answer.
+    await elapse(first.at + sentences[n].pcm.length / 24 + 2500 - performance.now());
+    if (wire.spoken.count <= n + 1) act.endedAt = (await say(speak(REMARK, voice))).endedAt;
+  }
+  await wire.sounds(TURNS);
+  await elapse(300);
+  await wire.close();
+  // Later, when nobody's packets are made late by it.
+  return () => {
+    const recording = wire.media.recording();
+    for (const act of acts) Object.assign(act, judgeSilence(wire, recording, act, sentences[act.n]), judgeLedger(wire, act));
+    return acts;
+  };
+}
+
+/** Ends in the middle of a voice: everybody agrees on which packet is the last. */
+function cutLoud(sound) {
+  for (let end = sound.length; end > 400; end -= 40) {
+    const piece = sound.subarray(end - 40, end);
+    if (piece.reduce((most, x) => Math.max(most, Math.abs(x)), 0) > 0.5) return sound.subarray(0, end);
+  }
+  return sound;
+}
+
+/** When a sample was played by a phone that plays each packet as it comes. The recording begins with a packet, and all have 160 samples. */
+const playedAt = (recording, sample) => recording.arrivedAt(sample) + (sample % 160) / 8;
+
+/** When the agent fell silent, what the model was told of it, and where it went on: all from what came to the phone. */
+function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, n }, { pcm, words }) {
+  const { samples } = recording;
+  let from = 0;
+  while (from < samples.length && !(recording.arrivedAt(from) >= onsetAt)) from += 160;
+  const silent = silenceFrom(samples, from - 160);
+  if (silent === undefined) return {};
+  const last = silent - 1;
+  const silentAt = playedAt(recording, last);
+  const found = { silentMs: silentAt - onsetAt, wireMs: recording.arrivedAt(last) - onWireAt };
+  const original = narrowed(pcm);
+  // Before the fade of 20 ms.
+  const before = placeOf(samples, last - 160 - PROBE, original, silentAt - firstAt);
+  if (before === undefined) return found;
+  // The fade takes a whole packet; the codec gives back the end of one up to 3 ms late.
+  const sentUpTo = Math.ceil((last - 24) / 160) * 160;
+  const endMs = before + (sentUpTo - (last - 160 - PROBE)) / 8;
+  found.fadeStep = fadeStepOf(samples, last, original, endMs);
+  const { itemId } = wire.spoken.all[n];
+  const cut = wire.asked.all.find(({ event }) => event.type === 'conversation.item.truncate' && event.item_id === itemId);
+  found.committed = cut !== undefined;
+  if (cut) found.truncationErrorMs = truncationErrorOf(recording, cut, original);
+  const next = soundFrom(samples, silent);
+  if (next === undefined) return found;
+  const after = placeOf(samples, next + 80, original, endMs);
+  // Another sentence is not found there.
+  if (after !== undefined) {
+    found.gapMs = playedAt(recording, next) - silentAt;
+    found.repeatedMs = endMs - 10 - (after - 10);
+    found.words = found.repeatedMs > 0 ? wordsBetween(words, after - 10, endMs - 10) : -wordsBetween(words, endMs - 10, after - 10);
+  }
+  return found;
+}
+
+/** What the model was told beside what had come to the phone by then. Of a fade the first half counts. */
+function truncationErrorOf({ samples, arrivedAt }, { at, event }, original) {
+  let last = samples.length - 1;
+  while (last > 0 && !(arrivedAt(last) <= at + 40)) last -= 160;
+  while (last > 0 && Math.abs(samples[last]) < SILENT_BELOW) last -= 1;
+  const probe = last - 160 - PROBE;
+  const found = placeOf(samples, probe, original, event.audio_end_ms);
+  return found === undefined ? undefined : event.audio_end_ms - (found + (Math.ceil((last - 24) / 160) * 160 - probe) / 8 - 10);
+}
+
+/** 80 ms of speech are found at one place only. */
+const PROBE = 640;
+
+/** Where in the original this piece of the recording is, in ms; not farther from there than a second and a half. */
+function placeOf(samples, at, original, aboutMs) {
+  if (at < 0 || at + PROBE > samples.length) return undefined;
+  const found = findMarker(original, samples.subarray(at, at + PROBE), { fromMs: aboutMs - 1500, toMs: aboutMs + 1500, minLikeness: 0.6 });
+  return found?.atMs;
+}
+
+/** Words of which the middle is in between. */
+const wordsBetween = (words, fromMs, toMs) => words.filter(({ from, to }) => (from + to) / 2 >= fromMs && (from + to) / 2 < toMs).length;
+
+/** How much steeper the fade is than the sentence itself in these 25 ms. */
+function fadeStepOf(samples, last, original, endMs) {
+  const end = Math.round(endMs * 8);
+  return Math.max(0, steepest(samples, last - 200, last + 8) - steepest(original, end - 240, end + 48));
+}
+
+function steepest(samples, from, to) {
+  let most = 0;
+  for (let n = Math.max(1, from); n < Math.min(samples.length, to); n++) most = Math.max(most, Math.abs(samples[n] - samples[n - 1]));
+  return most;
+}
+
+function narrowed(pcm) {
+  const out = new Int16Array(160);
+  const decimator = new Decimator();
+  const all = new Int16Array(Math.floor(pcm.length / 480) * 160);
+  for (let at = 0; at + 480 <= pcm.length; at += 480) {
+    decimator.process(pcm.subarray(at, at + 480), out);
+    all.set(out, at / 3);
+  }
+  return all;
+}
+
+/** What the event says of a turn beside what was seen: each stage that leaves a trace outside, in ms too late. */
+function judgeLedger(wire, { endedAt, n }) {
+  const item = wire.spoken.all[n + 1];
+  if (!item) return {};
+  const [first] = wire.media.arrivals.all.filter((each) => each.at >= item.saidAt && isLoud(each));
+  const event = wire.told.all.find(({ type, at }) => type === 'turn.latency' && at >= item.saidAt);
+  const lastVoicedAt = lastVoiced(wire, endedAt);
+  if (!first || !event || lastVoicedAt === undefined) return {};
+  return {
+    ledger: {
+      requested: event.requested_ms - (item.askedAt - lastVoicedAt),
+      first_delta: event.first_delta_ms - (item.saidAt - lastVoicedAt),
+      first_packet: event.first_packet_ms - (first.at - lastVoicedAt),
+      ear: event.ear_ms,
+    },
+  };
+}
+
+/** The last packet in which a judge of voices, that of the gateway, hears one; the phone's packets are put before it anew. */
+function lastVoiced(wire, before) {
+  const judge = new VoiceActivity();
+  const pcm = new Int16Array(160);
+  let found;
+  for (const { at, payload } of wire.sent) {
+    if (at > before + 100) break;
+    PCMU.decode(payload, pcm);
+    if (judge.process(pcm).voiced) found = at;
+  }
+  judge.free();
+  return found;
+}
