@@ -22,6 +22,7 @@ COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
 COPY prompts ./prompts
+COPY sounds ./sounds
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data

@@ -171,7 +171,26 @@ const MCP = [
   '',
   '`label` and either `command` or `url` of each server are needed; [mcp.md](mcp.md) says what happens with them.',
 ];
-const EXAMPLES = { trunks: TRUNKS, users: USERS, projects: PROJECTS, routes: ROUTES, model: MODEL, mcp: MCP };
+const TOOLS = [
+  '```yaml',
+  'tools:',
+  '  transfer: # to these and nobody else; the model knows the names and what is said of them',
+  '    targets:',
+  '      reception: { uri: "sip:desk@192.0.2.50", description: a person at the desk }',
+  '      night: { uri: "tel:+15550100" }',
+  '  hang-up: true # not, when left out; so all of them',
+  '  send-dtmf: { allow: "0123456789*#", most: 32 } # keys it may press, and how many at once; `true` is the same',
+  '  hold-music: { minutes: 10 } # at the most; `true` is the same',
+  '  collect-digits: { secure: false, most: 32 } # secure: the model never has them, whatever it asks for',
+  '  filler: # while a tool runs, for every tool that says nothing of it; nothing is heard when left out',
+  '    sound: typing # or tone, phrase, none',
+  '    after-ms: 600 # of silence',
+  '    text: One moment, please. # of `phrase`, in the voice of a `pipeline`; other models: the prompt "One moment."',
+  '```',
+  '',
+  'Nothing is needed, and without any of it the model is given none of these tools. [tools.md](tools.md) says what each does.',
+];
+const EXAMPLES = { trunks: TRUNKS, users: USERS, projects: PROJECTS, routes: ROUTES, model: MODEL, mcp: MCP, tools: TOOLS };
 const lines = [
   '# Configuration',
   '',

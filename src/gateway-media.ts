@@ -10,6 +10,7 @@ import { InnerLeg } from './bridge/inner-leg.ts';
 import { LocalMediaHost } from './bridge/local-media.ts';
 import type { Config, RtpPorts } from './config/config.ts';
 import { createModel } from './gateway-model.ts';
+import { createTools } from './gateway-tools.ts';
 import type { LegDialler, LegHost } from './leg/leg.ts';
 import { type ClusterKeys, deriveNodeKeys } from './ownership/cluster-keys.ts';
 import type { NodeId } from './ownership/node-id.ts';
@@ -18,7 +19,6 @@ import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
 import { McpCatalogue } from './realtime/mcp/mcp-catalogue.ts';
 import type { McpHub } from './realtime/mcp/mcp-hub.ts';
 import { createSessionMetrics } from './realtime/session-metrics.ts';
-import { catalogueOf } from './realtime/tools/tool-catalogue.ts';
 import { RtpPortPool } from './rtp/ports.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import { createIdentity } from './webrtc/dtls/identity.ts';
@@ -40,11 +40,12 @@ export interface TransceiverParts extends MediaParts {
   readonly agent: Config['agent'];
   readonly model: Config['model'];
   readonly mcp: McpHub;
+  readonly tools: Config['tools'];
   readonly sessionMinutes: number;
 }
 
 export async function createTransceiver(
-  { agent, model: configured, mcp, sessionMinutes, ...parts }: TransceiverParts,
+  { agent, model: configured, mcp, tools, sessionMinutes, ...parts }: TransceiverParts,
   options: { readonly nodeId: NodeId; readonly maxSessions: number },
 ): Promise<Transceiver> {
   const networks = new NetworkPool({
@@ -60,8 +61,8 @@ export async function createTransceiver(
       identity: createIdentity(parts.clock.wallclock()),
       keys: deriveNodeKeys(parts.keys),
       model,
-      tools: catalogueOf([new McpCatalogue(mcp)]),
       maxDurationMs: sessionMinutes * 60_000,
+      ...(await createTools(tools, [new McpCatalogue(mcp)])),
       createVoiceDetector,
       sessionMetrics: createSessionMetrics(parts.metrics),
     },

@@ -7,7 +7,9 @@ import { Loopback } from './base/loopback.ts';
 import { Metrics } from './base/metrics.ts';
 import { WorkerTicker } from './base/ticker.ts';
 import { bindUdp } from './base/udp.ts';
+import type { Config } from './config/config.ts';
 import { createMcpHub } from './gateway-mcp.ts';
+
 import { createLocalMedia, createTransceiver, type PhoneLegParts } from './gateway-media.ts';
 import { deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { directLink } from './ownership/direct-link.ts';
@@ -43,7 +45,7 @@ export class GatewayWorker {
 
   /** @throws GatewayError ERR_PORT_IN_USE */
   static async start(options: WorkerStart, log: Logger, send: (message: FromWorker) => void): Promise<GatewayWorker> {
-    const { worker: nodeId, key, maxCalls, agent, model, bind } = options;
+    const { worker: nodeId, key, maxCalls, agent, model, tools, bind } = options;
     const clock = systemClock;
     const metrics = new Metrics({ worker: String(nodeId) });
     await Promise.all([warmUpOpus(), Transceiver.warmUp()]);
@@ -64,7 +66,20 @@ export class GatewayWorker {
     const dialler = new FrontDialler(send, clock);
     const mcp = await createMcpHub({ clock, log, metrics }, options.mcp);
     const transceiver = await createTransceiver(
-      { clock, log, metrics, ticker, keys, link, dialler, agent, model, mcp, sessionMinutes: options.sessionMinutes },
+      {
+        clock,
+        log,
+        metrics,
+        ticker,
+        keys,
+        link,
+        dialler,
+        agent,
+        model,
+        mcp,
+        tools: tools as unknown as Config['tools'],
+        sessionMinutes: options.sessionMinutes,
+      },
       { nodeId, maxSessions: maxCalls },
     );
     const started = new GatewayWorker(

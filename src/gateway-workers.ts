@@ -6,7 +6,7 @@ import { WorkerPool, type WorkerPoolDeps } from './workers/worker-pool.ts';
 
 /** The processes that carry calls, not yet started. They share the key of this process. */
 export function createWorkerPool(deps: Omit<WorkerPoolDeps, 'spawn'>, config: Config, keys: ClusterKeys): WorkerPool {
-  const { bind, workers, maxCalls, mediaTimeoutS, sessionMinutes, logLevel, rtp, agent, model, mcp } = config;
+  const { bind, workers, maxCalls, mediaTimeoutS, sessionMinutes, logLevel, rtp, agent, model, mcp, tools } = config;
   // Beside this module, compiled or not as it is.
   const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
   return new WorkerPool(
@@ -23,6 +23,7 @@ export function createWorkerPool(deps: Omit<WorkerPoolDeps, 'spawn'>, config: Co
       agent,
       model,
       mcp,
+      tools: { ...tools },
     },
   );
 }

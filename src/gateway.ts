@@ -267,6 +267,7 @@ class RunningGateway implements Gateway {
       agent: this.#config.agent,
       model: this.#config.model,
       mcp,
+      tools: this.#config.tools,
       sessionMinutes: this.#config.sessionMinutes,
     };
     const transceiver = await createTransceiver(parts, { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls });

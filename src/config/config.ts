@@ -8,6 +8,7 @@ import { LEAST_WEBHOOK_SECRET, type RouteConfig, routeOf } from './routes.ts';
 import type { Key, Role, Values } from './schema.ts';
 import { digestOf, type SecretValue } from './secrets.ts';
 import { type SipDoors, sipDoorsOf } from './sip-doors.ts';
+import { type ToolsConfig, toolsOf } from './tools.ts';
 import { type TrunkConfig, trunkOf } from './trunks.ts';
 import { type UserConfig, userOf } from './users.ts';
 
@@ -78,6 +79,7 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
   readonly model: ModelConfig;
   readonly mcp: McpConfig;
+  readonly tools: ToolsConfig;
   /** A certificate from elsewhere; else one of our own authority. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
   readonly agent: {
@@ -126,6 +128,7 @@ export function configOf(values: Values, beside: Beside): Config {
     }),
     model: modelOf(values.model, (value, path) => beside.secret(value, 'model', path, LEAST_MODEL_KEY)),
     mcp: mcpOf(values.mcp, (value, path) => beside.secret(value, 'mcp', path, LEAST_MCP_SECRET)),
+    tools: toolsOf(values.tools),
     ...(values['tls.cert'] !== undefined && values['tls.key'] !== undefined
       ? { tls: { certificateFile: values['tls.cert'], keyFile: values['tls.key'] } }
       : {}),

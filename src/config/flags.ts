@@ -9,7 +9,7 @@ export interface Option extends FileOption {
 }
 
 /** What a command line has no place for. */
-export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model' | 'mcp';
+export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -20,7 +20,19 @@ export interface FileOption {
   readonly allowed: string;
 }
 
-type Group = 'Doors' | 'Calls' | 'Agent' | 'Trunks' | 'Users' | 'Projects' | 'Routes' | 'Model' | 'MCP' | 'Process' | 'Roles apart';
+type Group =
+  | 'Doors'
+  | 'Calls'
+  | 'Agent'
+  | 'Trunks'
+  | 'Users'
+  | 'Projects'
+  | 'Routes'
+  | 'Model'
+  | 'MCP'
+  | 'Tools'
+  | 'Process'
+  | 'Roles apart';
 
 const PORT = '0 to 65535; 0 takes any free port';
 
@@ -345,6 +357,12 @@ export const fileOptions: readonly FileOption[] = [
     group: 'MCP',
     help: 'servers of tools, and which of them sessions may bring',
     allowed: 'a map with servers, allow, session-servers, list-seconds and call-seconds, as docs/configuration.md names them',
+  },
+  {
+    key: 'tools',
+    group: 'Tools',
+    help: 'what the model may do by itself, and what callers hear while it does',
+    allowed: 'a map of what docs/configuration.md names',
   },
 ];
 

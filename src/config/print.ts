@@ -9,6 +9,7 @@ import { shownRegister } from './register.ts';
 import { shownRoutes } from './routes.ts';
 import type { Key, Values } from './schema.ts';
 import { MASKED, maskedSecret } from './secrets.ts';
+import { shownTools } from './tools.ts';
 import { peerText } from './trunk-peer.ts';
 import type { TrunkValues } from './trunks.ts';
 import { shownUsers } from './users.ts';
@@ -53,9 +54,15 @@ type Shown = NonNullable<Values[Exclude<Key, FileKey>]>;
 
 /** Secrets are masked; a file with the mask in it is refused. */
 function fileLines(key: FileKey, values: Values, source: string): string[] {
-  const shown = { trunks: shownTrunks, users: shownUsers, projects: shownProjects, routes: shownRoutes, model: shownModel, mcp: shownMcp }[
-    key
-  ](values[key] as never);
+  const shown = {
+    trunks: shownTrunks,
+    users: shownUsers,
+    projects: shownProjects,
+    routes: shownRoutes,
+    model: shownModel,
+    mcp: shownMcp,
+    tools: shownTools,
+  }[key](values[key] as never);
   if (Array.isArray(shown) && shown.length === 0) return [`${key}: [] # ${source}`];
   const [, ...body] = stringify({ [key]: shown }, { lineWidth: 0 })
     .trimEnd()

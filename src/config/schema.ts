@@ -7,6 +7,7 @@ import { phoneCodecs, sdesOverPlain, srtpPolicy } from './phone-media.ts';
 import { LEAST_KEY, projects } from './projects.ts';
 import { routes } from './routes.ts';
 import { secretText } from './secrets.ts';
+import { tools } from './tools.ts';
 import { trunks } from './trunks.ts';
 import { users } from './users.ts';
 
@@ -214,6 +215,7 @@ export const schema = {
   routes: routes.default([]).describe('none: every call is answered at once'),
   model: model.default({ type: 'embedded' }).describe('`type: embedded`: the agent that needs no other service'),
   mcp: mcp.prefault({}).describe('no servers; programs with a key may bring theirs, over https and on the public internet'),
+  tools: tools.prefault({}).describe('none: the model can do nothing but speak, unless a program gives it tools'),
   'node.id': nodeId.optional().describe('not set: one process needs no name'),
   'node.cluster-key-file': nonEmptyText.optional().describe('not set: one process makes a random key at each start'),
   'node.nodes': nodes.optional().describe('not set: one process has nobody to find'),

@@ -25,7 +25,10 @@ import type { Audience, CommandFault, StopReason } from './session-event.ts';
 import type { SessionStatistics } from './session-statistics.ts';
 import { isSpill } from './spill.ts';
 import { SpokenText } from './spoken-text.ts';
+import { type CallSounds, Filler } from './tools/filler.ts';
+import { FillerWishes } from './tools/filler-wishes.ts';
 import { SessionTools } from './tools/session-tools.ts';
+import type { FillerChoice } from './tools/tool-source.ts';
 import { FAR_BUFFER_MS, LatencyLedger } from './turn-latency.ts';
 import { TurnMachine } from './turn-machine.ts';
 import type { TurnOptions } from './turn-options.ts';
@@ -51,6 +54,10 @@ export interface FloorDeps {
   readonly statistics: SessionStatistics;
   readonly audience: Audience;
   readonly predictor?: EndOfTurnPredictor | undefined;
+  /** What is heard while nobody speaks; without it nothing is. */
+  readonly sounds?: CallSounds | undefined;
+  /** While a tool runs that says nothing of it. */
+  readonly filler?: FillerChoice | undefined;
 }
 
 export interface FloorOptions {
@@ -77,6 +84,9 @@ const SILENCE = new Int16Array(MODEL_FRAME_SAMPLES);
 /** How a model is that nobody has configured, where it is given tools all the same. */
 const PLAIN: ModelConfig = { outputModality: 'audio', tools: [], toolChoice: 'auto', maxOutputTokens: 'inf', transcription: null };
 
+/** In these the caller speaks, or is about to go on. */
+const CALLER_SPEAKS: ReadonlySet<TurnState> = new Set(['user', 'gap', 'prepared', 'held']);
+
 /** In these the model may be asked to go on with what a tool has said. */
 const FREE: ReadonlySet<TurnState> = new Set(['off', 'idle', 'agent']);
 
@@ -97,6 +107,8 @@ export class Floor {
   readonly #turns: TurnMachine;
   readonly #record: TurnRecord;
   readonly #playback: PlaybackRecord;
+  readonly #filler = new Filler();
+  readonly #wishes: FillerWishes;
   readonly #idle = new IdleWatch();
   readonly #spoken: SpokenText;
   readonly #latency = new LatencyLedger();
@@ -136,6 +148,7 @@ export class Floor {
     this.#options = options;
     this.#spoken = new SpokenText(this.playout);
     this.#playback = new PlaybackRecord(audience);
+    this.#wishes = new FillerWishes(this.#filler, { ...deps, streams, phrase: (text) => this.link.connection.phrase?.(text) });
     this.tools = this.#createTools();
     this.conversation = new Conversation(audience, { streams, calls: this.tools });
     this.#record = new TurnRecord(audience, this.conversation);
@@ -249,20 +262,30 @@ export class Floor {
     const sounded = (this.#turns.mayPlay || this.playout.isFading) && this.playout.pull(out, now);
     if (sounded) this.#noteAudio(now);
     else out.fill(0);
-    this.#deps.detector.playing?.(sounded ? out : undefined);
-    this.#uplink?.played(sounded);
+    const heard = (this.#filler.isWanted && this.#fill(out, sounded, now)) || sounded;
+    this.#deps.detector.playing?.(heard ? out : undefined);
+    this.#uplink?.played(heard);
     this.#afterPull(now);
-    return sounded;
+    return heard;
   }
 
-  /** The caller pressed a key. */
-  handleKey(digit: string, now: number): void {
+  /** Music for the caller whenever nobody speaks, for so long; 0: none any more. */
+  playMusic(forMs: number, now: number): void {
+    if (this.#deps.sounds) this.#filler.playMusic(this.#deps.sounds.music, now + forMs);
+  }
+
+  /** The caller pressed a key: whoever speaks stops. */
+  interruptByKey(now: number): void {
     this.#idle.callerSpoke();
-    if (this.#options.keysInterrupt) {
-      if (this.#turns.state === 'off') this.#stopSpeech(now);
-      this.#turns.handle('key', now);
-      this.drain(now);
-    }
+    if (!this.#options.keysInterrupt) return;
+    if (this.#turns.state === 'off') this.#stopSpeech(now);
+    this.#turns.handle('key', now);
+    this.drain(now);
+  }
+
+  /** The caller pressed a key that is for the model. */
+  handleKey(digit: string, now: number): void {
+    this.interruptByKey(now);
     this.link.expectResponse();
     this.link.connection.dtmf(digit);
     this.drain(now);
@@ -482,7 +505,10 @@ export class Floor {
           this.link.connection.addItem?.(item);
         },
         ask: () => void this.commands.respond({ requestId: `req_${randomText(16)}`, conversation: 'auto' }, true),
-        onSettled: () => this.#askIfFree(),
+        onWaiting: () => {
+          this.#wishes.update(this.tools.waiting);
+          this.#askIfFree();
+        },
         tell: (event) => audience.listener?.(event),
         onApproval: ({ id }) => this.commands.requestApproval(id),
         listStarted: (item) => this.conversation.listStarted(item),
@@ -490,6 +516,13 @@ export class Floor {
         onOffered: () => this.#configureModel(),
       },
     );
+  }
+
+  #fill(out: Int16Array, sounded: boolean, now: number): boolean {
+    const spoken = sounded || this.#state !== 'live' || CALLER_SPEAKS.has(this.#turns.state);
+    const added = this.#filler.addTo(out, spoken, now);
+    if (added && !sounded) this.#turns.notePlaying(now);
+    return added;
   }
 
   /** Tells the model how it shall be, its tools and ours. Without either it is left as it is. */

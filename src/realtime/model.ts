@@ -267,6 +267,8 @@ export interface ModelConnection {
   pause?(): void;
   /** The conversation goes on where it was. */
   resume?(): void;
+  /** These words in the voice of this conversation, 24 kHz; undefined: not known, and perhaps known the next time. The array is not written to. */
+  phrase?(text: string): Int16Array | undefined;
   /** All of this response has left on the wire. Not called for what was cancelled. */
   played?(responseId: string): void;
   close(): void;

@@ -1,7 +1,11 @@
 import type { EndCause, TransferState } from '../leg/leg.ts';
 import type { AgentPresence, PartyId, PersonFailure, PersonState } from '../leg/person.ts';
 import type { InputTranscriptEvent, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
+
 import type { HostedCallItem, RecordItem, ToolListItem } from './record-item.ts';
+import type { EntryEnd } from './tools/digit-collector.ts';
+import type { FillerChoice } from './tools/tool-source.ts';
+
 import type { TurnLatency } from './turn-latency.ts';
 import type { Rejection } from './turn-output.ts';
 
@@ -101,6 +105,13 @@ export type ToolNewsEvent =
   /** It has its result; `item` is the call with it. Each call has one. */
   | (OutputPlace & { readonly type: 'tool_done'; readonly item: HostedCallItem; readonly previousItemId: string | null });
 
+/** What keys are collected, and what the caller is to hear meanwhile. */
+export type CallNews =
+  | { readonly type: 'entry_started'; readonly secure: boolean }
+  | { readonly type: 'entry_ended'; readonly secure: boolean; readonly count: number; readonly endedBy: EntryEnd }
+  /** Only where the far end plays: it is to play this itself while nobody speaks; `none`: nothing any more. */
+  | { readonly type: 'filler'; readonly sound: FillerChoice['sound']; readonly afterMs: number; readonly text: string | undefined };
+
 /** What of a response is on the wire. Only where audio is paced. */
 export type PlaybackNews = { readonly type: 'playback_started' | 'playback_stopped' | 'playback_cleared'; readonly responseId: string };
 
@@ -127,6 +138,7 @@ export type SessionEvent =
   | ResponseNews
   | ToolNewsEvent
   | ListingNews
+  | CallNews
   | PlaybackNews
   | MeasureNews
   | PersonNews

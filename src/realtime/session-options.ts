@@ -5,7 +5,9 @@ import type { EndOfTurnPredictor } from './end-of-turn.ts';
 import type { RealtimeModel, UplinkWhileSpeaking } from './model.ts';
 import type { SessionMetrics } from './session-metrics.ts';
 import type { TurnStatistics } from './session-statistics.ts';
+import type { CallSounds } from './tools/filler.ts';
 import type { ToolCatalogue } from './tools/tool-catalogue.ts';
+import type { FillerChoice } from './tools/tool-source.ts';
 import type { TurnOptions } from './turn-options.ts';
 import type { TurnState } from './turn-table.ts';
 import type { VoiceDetector } from './voice-detector.ts';
@@ -20,6 +22,10 @@ export interface SessionDeps {
   readonly predictor?: EndOfTurnPredictor | undefined;
   /** Tools that the gateway runs; none without it. */
   readonly tools?: ToolCatalogue | undefined;
+  /** What callers hear while nobody speaks; without it nothing. */
+  readonly sounds?: CallSounds | undefined;
+  /** While a tool runs that says nothing of it. */
+  readonly filler?: FillerChoice | undefined;
 }
 
 export interface SessionOptions {

@@ -4,11 +4,14 @@ import type { ConversationCommands } from './conversation-commands.ts';
 import { type CallWish, Floor } from './floor.ts';
 import { type CallFigures, MODEL_FRAME_SAMPLES } from './model.ts';
 import { samplesToMs } from './playout-ledger.ts';
+import { type CallerObserver, SecureMask } from './secure-mask.ts';
 import type { SessionConfig } from './session-config.ts';
 import type { Audience, CommandFault, PersonNews, SessionEvent } from './session-event.ts';
 import type { SessionDeps, SessionOptions, SessionSnapshot } from './session-options.ts';
 import { SessionStatistics } from './session-statistics.ts';
 import type { CallControl, TransferOutcome } from './tools/call-control.ts';
+import type { Entry, EntryRules } from './tools/digit-collector.ts';
+import { KeyEntries, type RunningEntry } from './tools/key-entry.ts';
 import { SessionSources } from './tools/tool-catalogue.ts';
 
 /** After the last audio frame the call goes on for so long, or the end of "goodbye" is lost in the far end's buffer. */
@@ -16,6 +19,9 @@ const HANG_UP_AFTER_MS = 200;
 
 /** When nothing pulls audio any more, a call that is to end ends this long after its audio should have. */
 const HANG_UP_SLACK_MS = 2000;
+
+/** What is said before something is done takes no longer; a model that never stops does not keep the caller. */
+const LONGEST_SPEECH_MS = 30_000;
 
 /** A hole longer than this is one of five seconds: nothing learns more from a longer silence. */
 const MOST_SILENT_FRAMES = 250;
@@ -39,6 +45,13 @@ export class Session {
   readonly #statistics: SessionStatistics;
   readonly #floor: Floor;
   readonly #sources: SessionSources;
+  /** Whatever comes of the caller goes through here first. */
+  readonly #mask = new SecureMask();
+  readonly #entries: KeyEntries;
+  /** The program that takes what is entered secretly, for whatever tool asked. */
+  #receiver: ((entry: Entry) => void) | undefined;
+  /** Done when all that is said has been played, or when it is time. */
+  readonly #afterSpeech: { readonly act: () => void; readonly by: number }[] = [];
   #leg: Leg | undefined;
   #speaksFirst: boolean;
   #answered = false;
@@ -48,6 +61,7 @@ export class Session {
   /** The call is to end, for this cause, when all is played. */
   #closing: EndCause | undefined;
   #hangUpTimer: Timer | undefined;
+  #onReceiverGone: (() => void) | undefined;
   /** A tool waits for what becomes of its transfer. */
   #onTransferred: ((outcome: TransferOutcome) => void) | undefined;
 
@@ -67,6 +81,8 @@ export class Session {
         statistics: this.#statistics,
         audience: this.#audience,
         predictor: deps.predictor,
+        sounds: deps.sounds,
+        filler: deps.filler,
       },
       {
         turns: options.turns,
@@ -84,6 +100,7 @@ export class Session {
         onCallWish: (wish, now) => this.#grant(wish, now),
       },
     );
+    this.#entries = new KeyEntries({ clock, mask: this.#mask, audience: this.#audience });
     this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#callControl(), project: options.project ?? '' });
     if (this.#sources.all.length > 0) this.#floor.tools.setSources(this.#sources.all);
   }
@@ -95,6 +112,7 @@ export class Session {
 
   attach(leg: Leg): void {
     this.#leg = leg;
+    this.#floor.tools.refresh();
   }
 
   /** Everything that happens from now on is told to this listener; undefined: to nobody. */
@@ -152,7 +170,7 @@ export class Session {
 
   /** 20 ms of the caller's audio, 480 samples at 24 kHz. The buffer is not kept. */
   handleUplink(pcm: Int16Array, flags: { readonly concealed: boolean }, now: number): void {
-    if (this.#answered && !this.#ended) this.#floor.hear(pcm, flags.concealed, now);
+    if (this.#answered && !this.#ended) this.#floor.hear(this.#mask.audio(pcm, now), flags.concealed, now);
   }
 
   /** The caller's audio has a hole of so many frames that is known to be silence. */
@@ -168,6 +186,7 @@ export class Session {
     }
     this.onPull?.(now);
     const sounded = this.#floor.pull(out, now);
+    if (this.#afterSpeech.length > 0) this.#actAfterSpeech(now);
     if (this.#closing && !this.#ended && this.#floor.isQuiet(HANG_UP_AFTER_MS, now)) this.end(this.#closing);
     return sounded;
   }
@@ -210,12 +229,50 @@ export class Session {
     if (!this.#ended) this.#audience.listener?.(event);
   }
 
+  /**
+   * The next keys of the caller go to this program alone, the agent's speech aside, which they stop.
+   * @param secure nobody else knows them, and nobody hears the caller meanwhile
+   */
+  collectKeys(rules: EntryRules, secure: boolean, onEntry: (entry: Entry) => void): RunningEntry | CommandFault {
+    if (!this.#isLive) return NOT_LIVE;
+    if (!this.#leg) return { code: 'unsupported', message: 'This session has no keys.' };
+    return this.#entries.begin({ rules, secure, onEntry });
+  }
+
+  /** Whichever keys are collected: no more. What was typed so far goes to whoever asked for it. */
+  stopCollecting(): void {
+    this.#entries.stop('stopped');
+  }
+
+  /** Who takes what is entered secretly when a tool asks for it; undefined: nobody, and then no tool can ask. */
+  set receiver(receiver: ((entry: Entry) => void) | undefined) {
+    this.#receiver = receiver;
+    if (!receiver) this.#onReceiverGone?.();
+  }
+
+  /** A frame of the caller as others than this session may have it: those it talks to. */
+  masked(pcm: Int16Array, now: number): Int16Array {
+    return this.#mask.masked(pcm, now);
+  }
+
+  /** Do the caller's keys go to whoever collects them, or to nobody? */
+  get isCollecting(): boolean {
+    return this.#entries.isCollecting || this.#mask.isOn(this.#deps.clock.now());
+  }
+
+  /** What is known of the caller: for whatever records or traces a session. */
+  observeCaller(observer: CallerObserver): () => void {
+    return this.#mask.observe(observer);
+  }
+
   /** Ends the conversation and hangs up. Idempotent. */
   end(cause: EndCause): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#hangUpTimer?.cancel();
+    this.#afterSpeech.length = 0;
     this.#floor.close();
+    this.#entries.stop('ended');
     this.#leg?.hangup(cause);
     this.#leg = undefined;
     this.#audience.listener?.({ type: 'ended', cause });
@@ -279,10 +336,36 @@ export class Session {
       get canTransfer() {
         return session.#leg?.refer !== undefined;
       },
+      get isCall() {
+        return !(session.#options.streams ?? false);
+      },
+      afterSpeech: (act) => void this.#afterSpeech.push({ act, by: this.#deps.clock.now() + LONGEST_SPEECH_MS }),
+      playMusic: (forMs) => this.#floor.playMusic(forMs, this.#deps.clock.now()),
+      collect: (rules, onEntry) => this.collectKeys(rules, false, onEntry),
+      collectSecurely: (rules, onEntry) => this.#collectForReceiver(rules, onEntry),
       transfer: (uri, onOutcome) => this.#transfer(uri, onOutcome),
       hangUp: () => this.#endWhenPlayed('agent_hangup', this.#deps.clock.now()),
       sendDtmf: (digits) => this.sendDtmf(digits),
     };
+  }
+
+  #collectForReceiver(rules: EntryRules, onEntry: (entry: Entry) => void): RunningEntry | CommandFault {
+    if (!this.#receiver) return { code: 'no_receiver', message: 'No program takes what would be entered.' };
+    const running = this.collectKeys(rules, true, (entry) => {
+      this.#onReceiverGone = undefined;
+      this.#receiver?.(entry);
+      onEntry({ ...entry, digits: '*'.repeat(entry.digits.length) });
+    });
+    if (!('code' in running)) this.#onReceiverGone = () => running.stop('gone');
+    return running;
+  }
+
+  #actAfterSpeech(now: number): void {
+    const quiet = !this.#floor.link.isBusy && this.#floor.isQuiet(HANG_UP_AFTER_MS, now);
+    for (let next = this.#afterSpeech[0]; next && (quiet || now >= next.by); next = this.#afterSpeech[0]) {
+      this.#afterSpeech.shift();
+      next.act();
+    }
   }
 
   #transfer(uri: string, onOutcome: (outcome: TransferOutcome) => void): CommandFault | undefined {
@@ -314,8 +397,13 @@ export class Session {
 
   #handleKey(digit: string): void {
     if (!this.#answered || this.#closing) return;
-    this.#audience.listener?.({ type: 'dtmf', digit });
-    this.#floor.handleKey(digit, this.#deps.clock.now());
+    const now = this.#deps.clock.now();
+    const known = this.#mask.key(digit, now);
+    if (known !== undefined) this.#audience.listener?.({ type: 'dtmf', digit: known });
+    if (this.#entries.isCollecting) {
+      this.#floor.interruptByKey(now);
+      this.#entries.handleKey(digit);
+    } else if (known !== undefined) this.#floor.handleKey(known, now);
   }
 
   /** What the model wants of the call. */

@@ -100,6 +100,11 @@ export class TurnMachine implements Machine<TurnOutput> {
     return this.#knownUpstream ? SERVER_DEAF_MS : this.#wait.waitMs(UNHEARD_RULE);
   }
 
+  /** Something of ours leaves that is no speech of the agent: what comes back of it is an echo all the same. */
+  notePlaying(now: number): void {
+    this.#speechEndedAt = now;
+  }
+
   pollOutput(): TurnOutput | undefined {
     return this.#outputs.shift();
   }

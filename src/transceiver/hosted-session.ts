@@ -7,10 +7,10 @@ import type { Access, CallCommand, CallView, EventChannel, OpenedChannel, Sessio
 import type { RealtimeModel } from '../realtime/model.ts';
 import { Session } from '../realtime/session.ts';
 import type { SessionMetrics } from '../realtime/session-metrics.ts';
+import type { SessionDeps } from '../realtime/session-options.ts';
 import { LOCAL_SETTINGS } from '../realtime/surface/effective-session.ts';
 import { type CallProgress, RealtimeSurface } from '../realtime/surface/realtime-surface.ts';
 import type { SessionSettings } from '../realtime/surface/session-schema.ts';
-import type { ToolCatalogue } from '../realtime/tools/tool-catalogue.ts';
 import type { VoiceDetector } from '../realtime/voice-detector.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
 import { checkedSession, checkRefusal, checkTarget } from './check-command.ts';
@@ -30,10 +30,12 @@ export interface HostedSessionDeps {
   readonly model: RealtimeModel;
   readonly createVoiceDetector: () => VoiceDetector;
   readonly sessionMetrics: SessionMetrics;
+  /** Tools that the gateway runs, and what is heard meanwhile. */
+  readonly tools?: SessionDeps['tools'];
+  readonly callSounds?: SessionDeps['sounds'];
+  readonly filler?: SessionDeps['filler'];
   /** Who calls somebody for a session; without it nobody is called. */
   readonly dialler?: LegDialler;
-  /** Where sessions get tools from that the gateway runs. */
-  readonly tools?: ToolCatalogue | undefined;
   /** What those hear who wait; plain tones when absent. */
   readonly sounds?: LineSounds;
   /** A session that a program has looked into ends after so long; the reference's hour when absent. */
@@ -154,9 +156,9 @@ export class HostedSession {
     this.#transfer = new TransferWatch(deps.clock);
     const { origin, policy } = opening ?? {};
     this.#log = deps.log.child({ session: this.id, sipCallId: origin?.sipCallId });
-    const { clock, model, createVoiceDetector, sessionMetrics: metrics } = deps;
+    const { clock, model, createVoiceDetector, sessionMetrics: metrics, tools, callSounds, filler } = deps;
     this.#session = new Session(
-      { clock, log: this.#log, model, createVoiceDetector, metrics, tools: deps.tools },
+      { clock, log: this.#log, model, createVoiceDetector, metrics, tools, sounds: callSounds, filler },
       {
         answer: policy?.decide.by === 'api' ? 'manual' : 'at_once',
         mayCallBack: deps.dialler !== undefined && origin?.callBack !== undefined,
@@ -170,10 +172,17 @@ export class HostedSession {
       },
     );
     this.#session.onEnded = (cause) => this.#finish(cause);
-    this.#line = new PartyLine(this.#session);
+    this.#line = new PartyLine(this.#session, this.#session);
     this.#persons = new Persons(
       {
-        ...{ clock, log: this.#log, line: this.#line, session: this.#session, dialler: deps.dialler, sounds: deps.sounds ?? plainSounds() },
+        ...{
+          clock,
+          log: this.#log,
+          line: this.#line,
+          session: this.#session,
+          dialler: deps.dialler,
+          sounds: deps.sounds ?? personSounds(deps),
+        },
         caller: () => ({ kind: facts.kind, answered: this.#answered, leg: this.#leg }),
       },
       this.id,
@@ -469,4 +478,9 @@ export class HostedSession {
       ledger,
     };
   }
+}
+
+/** What those hear who wait for a person. */
+function personSounds({ callSounds }: HostedSessionDeps): LineSounds {
+  return callSounds ? { ...plainSounds(), music: callSounds.music } : plainSounds();
 }

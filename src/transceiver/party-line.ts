@@ -22,6 +22,14 @@ export interface PartyHandlers {
   readonly onFrame?: (pcm: Int16Array) => void;
 }
 
+/** What of the caller is for one program alone, and passes this by. */
+export interface CallerMask {
+  /** The caller's frame as others may have it. */
+  masked(pcm: Int16Array, now: number): Int16Array;
+  /** Do keys go to whoever collects them? */
+  readonly isCollecting: boolean;
+}
+
 interface Party {
   readonly id: PartyId;
   place: Place;
@@ -58,19 +66,20 @@ export class PartyLine {
   /** The caller's keys while the agent does not take part. */
   onCallerKey: ((digit: string) => void) | undefined;
 
-  constructor(session: MediaSession) {
+  constructor(session: MediaSession, mask?: CallerMask) {
     this.#session = session;
     this.#callerParty = { id: CALLER, place: { type: 'line' }, from: new Map() };
     this.#parties.set(CALLER, this.#callerParty);
     this.caller = {
       handleUplink: (pcm, flags, now) => {
-        this.onCallerFrame?.(pcm);
-        if (this.#shared) this.#hear(this.#callerParty, pcm, flags, now);
-        else session.handleUplink(pcm, flags, now);
+        const known = mask?.masked(pcm, now) ?? pcm;
+        this.onCallerFrame?.(known);
+        if (this.#shared) this.#hear(this.#callerParty, known, flags, now);
+        else session.handleUplink(known, flags, now);
       },
       pullDownlink: (out, now) => (this.#shared ? this.#pullCaller(out, now) : session.pullDownlink(out, now)),
       handleLegEvent: (event) => {
-        if (event.type === 'dtmf' && !this.#agentTakesPart) this.onCallerKey?.(event.digit);
+        if (event.type === 'dtmf' && !this.#agentTakesPart && !mask?.isCollecting) this.onCallerKey?.(event.digit);
         else session.handleLegEvent(event);
       },
     };

@@ -128,6 +128,8 @@ const workerStart = z.strictObject({
   agent: z.strictObject({ transferTarget: uri.exactOptional(), callbackTrunk: z.string().max(256).exactOptional() }),
   model,
   mcp: mcpMessage,
+  /** As the configuration has it, which has been checked. */
+  tools: z.looseObject({ hangUp: z.boolean() }),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
 });
 

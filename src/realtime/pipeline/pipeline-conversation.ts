@@ -237,6 +237,14 @@ export class PipelineConversation implements Machine<PipelineOutput> {
     this.#settle(now);
   }
 
+  /** The sound of words that are always the same; when it is not there yet it is fetched for the next time. */
+  phrase(text: string, now: number): Int16Array | undefined {
+    const manner = this.#manner(this.#config);
+    const pcm = this.#options.book.get(text, manner);
+    if (!pcm && !this.#closed) this.#phrases.fetch([text], manner, now);
+    return pcm;
+  }
+
   /** A key was pressed: the turn that was being spoken is not going to be committed. */
   discardTurn(now: number): void {
     this.#audio.discard();

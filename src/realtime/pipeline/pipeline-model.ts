@@ -163,6 +163,14 @@ class PipelineConnection implements ModelConnection {
     this.#driver.run((now) => this.#machine.respond(request, now));
   }
 
+  phrase(text: string): Int16Array | undefined {
+    let pcm: Int16Array | undefined;
+    this.#driver.run((now) => {
+      pcm = this.#machine.phrase(text, now);
+    });
+    return pcm;
+  }
+
   dtmf(): void {
     this.#driver.run((now) => this.#machine.discardTurn(now));
   }

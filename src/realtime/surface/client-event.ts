@@ -76,6 +76,21 @@ const clientEvent = z.discriminatedUnion('type', [
       .regex(/^[0-9A-Da-d*#]+$/),
   }),
   ...personEvents,
+  z.strictObject({
+    type: z.literal('call.digits.collect'),
+    event_id: eventId,
+    entry_id: id.optional(),
+    secure: z.boolean().optional(),
+    count: z.int().min(1).max(64).optional(),
+    terminator: z
+      .string()
+      .regex(/^[0-9A-D*#]{0,16}$/)
+      .optional(),
+    first_timeout_ms: z.int().min(100).max(600_000).optional(),
+    timeout_ms: z.int().min(100).max(600_000).optional(),
+  }),
+  z.strictObject({ type: z.literal('call.digits.stop'), event_id: eventId }),
+  z.strictObject({ type: z.literal('call.digits.receive'), event_id: eventId, receive: z.boolean() }),
 ]);
 
 export type ClientEvent = z.output<typeof clientEvent>;

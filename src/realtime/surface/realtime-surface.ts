@@ -9,6 +9,7 @@ import type { CommandFault, SessionEvent } from '../session-event.ts';
 import type { HostedTool } from '../tools/tool-source.ts';
 import { commandConversation } from './client-commands.ts';
 import { type ClientEvent, parseClientEvent } from './client-event.ts';
+import { DigitEntries } from './digit-entries.ts';
 import { effectiveSession, formatOf, turnDetectionOf } from './effective-session.ts';
 import { Channel, errorEvent, newEventId } from './event-channel.ts';
 import type { Fault } from './fault.ts';
@@ -83,6 +84,7 @@ export class RealtimeSurface {
   readonly #updates: SessionUpdates;
   readonly #channels = new Set<Channel>();
   readonly #origins = new Origins();
+  readonly #digits: DigitEntries;
   readonly #output = new OutputAudio();
   readonly #input: InputAudio | undefined;
   /** Events behind one that has to wait for the audio before it, in order. */
@@ -101,6 +103,7 @@ export class RealtimeSurface {
     this.#expiresAt = Math.floor((clock.wallclock() + maxDurationMs) / 1000);
     this.#expiry = clock.setTimer(maxDurationMs, () => this.#expire(maxDurationMs));
     this.#telling = this.#makeTelling();
+    this.#digits = new DigitEntries(session, (channel, event) => channel.send(serialize(event)));
     session.configure(sessionConfigOf(options.settings));
     if (options.awaitsClient) {
       this.#missed = new MissedEvents();
@@ -195,6 +198,7 @@ export class RealtimeSurface {
   #forget(channel: Channel): void {
     this.#channels.delete(channel);
     this.#origins.forget(channel);
+    this.#digits.forget(channel);
     // Without anybody who listens no event is made.
     if (this.#channels.size === 0 && !this.#missed?.isWaiting) this.#deps.session.observe(undefined);
   }
@@ -309,6 +313,10 @@ export class RealtimeSurface {
       case 'call.leg.transfer':
       case 'call.leg.hangup':
         return this.#commandPersons(channel, event);
+      case 'call.digits.collect':
+      case 'call.digits.stop':
+      case 'call.digits.receive':
+        return this.#digits.handle(channel, event);
       default:
         return commandConversation(session, event, {
           retrieved: (item) => channel.send(serialize({ type: 'conversation.item.retrieved', item: itemObject(item, true) })),

@@ -114,6 +114,14 @@ export function serverEventsOf(event: SessionEvent, telling: Telling): readonly 
     case 'listing_started':
     case 'listing_done':
       return listingEventsOf(event);
+    case 'entry_started':
+      return [{ type: 'call.digits.started', secure: event.secure }];
+    case 'entry_ended':
+      return [{ type: 'call.digits.ended', secure: event.secure, count: event.count, ended_by: event.endedBy }];
+    case 'filler':
+      return [
+        { type: 'call.filler', sound: event.sound, after_ms: event.afterMs, ...(event.text === undefined ? {} : { text: event.text }) },
+      ];
     case 'rate_limits':
       return [{ type: 'rate_limits.updated', rate_limits: event.limits.filter(({ name }) => name === 'requests' || name === 'tokens') }];
     case 'dtmf':

@@ -89,7 +89,7 @@ export function toolChoiceOf(choice: NonNullable<RealtimeSettings['tool_choice']
 
 /** Tools that the gateway runs. */
 function hostedTools({ tools }: RealtimeSettings): readonly HostedTool[] {
-  return (tools ?? []).filter(({ type }) => (type as string) !== 'function') as readonly HostedTool[];
+  return (tools ?? []).filter(({ type }) => type !== 'function') as readonly HostedTool[];
 }
 
 /** Audio comes with its transcript; both together mean audio. */

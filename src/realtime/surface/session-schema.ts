@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type CallTool, callTool } from './call-tool-schema.ts';
 import { type McpToolSettings, mcpTool } from './mcp-schema.ts';
 
 /** The reference's session object as clients may send it: every field optional but `type`, unknown ones refused. */
@@ -76,9 +77,9 @@ const functionTool = z.strictObject({
 });
 
 /** By its type: a union would tell the faults of all of them. */
-const tool = z.unknown().transform((value, context): z.output<typeof functionTool> | McpToolSettings => {
-  const isMcp = typeof value === 'object' && value !== null && 'type' in value && value.type === 'mcp';
-  const parsed = (isMcp ? mcpTool : functionTool).safeParse(value, { reportInput: true });
+const tool = z.unknown().transform((value, context): z.output<typeof functionTool> | McpToolSettings | CallTool => {
+  const type = typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined;
+  const parsed = (type === 'mcp' ? mcpTool : type === 'call' ? callTool : functionTool).safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: issue.input } as never);
   return z.NEVER;

@@ -67,6 +67,9 @@ export class SessionUpdates {
     const fixed = new Set<string>(by.ephemeral ? this.#locked : []);
     if ('model' in this.#settings && this.#settings.model !== undefined) fixed.add('model');
     const allowed = Object.fromEntries(Object.entries(update).filter(([key]) => !fixed.has(key))) as SessionSettings;
+    if (by.ephemeral && toolsOf(allowed).some(({ type }) => type === 'call')) {
+      return { message: 'An ephemeral secret may not move calls.', code: 'forbidden', type: 'permission_error', param: 'session.tools' };
+    }
     const merged = this.#withServers(mergeSession(this.#settings, allowed), by.ephemeral);
     if (by.hasSpoken && voiceOf(merged) !== voiceOf(this.#settings)) {
       return {

@@ -7,9 +7,10 @@ import type { FunctionTool, Item, ResponseRequest } from '../model.ts';
 import type { HostedCallItem } from '../record-item.ts';
 import type { OutputPlace, ToolNewsEvent } from '../session-event.ts';
 import { newItemId } from '../turn-record.ts';
+
 import { ListingRecord, type ListingStage } from './listing-record.ts';
-import { type DeskOutput, ToolDesk, type ToolOutcome } from './tool-desk.ts';
-import type { FillerChoice, RunningTool, ToolCall, ToolDefinition, ToolSource } from './tool-source.ts';
+import { type DeskOutput, ToolDesk, type ToolOutcome, type WaitingCall } from './tool-desk.ts';
+import type { RunningTool, ToolCall, ToolDefinition, ToolSource } from './tool-source.ts';
 
 /** As many as a session object may have of its own; beyond it tools are not offered. */
 export const MOST_HOSTED_TOOLS = 128;
@@ -30,8 +31,8 @@ export interface ToolStage extends ListingStage {
   readonly inform: (item: Item) => void;
   /** Has the model go on. */
   readonly ask: () => void;
-  /** Something is settled: perhaps the model can be asked now. */
-  readonly onSettled: () => void;
+  /** A call begins or is over: the caller waits for something else, and perhaps the model can be asked now. */
+  readonly onWaiting: () => void;
   readonly tell: (event: ToolNewsEvent) => void;
   /** A program has to agree to a call. `approve` has the same name for it. */
   readonly onApproval: (call: ToolCall) => void;
@@ -83,17 +84,17 @@ export class SessionTools implements CallWatch {
     return this.#desk.isBusy;
   }
 
-  /** What is to be heard while those run that do: the last one's choice. undefined: nothing runs, or the session decides. */
-  get fillers(): readonly (FillerChoice | undefined)[] {
-    return this.#desk.running.map(({ filler }) => filler);
+  /** Whatever the caller waits for. */
+  get waiting(): readonly WaitingCall[] {
+    return this.#desk.waiting;
   }
 
   /** Sources whose tools are offered from now on. Those that are gone are closed, and their calls aborted. */
   setSources(sources: readonly ToolSource[]): void {
     const gone = this.#sources.filter((source) => !sources.includes(source));
     this.#sources = sources;
-    for (const source of sources) source.onChanged = () => this.#refresh();
-    this.#refresh();
+    for (const source of sources) source.onChanged = () => this.refresh();
+    this.refresh();
     for (const source of gone) {
       source.onChanged = undefined;
       source.close();
@@ -124,6 +125,7 @@ export class SessionTools implements CallWatch {
       const call = { id: place.itemId, callId, responseId: place.responseId, name };
       this.#desk.handleCall(call, offer?.tool ?? { name }, text, now);
     });
+    this.#stage.onWaiting();
   }
 
   handleOver(responseId: string, stopped: boolean): void {
@@ -141,7 +143,9 @@ export class SessionTools implements CallWatch {
 
   /** A program has put an item into the conversation. */
   handleItem(item: Item): void {
-    if (item.type === 'function_call_output') this.#driver.run((now) => this.#desk.handleClientResult(item.call_id, now));
+    if (item.type !== 'function_call_output') return;
+    this.#driver.run((now) => this.#desk.handleClientResult(item.call_id, now));
+    this.#stage.onWaiting();
   }
 
   /** The model was asked to say something. */
@@ -174,7 +178,8 @@ export class SessionTools implements CallWatch {
     this.#offers = new Map();
   }
 
-  #refresh(): void {
+  /** Which tools a source has may change with the call. */
+  refresh(): void {
     this.#listings.note(this.#sources);
     const offers = new Map<string, Offer>();
     for (const source of this.#sources) {
@@ -262,7 +267,7 @@ export class SessionTools implements CallWatch {
         ? { output: null, error: { type: 'tool_execution_error', message: `${failed.code}: ${failed.message}` } }
         : { output, error: null },
     );
-    this.#stage.onSettled();
+    this.#stage.onWaiting();
   }
 }
 

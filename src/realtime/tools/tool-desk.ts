@@ -1,6 +1,6 @@
 import type { Machine } from '../../base/driver.ts';
 import { type CallArguments, readArguments } from './call-arguments.ts';
-import type { AbortReason, ToolCall, ToolDefinition, ToolNews } from './tool-source.ts';
+import type { AbortReason, FillerChoice, ToolCall, ToolDefinition, ToolNews } from './tool-source.ts';
 
 /** Calls at once: models make two or three; each may hold a connection to another machine. */
 export const MOST_RUNNING = 8;
@@ -48,6 +48,14 @@ export type DeskOutput =
   /** Somebody has to know, for the metrics. */
   | { readonly type: 'strange'; readonly what: 'late_answer' | 'endless_calls' };
 
+/** Something the caller waits for. */
+export interface WaitingCall {
+  readonly id: string;
+  readonly since: number;
+  /** undefined: as the session has it. */
+  readonly filler: FillerChoice | undefined;
+}
+
 interface OpenCall {
   readonly call: ToolCall;
   readonly tool: ToolDefinition;
@@ -67,7 +75,7 @@ interface Batch {
   /** A result is there that the model has not been asked to go on with. */
   owes: boolean;
   /** Of programs: unanswered, and until when they are waited for. */
-  readonly clientCalls: Set<string>;
+  readonly clientCalls: Map<string, number>;
   clientUntil: number | undefined;
 }
 
@@ -92,9 +100,14 @@ export class ToolDesk implements Machine<DeskOutput> {
     return this.#calls.get(id)?.outcome === undefined && this.#calls.has(id);
   }
 
-  /** The tools that run. */
-  get running(): readonly ToolDefinition[] {
-    return [...this.#calls.values()].filter(({ outcome }) => outcome === undefined).map(({ tool }) => tool);
+  /** Whatever the caller waits for: calls of ours and of programs, the oldest first. */
+  get waiting(): readonly WaitingCall[] {
+    const own = [...this.#calls.values()].filter(({ outcome }) => outcome === undefined);
+    const theirs = [...this.#batches.values()].flatMap(({ clientCalls }) => [...clientCalls]);
+    return [
+      ...own.map(({ call, tool, since }) => ({ id: call.id, since, filler: tool.filler })),
+      ...theirs.map(([id, since]) => ({ id, since, filler: undefined })),
+    ];
   }
 
   pollOutput(): DeskOutput | undefined {
@@ -144,7 +157,7 @@ export class ToolDesk implements Machine<DeskOutput> {
   handleClientCall(responseId: string, callId: string, now: number): void {
     if (this.#closed) return;
     const batch = this.#batchOf(responseId);
-    batch.clientCalls.add(callId);
+    batch.clientCalls.set(callId, now);
     batch.clientUntil = now + CLIENT_MS;
   }
 
@@ -291,7 +304,7 @@ export class ToolDesk implements Machine<DeskOutput> {
   #batchOf(responseId: string): Batch {
     let batch = this.#batches.get(responseId);
     if (batch) return batch;
-    batch = { open: true, owes: false, clientCalls: new Set(), clientUntil: undefined };
+    batch = { open: true, owes: false, clientCalls: new Map(), clientUntil: undefined };
     this.#batches.set(responseId, batch);
     if (this.#batches.size > MOST_BATCHES) this.#batches.delete(this.#batches.keys().next().value ?? '');
     return batch;

@@ -52,6 +52,7 @@ describe('without any setting', () => {
       phoneMedia: { srtp: 'optional', sdesOverPlain: 'refuse' },
       trunks: [],
       users: [],
+      tools: { hangUp: false },
       callers: 'by-trunks',
       projects: [],
       routes: [],

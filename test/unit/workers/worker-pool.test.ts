@@ -104,6 +104,7 @@ class Bench {
         sessionMinutes: 60,
         logLevel: 'info',
         agent: {},
+        tools: { hangUp: false },
         model: { type: 'embedded' },
         mcp: { servers: [], allow: [], sessionServers: 'all', listTimeoutMs: 10_000, callTimeoutMs: 30_000 },
       },

@@ -1,0 +1,13 @@
+import type { Config } from './config/config.ts';
+import type { SessionDeps } from './realtime/session-options.ts';
+import { CallCatalogue } from './realtime/tools/call-catalogue.ts';
+import { loadCallSounds } from './realtime/tools/call-sounds.ts';
+import { catalogueOf, type ToolCatalogue } from './realtime/tools/tool-catalogue.ts';
+
+/** The tools that sessions have, and what is heard while they run. @throws GatewayError ERR_CONFIG when a file of the installation is missing */
+export async function createTools(
+  { filler, ...call }: Config['tools'],
+  others: readonly ToolCatalogue[],
+): Promise<Pick<SessionDeps, 'tools' | 'filler'> & { readonly callSounds: SessionDeps['sounds'] }> {
+  return { tools: catalogueOf([new CallCatalogue({ ...call, filler }), ...others]), callSounds: await loadCallSounds(), filler };
+}
