@@ -6,6 +6,8 @@ import type { CommandFault } from './session-event.ts';
 import { Approvals } from './tools/approvals.ts';
 
 export interface CommandHooks {
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
   /** Can responses be made? `pending`: as soon as the call is answered; `never`: not in this session, or not any more. */
   readonly readiness: () => 'pending' | 'live' | 'never';
   /** A request as the model gets it. */
@@ -25,6 +27,9 @@ export interface CommandHooks {
 /** Responses that are asked for before the call is answered: a program that asks for more does not know what it does. */
 const MOST_DEFERRED = 8;
 
+/** From the end of a tool to a program that asks for what follows: a round trip, and a machine that is busy. */
+const LATE_MS = 1000;
+
 /** What programs may ask of a conversation: items and responses. Each tells why it was not done; nothing has changed then. */
 export class ConversationCommands {
   readonly #conversation: Conversation;
@@ -32,8 +37,8 @@ export class ConversationCommands {
   readonly #hooks: CommandHooks;
   readonly #deferred: ResponseRequest[] = [];
   readonly #approvals: Approvals;
-  /** The model was asked to go on with what tools have said, and no program has asked for the same. */
-  #goesOn = false;
+  /** The model was asked to go on with what tools have said; until then a program that asks for the same is late. */
+  #goesOnUntil = Number.NEGATIVE_INFINITY;
 
   constructor(conversation: Conversation, link: ModelLink, hooks: CommandHooks) {
     this.#conversation = conversation;
@@ -68,6 +73,7 @@ export class ConversationCommands {
     if (refused === 'duplicate') return { code: 'item_already_exists', message: `An item with id '${item.id}' exists already.` };
     if (refused === 'no_such_item') return noSuchItem(previousItemId ?? '');
     this.#link.connection.addItem(item, place);
+    this.#goesOnUntil = Number.NEGATIVE_INFINITY;
     this.#hooks.onItem(item);
     return undefined;
   }
@@ -109,12 +115,11 @@ export class ConversationCommands {
     const readiness = this.#hooks.readiness();
     if (readiness === 'never') return { code: 'invalid_state', message: 'This session makes no responses.' };
     if (readiness === 'pending') return this.#defer(request);
+    if (this.#isLate(request)) {
+      this.#goesOnUntil = Number.NEGATIVE_INFINITY;
+      return undefined;
+    }
     if (request.conversation === 'auto' && this.#link.isBusy) {
-      // Clients of the reference ask for what follows a server's tool; it is being made.
-      if (this.#goesOn && request.config === undefined && request.input === undefined) {
-        this.#goesOn = false;
-        return undefined;
-      }
       const active = this.#link.openId;
       const which = active === undefined ? '' : `: ${active}`;
       return {
@@ -128,7 +133,7 @@ export class ConversationCommands {
     if (!this.#link.connection.respond) return { code: 'unsupported', message: 'The model of this session answers turns only.' };
     if (this.#link.isFull) return { code: 'rate_limit_exceeded', message: 'Too many responses wait to be made.' };
     if (request.conversation === 'auto') {
-      this.#goesOn = goesOn;
+      this.#goesOnUntil = goesOn ? this.#hooks.now() + LATE_MS : Number.NEGATIVE_INFINITY;
       this.#hooks.onAsked();
     }
     this.#link.respond(this.#hooks.restrict(request));
@@ -141,6 +146,11 @@ export class ConversationCommands {
       const fault = this.respond(request);
       if (fault) onFault(fault, request.requestId);
     }
+  }
+
+  /** Clients of the reference ask for what follows a server's tool: it is being made, or was made already. */
+  #isLate({ conversation, config, input }: ResponseRequest): boolean {
+    return conversation === 'auto' && config === undefined && input === undefined && this.#hooks.now() < this.#goesOnUntil;
   }
 
   #defer(request: ResponseRequest): CommandFault | undefined {

@@ -165,6 +165,7 @@ export class Floor {
     };
     this.#turns = new TurnMachine(agent, this.#turnOptions(undefined));
     this.commands = new ConversationCommands(this.conversation, this.link, {
+      now: () => deps.clock.now(),
       readiness: () => this.#readiness(),
       restrict: (request) => this.tools.restrict(request),
       onAsked: () => this.#noteAsked(),
