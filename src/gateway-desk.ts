@@ -6,11 +6,11 @@ import type { EndCause } from './leg/leg.ts';
 /** Media of calls, with the desk told of each session that is made for one, and of what is decided about it. */
 export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
   return {
-    async open(maxPlaybackRateHz, events, joins) {
+    async open(voice, events, joins) {
       // One more leg of a session: nobody waits for a session of its own.
-      if (joins) return media.open(maxPlaybackRateHz, events, joins);
+      if (joins) return media.open(voice, events, joins);
       const watch = new Watch(desk, events);
-      return new WatchedMedia(await media.open(maxPlaybackRateHz, watch.events), watch);
+      return new WatchedMedia(await media.open(voice, watch.events), watch);
     },
   };
 }
@@ -92,6 +92,10 @@ class WatchedMedia implements CallMedia {
 
   get rtcpPort(): number {
     return this.#media.rtcpPort;
+  }
+
+  get fingerprint(): CallMedia['fingerprint'] {
+    return this.#media.fingerprint;
   }
 
   get snapshotAt(): number | undefined {

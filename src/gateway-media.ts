@@ -7,6 +7,7 @@ import type { Loopback } from './base/loopback.ts';
 import type { Metrics } from './base/metrics.ts';
 import type { Ticker } from './base/ticker.ts';
 import { InnerLeg } from './bridge/inner-leg.ts';
+import type { InnerVoice } from './bridge/inner-voice.ts';
 import { LocalMediaHost } from './bridge/local-media.ts';
 import type { Config, RtpPorts } from './config/config.ts';
 import { createModel } from './gateway-model.ts';
@@ -87,7 +88,8 @@ export function createLocalMedia(
   const { bind, rtpPorts, mediaTimeoutMs } = options;
   const ports = new RtpPortPool(clock, { address: bind, ...(rtpPorts === 'any' ? {} : { range: rtpPorts }) });
   metrics.observe('rtp_port_pairs', 'Pairs of RTP ports in use.', () => ports.inUse);
-  const inner = { clock, log, identity: createIdentity(clock.wallclock()), bind, loopback, ...(nearRelay && { nearRelay }) };
-  const openInner = (maxPlaybackRateHz: number): Promise<InnerLeg> => InnerLeg.create(inner, maxPlaybackRateHz);
-  return new LocalMediaHost({ clock, ports, openInner, host, ownerAnswers }, { mediaTimeoutMs });
+  const identity = createIdentity(clock.wallclock());
+  const inner = { clock, log, identity, bind, loopback, ...(nearRelay && { nearRelay }) };
+  const openInner = (voice: InnerVoice): Promise<InnerLeg> => InnerLeg.create(inner, voice);
+  return new LocalMediaHost({ clock, ports, identity, openInner, host, ownerAnswers }, { mediaTimeoutMs });
 }

@@ -1,4 +1,5 @@
 import type { CallReport } from './bridge/call-report.ts';
+import type { PhoneFlowSnapshot } from './bridge/phone-flow.ts';
 import type { CallRecord } from './control/cdr.ts';
 import { TURN_STAGES, type TurnLedger } from './leg/turn-ledger.ts';
 import type { StreamAccountSnapshot } from './rtp/stream-account.ts';
@@ -22,6 +23,10 @@ export function recordOf(report: CallReport): CallRecord {
     packets_discarded: media && sum(media.uplink.account.discarded),
     packets_out: media?.rtcp.sent.packets,
     packets_foreign: media?.source.foreign,
+    srtp: media?.secure?.srtp,
+    srtp_keys: keysOf(media?.secure),
+    srtp_dropped: media?.secure?.srtpDropped,
+    ice: media?.secure?.ice?.state,
     packets_lost_out: media?.rtcp.remote?.lost,
     jitter_out_ms: rounded(media?.rtcp.remote?.jitterMs),
     rtt_ms: rounded(media?.rtcp.rttMs),
@@ -53,6 +58,12 @@ export function recordOf(report: CallReport): CallRecord {
     ...(media ? { codec: media.codec } : {}),
     figures: Object.fromEntries(Object.entries(figures).filter((entry): entry is [string, number | string] => entry[1] !== undefined)),
   };
+}
+
+/** How the keys of a phone's SRTP were agreed on. */
+function keysOf(secure: PhoneFlowSnapshot | undefined): 'sdes' | 'dtls' | undefined {
+  if (secure?.srtp === undefined) return undefined;
+  return secure.dtls ? 'dtls' : 'sdes';
 }
 
 /** `turn_decided_p50_ms` and the like: from the caller's last sound to each stage of the answer. */

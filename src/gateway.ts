@@ -27,6 +27,7 @@ import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver } from './gateway-media.ts';
+import { phoneMediaPolicy } from './gateway-phone-media.ts';
 import { recordOf } from './gateway-records.ts';
 import { arrivingCall, createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
@@ -322,6 +323,7 @@ class RunningGateway implements Gateway {
         log,
         metrics,
         mediaAddress: (remote) => announcedAddress({ bind, publicAddress }, remote),
+        mediaPolicy: (invite) => phoneMediaPolicy(this.#config, invite),
         media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
         users,
         policy: (invite, { tried }) => this.#desk.policyFor(invite.sipCallId, arrivingCall(invite, clock.wallclock()), tried),

@@ -15,6 +15,10 @@ export interface OpusEncoderOptions {
   readonly profile: OpusProfile;
   /** The far end is a G.711 phone: nothing above 4 kHz is worth a bit (+8 dB SNR at the same bitrate). */
   readonly narrowband?: boolean;
+  /** The most bits a second that the far end takes on average; that of the profile when it is less, or absent. */
+  readonly maxBitrate?: number;
+  /** The far end wants every packet of one size (RFC 7587 §6.1). */
+  readonly cbr?: boolean;
 }
 
 type Library = typeof Libopus;
@@ -206,22 +210,33 @@ function loaded(): Library {
 }
 
 /** @throws GatewayError ERR_INVALID_STATE before loadOpus is done */
-export async function createOpusEncoder({ sampleRateHz, profile, narrowband }: OpusEncoderOptions): Promise<OpusEncoder> {
+export async function createOpusEncoder({
+  sampleRateHz,
+  profile,
+  narrowband,
+  maxBitrate = Number.POSITIVE_INFINITY,
+  cbr = false,
+}: OpusEncoderOptions): Promise<OpusEncoder> {
   const opus = loaded();
-  const common = { channels: 1, sampleRate: sampleRateHz, ...(narrowband ? { maxBandwidth: opus.Bandwidth.Narrowband } : {}) } as const;
+  const common = {
+    channels: 1,
+    sampleRate: sampleRateHz,
+    ...(cbr ? { vbr: false } : {}),
+    ...(narrowband ? { maxBandwidth: opus.Bandwidth.Narrowband } : {}),
+  } as const;
   const codec =
     profile === 'interior'
       ? await opus.createEncoder({
           ...common,
           application: opus.Application.RestrictedLowDelay,
-          bitrate: INTERIOR_BITRATE,
+          bitrate: Math.min(INTERIOR_BITRATE, maxBitrate),
           complexity: 0,
         })
       : await opus.createEncoder({
           ...common,
           application: opus.Application.Voip,
           signal: opus.Signal.Voice,
-          bitrate: EDGE_BITRATE,
+          bitrate: Math.min(EDGE_BITRATE, maxBitrate),
           complexity: EDGE_COMPLEXITY,
           fec: true,
           packetLossPercent: EDGE_LOSS_PERCENT,

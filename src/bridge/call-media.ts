@@ -1,6 +1,8 @@
 import type { EndCause, JoinedSession, Leg, LegEvent, LegOrigin, LegPolicy } from '../leg/leg.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import type { Fingerprint } from '../sdp/transport.ts';
 import type { InnerEnd } from './inner-connection.ts';
+import type { InnerVoice } from './inner-voice.ts';
 import type { PhoneMediaSnapshot } from './phone-media.ts';
 
 /** What the dialog tells the session in the course of a call; how it begins and ends has words of its own. */
@@ -40,6 +42,8 @@ export interface CallMediaOpening {
 export interface CallMedia {
   readonly rtpPort: number;
   readonly rtcpPort: number;
+  /** Of the certificate that a phone is shown which speaks DTLS. */
+  readonly fingerprint: Fingerprint;
   /**
    * Makes the session and begins to connect to it. `events.leg` may be commanded before this resolves.
    * @throws GatewayError as LegHost.open(), and ERR_MEDIA_FAILED
@@ -68,9 +72,9 @@ export interface CallMedia {
 export interface MediaHost {
   /**
    * Takes ports for a call.
-   * @param maxPlaybackRateHz of what the phone can play
+   * @param voice what the phone can use
    * @param joins the session that the call will be one more leg of: its media is carried where that lives
    * @throws GatewayError ERR_NO_PORT, ERR_OVERLOADED, ERR_NODE_UNREACHABLE, ERR_TIMEOUT
    */
-  open(maxPlaybackRateHz: number, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia>;
+  open(voice: InnerVoice, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia>;
 }

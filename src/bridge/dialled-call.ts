@@ -32,6 +32,8 @@ export class DialledCall implements InboundCall {
   readonly localAddress: string;
   /** The session that it is one more leg of; a session of its own when undefined. */
   readonly joins: JoinedSession | undefined;
+  /** By which it was placed. */
+  readonly trunk: string;
   onCancel: (() => void) | undefined;
   onProgress: ((progress: DialProgress) => void) | undefined;
   /** The trunk's longest call is over; a BYE follows. */
@@ -43,6 +45,7 @@ export class DialledCall implements InboundCall {
   /** @throws GatewayError as SipEngine.dial() */
   constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, transport: SipSource['transport'] = 'udp', joins?: JoinedSession) {
     this.joins = joins;
+    this.trunk = options.trunk;
     if (!engine.dial) throw new GatewayError('ERR_FORBIDDEN', 'this engine places no calls');
     const offer = new Promise<string>((resolve) => {
       this.#offerReady = resolve;

@@ -1,4 +1,5 @@
 import type { PeerCloseReason, PeerSnapshot } from '../webrtc/peer-options.ts';
+import type { InnerVoice } from './inner-voice.ts';
 
 /** Why an inner leg is dead: its owner is, or what the connection says. */
 export type InnerEnd = 'owner_lost' | PeerCloseReason;
@@ -10,6 +11,8 @@ export interface InnerConnection {
   /** Of the audio it sends. */
   readonly ssrc: number;
   readonly payloadType: number;
+  /** What the owner was asked to send. */
+  readonly voice: InnerVoice;
   onConnected: (() => void) | undefined;
   /** It is dead. Not called for our own close. */
   onClosed: ((reason: InnerEnd) => void) | undefined;
@@ -21,6 +24,8 @@ export interface InnerConnection {
    */
   connect(answer: string, ownerAnswers: () => boolean): void;
   sendRtp(packet: Uint8Array): void;
+  /** What the phone loses of what came by this leg, in percent: whoever coded it makes FEC for that. */
+  reportLoss(percent: number): void;
   /** Says goodbye and frees everything. Idempotent. */
   close(): void;
   snapshot(): PeerSnapshot | undefined;

@@ -6,16 +6,21 @@ import { randomText, randomUint32 } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import type { Loopback } from '../base/loopback.ts';
 import { bindUdp, type DatagramSocket } from '../base/udp.ts';
+import { writeRtcp } from '../rtp/rtcp.ts';
 import type { IceCandidate } from '../sdp/ice-candidate.ts';
 import { parseWebRtcAnswer, writeWebRtcOffer } from '../sdp/webrtc.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { Path } from '../webrtc/path.ts';
 import { Peer } from '../webrtc/peer.ts';
 import type { PeerSnapshot } from '../webrtc/peer-options.ts';
+import { rtpSsrc } from '../webrtc/srtp/rtp-header.ts';
 import type { InnerConnection, InnerEnd } from './inner-connection.ts';
+import type { InnerVoice } from './inner-voice.ts';
 
 /** Payload type of Opus on the inner leg: what browsers use. */
 const OPUS_PAYLOAD_TYPE = 111;
+
+const NOTHING_ELSE = { cumulativeLost: 0, highestSequence: 0, jitter: 0, lastSenderReport: 0, delaySinceLastSenderReport: 0 } as const;
 
 /** Consent checks: somebody who died is noticed within four of these. */
 const CHECK_INTERVAL_MS = 500;
@@ -46,6 +51,9 @@ export class InnerLeg implements InnerConnection {
   readonly offer: string;
   readonly ssrc = randomUint32();
   readonly payloadType = OPUS_PAYLOAD_TYPE;
+  readonly voice: InnerVoice;
+  /** Of what the owner sends. */
+  #remoteSsrc: number | undefined;
   onConnected: (() => void) | undefined;
   onClosed: ((reason: InnerEnd) => void) | undefined;
   onRtp: ((packet: Buffer, now: number) => void) | undefined;
@@ -61,22 +69,25 @@ export class InnerLeg implements InnerConnection {
   #dead = false;
   #closed = false;
 
-  /** @param maxPlaybackRateHz of what the phone can play: nobody need send more */
-  static async create(deps: InnerLegDeps, maxPlaybackRateHz?: number): Promise<InnerLeg> {
+  /** @param voice what the phone can use: nobody need send more */
+  static async create(deps: InnerLegDeps, voice: InnerVoice): Promise<InnerLeg> {
     const socket = await (deps.openSocket ?? bindUdp)({ address: deps.bind, port: 0 });
-    return new InnerLeg(deps, deps.loopback?.join(socket) ?? socket, maxPlaybackRateHz);
+    return new InnerLeg(deps, deps.loopback?.join(socket) ?? socket, voice);
   }
 
-  private constructor(deps: InnerLegDeps, socket: DatagramSocket, maxPlaybackRateHz: number | undefined) {
+  private constructor(deps: InnerLegDeps, socket: DatagramSocket, voice: InnerVoice) {
     this.#deps = deps;
     this.#socket = socket;
+    this.voice = voice;
+    const { fec, ...wishes } = voice;
     this.offer = writeWebRtcOffer({
       ...this.#local,
       fingerprint: deps.identity.fingerprint,
       setup: 'actpass',
       ssrc: this.ssrc,
       dataChannel: false,
-      ...(maxPlaybackRateHz === undefined ? {} : { maxPlaybackRateHz }),
+      ...wishes,
+      ...(fec && { inbandFec: true }),
     });
   }
 
@@ -104,7 +115,10 @@ export class InnerLeg implements InnerConnection {
           this.#watchOwner(peer, ownerAnswers);
           this.onConnected?.();
         },
-        onRtp: (packet, now) => this.onRtp?.(packet, now),
+        onRtp: (packet, now) => {
+          this.#remoteSsrc ??= rtpSsrc(packet);
+          this.onRtp?.(packet, now);
+        },
         onClosed: (reason) => this.#died(reason),
       },
     });
@@ -115,6 +129,14 @@ export class InnerLeg implements InnerConnection {
 
   sendRtp(packet: Uint8Array): void {
     this.#peer?.sendRtp(packet);
+  }
+
+  reportLoss(percent: number): void {
+    if (this.#remoteSsrc === undefined) return;
+    const fractionLost = Math.max(0, Math.min(255, Math.round((percent * 256) / 100)));
+    // Of all that a report says, this alone is known here of the phone's side.
+    const report = { ssrc: this.#remoteSsrc, fractionLost, ...NOTHING_ELSE };
+    this.#peer?.sendRtcp(writeRtcp([{ type: 'receiver_report', ssrc: this.ssrc, reports: [report] }]));
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { EarlierDescription, LocalMedia, NegotiatedAudio } from '../sdp/phone-audio.ts';
+import { sampleRateOf } from '../sdp/phone-format.ts';
 import { offerPhone, type PhoneOffer, readPhoneAnswer } from '../sdp/phone-offer.ts';
 
 /** An offer of ours to a phone that left it to us, until its answer comes with the ACK (RFC 3261 §13.2.1). */
@@ -22,7 +23,7 @@ export class LateOffer {
     const nowhere = { address: local.address.includes(':') ? '::' : '0.0.0.0', port: 9 };
     const media: NegotiatedAudio = {
       ...first,
-      sampleRateHz: first.codec === 'G722' ? 16_000 : 8000,
+      sampleRateHz: sampleRateOf(first.codec),
       alternatives: [],
       remote: nowhere,
       remoteRtcp: nowhere,

@@ -3,14 +3,19 @@ import type { EndCause, LegEvent, LegHost, OpenedLeg } from '../leg/leg.ts';
 import { MAX_ROUND_TRIP_MS } from '../leg/messages.ts';
 import type { RtpPortPool, RtpPorts } from '../rtp/ports.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import type { Fingerprint } from '../sdp/transport.ts';
+import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from './call-media.ts';
-import type { InnerConnection } from './inner-connection.ts';
+import type { InnerConnection, InnerEnd } from './inner-connection.ts';
+import type { InnerVoice } from './inner-voice.ts';
 import { PhoneMedia, type PhoneMediaSnapshot } from './phone-media.ts';
 
 export interface LocalMediaDeps {
   readonly clock: Clock;
   readonly ports: Pick<RtpPortPool, 'open'>;
-  readonly openInner: (maxPlaybackRateHz: number) => Promise<InnerConnection>;
+  readonly openInner: (voice: InnerVoice) => Promise<InnerConnection>;
+  /** Whose certificate phones are shown. */
+  readonly identity: Identity;
   /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
   readonly host: LegHost;
   /** Does the process that owns this session answer? Always, when it is this one. */
@@ -32,8 +37,8 @@ export class LocalMediaHost implements MediaHost {
     this.#options = options;
   }
 
-  async open(maxPlaybackRateHz: number, events: CallMediaEvents): Promise<CallMedia> {
-    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner(maxPlaybackRateHz)]);
+  async open(voice: InnerVoice, events: CallMediaEvents): Promise<CallMedia> {
+    const [ports, inner] = await Promise.allSettled([this.#deps.ports.open(), this.#deps.openInner(voice)]);
     if (ports.status === 'fulfilled' && inner.status === 'fulfilled') {
       return new LocalMedia(this.#deps, this.#options, events, ports.value, inner.value);
     }
@@ -52,6 +57,8 @@ class LocalMedia implements CallMedia {
   readonly #inner: InnerConnection;
   #opened: OpenedLeg | undefined;
   #media: PhoneMedia | undefined;
+  #answered = false;
+  #toldAnswered = false;
   #ended: Extract<LegEvent, { type: 'ended' }> | undefined;
 
   constructor(deps: LocalMediaDeps, options: LocalMediaOptions, events: CallMediaEvents, ports: RtpPorts, inner: InnerConnection) {
@@ -72,6 +79,10 @@ class LocalMedia implements CallMedia {
     return this.#ports.rtcp.local.port;
   }
 
+  get fingerprint(): Fingerprint {
+    return this.#deps.identity.fingerprint;
+  }
+
   async connect({ origin, audio, policy, signallingAddress }: CallMediaOpening): Promise<void> {
     const inner = this.#inner;
     const opened = await this.#deps.host.open({ origin, offer: inner.offer, ...(policy && { policy }) }, this.#events.leg);
@@ -90,8 +101,11 @@ class LocalMedia implements CallMedia {
     const onRoundTrip = (ms: number): void => {
       opened.tell({ type: 'round_trip', ms: Math.min(MAX_ROUND_TRIP_MS, ms + (inner.snapshot()?.ice.rttMs ?? 0)) });
     };
-    const { clock } = this.#deps;
-    this.#media = await PhoneMedia.create({ clock, ports: this.#ports, inner, onDigit, onTimeout, onFirstAudio, onRoundTrip }, audio, {
+    const { clock, identity } = this.#deps;
+    const onReady = (): void => this.#tellAnswered();
+    const onFailed = (reason: string): void => this.#events.onLost(reason as InnerEnd);
+    const told = { onDigit, onTimeout, onFirstAudio, onRoundTrip, onReady, onFailed };
+    this.#media = await PhoneMedia.create({ clock, ports: this.#ports, inner, identity, ...told }, audio, {
       mediaTimeoutMs: this.#options.mediaTimeoutMs,
       signallingAddress,
     });
@@ -99,8 +113,16 @@ class LocalMedia implements CallMedia {
     else inner.connect(opened.answer, () => this.#deps.ownerAnswers(opened.sessionId));
   }
 
+  /** Who would be answered now would talk to a phone that has no keys yet: the session is told when they are there. */
   start(): void {
+    this.#answered = true;
     this.#media?.start();
+    if (this.#media?.isReady) this.#tellAnswered();
+  }
+
+  #tellAnswered(): void {
+    if (!this.#answered || this.#toldAnswered || this.#ended) return;
+    this.#toldAnswered = true;
     this.#opened?.tell({ type: 'answered' });
   }
 

@@ -4,6 +4,8 @@ import { type Logger, maskUri } from '../base/log.ts';
 import type { DialRequest, EndCause, Leg, LegOrigin, LegPolicy, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
+import type { PhoneCodecName } from '../sdp/phone-format.ts';
+import type { PhoneTermsPolicy } from '../sdp/phone-terms.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
@@ -14,6 +16,7 @@ import type { CallMedia, CallMediaEvents, MediaHost } from './call-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerEnd } from './inner-connection.ts';
+import { voiceFor } from './inner-voice.ts';
 import { LateOffer } from './late-offer.ts';
 import { refusalCause } from './refusal-cause.ts';
 
@@ -40,14 +43,26 @@ const MOST_INFO_KEYS = 64;
 /** Early descriptions of all branches that are followed; a forking proxy asks a handful of phones. */
 const MOST_EARLY_CHANGES = 32;
 
-/** Stands where no port is open yet. */
+/** Stand where nothing is open yet. */
 const DISCARD_PORT = 9;
+const NO_FINGERPRINT = { algorithm: 'sha-256', value: '00' } as const;
+
+/** How the media of a call may be carried: as its trunk, its user or the gateway says. */
+export interface PhoneMediaPolicy {
+  /** The preferred first; all, in the order of the phone, when absent. */
+  readonly codecs?: readonly PhoneCodecName[];
+  readonly srtp: 'off' | 'optional' | 'required';
+  /** Keys in descriptions that come without TLS. */
+  readonly sdesOverPlain: 'refuse' | 'allow';
+}
 
 export interface PhoneCallDeps {
   readonly clock: Clock;
   readonly log: Logger;
   /** Our address towards media of another family than the signalling; undefined for what cannot be reached, all of it when absent. */
   readonly mediaAddress?: (remote: string) => string | undefined;
+  /** How the media of this call may be carried. Plain RTP, in all codecs, without it. */
+  readonly mediaPolicy?: (invite: InboundCall) => PhoneMediaPolicy;
   /** Where its media is carried: in this process or in a worker. */
   readonly media: MediaHost;
   /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
@@ -171,7 +186,7 @@ export class PhoneCall {
 
   async #open(): Promise<void> {
     // Codecs are checked before anything is opened: a refused call costs no port.
-    const { sampleRateHz } = this.#agree(this.#localMedia()).media;
+    const voice = voiceFor(this.#agree(this.#localMedia()).media);
     const joins = this.#dialled?.joins;
     const events: CallMediaEvents = {
       leg: this.#leg(),
@@ -189,7 +204,7 @@ export class PhoneCall {
         this.#setup.firstAudioMs = this.#elapsed();
       },
     };
-    const media = await this.#deps.media.open(sampleRateHz, events, joins);
+    const media = await this.#deps.media.open(voice, events, joins);
     this.#media = media;
     if (this.#over()) return;
     const agreed = this.#agree(this.#localMedia(media));
@@ -232,7 +247,24 @@ export class PhoneCall {
       ...(mediaAddress && { addressTowards: mediaAddress }),
       rtpPort: media?.rtpPort ?? DISCARD_PORT,
       rtcpPort: media?.rtcpPort ?? DISCARD_PORT,
+      ...this.#terms(media),
     };
+  }
+
+  /** What may be agreed on with this phone, and how it is protected. */
+  #terms(media: CallMedia | undefined): Pick<LocalMedia, 'codecs' | 'terms'> {
+    const policy = this.#deps.mediaPolicy?.(this.#invite);
+    if (!policy) return {};
+    const { codecs, srtp, sdesOverPlain } = policy;
+    const { transport, address } = this.#invite.source;
+    const isHidden = transport === 'tls' || transport === 'wss';
+    const terms: PhoneTermsPolicy = {
+      srtp,
+      sdes: isHidden || sdesOverPlain === 'allow',
+      fingerprint: media?.fingerprint ?? NO_FINGERPRINT,
+      farAddress: address,
+    };
+    return { ...(codecs && { codecs }), terms };
   }
 
   /** What the owner of the session may ask of us. Late commands find the call ended and do nothing. */

@@ -1,19 +1,17 @@
 import type { OpusDecoder } from '../audio/opus.ts';
-import { createPhoneCodec, type PhoneCodec } from '../audio/phone-codec.ts';
+import type { PhoneCodec } from '../audio/phone-codec.ts';
 import { FRAME_MS } from '../base/ticker.ts';
 import { parseRtp, type RtpPacket } from '../rtp/packet.ts';
 import { ReorderBuffer } from '../rtp/reorder-buffer.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
 import { StreamAccount, type StreamAccountSnapshot } from '../rtp/stream-account.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import { lineCodec } from './line-codec.ts';
 
-/** Bytes and ticks of the RTP clock in a millisecond, the same for every codec of phones. */
-const TICKS_PER_MS = 8;
-const FRAME_TICKS = FRAME_MS * TICKS_PER_MS;
 /** 20 ms on the inner leg's 48 kHz clock. */
 const INNER_FRAME_TICKS = 960;
 /** The longest packet towards a phone, 60 ms (sdp/phone-audio.ts), and a frame more. */
-const MAX_FILLED = 80 * TICKS_PER_MS;
+const MAX_FILLED_MS = 80;
 /**
  * How long a gap holds up what came after it. What reorders on the inner network comes within milliseconds, and whoever
  * listens has waited long enough already.
@@ -42,10 +40,10 @@ export class PhoneDownlink {
   readonly #reorder = new ReorderBuffer({ clockRateHz: 48_000, waitMs: GAP_WAIT_MS, longestWaitMs: GAP_WAIT_MS });
   readonly #account = new StreamAccount();
   /** Coded, and waiting until there is a packet of it. */
-  readonly #bytes = Buffer.allocUnsafe(MAX_FILLED);
+  readonly #bytes: Buffer;
   #filled = 0;
   #audible = false;
-  #packetTicks: number;
+  #packetBytes: number;
   #decoder: OpusDecoder;
   #codec: PhoneCodec;
   #expectedTimestamp: number | undefined;
@@ -58,8 +56,9 @@ export class PhoneDownlink {
   /** @param onPacket gets each RTP packet for the phone, and whether there is anything to hear in it */
   constructor(decoder: OpusDecoder, audio: NegotiatedAudio, onPacket: (packet: Buffer, audible: boolean) => void) {
     this.#decoder = decoder;
-    this.#codec = createPhoneCodec(audio.codec);
-    this.#packetTicks = audio.ptimeMs * TICKS_PER_MS;
+    this.#codec = lineCodec(audio.codec);
+    this.#bytes = Buffer.allocUnsafe(this.#bytesOf(MAX_FILLED_MS));
+    this.#packetBytes = this.#bytesOf(audio.ptimeMs);
     this.#onPacket = onPacket;
     this.sender = new RtpSender({ payloadType: audio.payloadType });
   }
@@ -67,8 +66,8 @@ export class PhoneDownlink {
   /** @param decoder for the codec's rate, when that is another one than before; the old decoder is freed */
   renegotiate(audio: NegotiatedAudio, decoder?: OpusDecoder): void {
     this.#flush();
-    if (audio.codec !== this.#codec.name) this.#codec = createPhoneCodec(audio.codec);
-    this.#packetTicks = audio.ptimeMs * TICKS_PER_MS;
+    if (audio.codec !== this.#codec.name) this.#codec = lineCodec(audio.codec);
+    this.#packetBytes = this.#bytesOf(audio.ptimeMs);
     this.sender.payloadType = audio.payloadType;
     if (!decoder) return;
     this.#decoder.free();
@@ -106,6 +105,10 @@ export class PhoneDownlink {
       undecodable: this.#undecodable,
       account: this.#account.snapshot(this.#reorder.snapshot()),
     };
+  }
+
+  #bytesOf(ms: number): number {
+    return (ms * this.#codec.rtpClockHz * this.#codec.bytesPerTick) / 1000;
   }
 
   #decode({ payload, timestamp, marker }: RtpPacket, now: number): void {
@@ -148,7 +151,7 @@ export class PhoneDownlink {
   #leaveOut(frames: number): void {
     this.#flush();
     this.#missedFrames += frames;
-    this.sender.skip(frames * FRAME_TICKS);
+    this.sender.skip((frames * FRAME_MS * this.#codec.rtpClockHz) / 1000);
   }
 
   /** A frame becomes a packet, or two, or a part of one, as the phone would have it. */
@@ -156,7 +159,7 @@ export class PhoneDownlink {
     this.#filled += this.#codec.encode(pcm, this.#bytes.subarray(this.#filled));
     this.#audible ||= isAudible(pcm);
     let at = 0;
-    for (; this.#filled - at >= this.#packetTicks; at += this.#packetTicks) this.#sendPacket(at, at + this.#packetTicks);
+    for (; this.#filled - at >= this.#packetBytes; at += this.#packetBytes) this.#sendPacket(at, at + this.#packetBytes);
     this.#bytes.copyWithin(0, at, this.#filled);
     this.#filled -= at;
     if (this.#filled === 0) this.#audible = false;
@@ -170,12 +173,13 @@ export class PhoneDownlink {
   }
 
   #sendPacket(from: number, to: number): void {
+    const ticks = (to - from) / this.#codec.bytesPerTick;
     if (this.muted) {
-      this.sender.skip(to - from);
+      this.sender.skip(ticks);
       return;
     }
     this.#packets += 1;
-    this.#onPacket(this.sender.next(this.#bytes.subarray(from, to), to - from), this.#audible);
+    this.#onPacket(this.sender.next(this.#bytes.subarray(from, to), ticks), this.#audible);
   }
 }
 

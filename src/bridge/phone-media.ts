@@ -1,18 +1,23 @@
-import { createOpusDecoder, createOpusEncoder, type OpusDecoder, type OpusEncoder } from '../audio/opus.ts';
-import type { Endpoint } from '../base/addresses.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { FRAME_MS } from '../base/ticker.ts';
 import { type EModelRating, rateSpeech } from '../rtp/e-model.ts';
-import { parseRtp } from '../rtp/packet.ts';
+import type { RtpPacket } from '../rtp/packet.ts';
 import type { RtpPorts } from '../rtp/ports.ts';
+import type { RtcpPacket } from '../rtp/rtcp.ts';
 import { RtcpReporter, type RtcpSnapshot } from '../rtp/rtcp-reporter.ts';
 import { RtpSender } from '../rtp/rtp-sender.ts';
-import { SourceLearning, type SourceSnapshot } from '../rtp/source-learning.ts';
+import type { SourceSnapshot } from '../rtp/source-learning.ts';
 import { TelephoneEventSender } from '../rtp/telephone-event-sender.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import { clockRateOf } from '../sdp/phone-format.ts';
+import type { Identity } from '../webrtc/dtls/identity.ts';
 import type { InnerConnection } from './inner-connection.ts';
-import { PhoneDownlink, type PhoneDownlinkSnapshot } from './phone-downlink.ts';
-import { PhoneUplink, type PhoneUplinkSnapshot } from './phone-uplink.ts';
+import { joinFigures, type LineFigures } from './line-figures.ts';
+import type { PhoneDownlinkSnapshot } from './phone-downlink.ts';
+import type { PhoneFlowSnapshot } from './phone-flow.ts';
+import { createPhoneLine, lineKindOf, type PhoneLine, type PhoneLineDeps } from './phone-line.ts';
+import { PhonePath } from './phone-path.ts';
+import type { PhoneUplinkSnapshot } from './phone-uplink.ts';
 
 /** How often reports and the media timeout are looked at. */
 const LOOK_MS = 500;
@@ -21,6 +26,8 @@ export interface PhoneMediaDeps {
   readonly clock: Clock;
   readonly ports: RtpPorts;
   readonly inner: InnerConnection;
+  /** Whose certificate a phone is shown that speaks DTLS. */
+  readonly identity: Identity;
   readonly onDigit: (digit: string, durationMs: number) => void;
   /** To the phone and back, as its newest report tells it. */
   readonly onRoundTrip: (ms: number) => void;
@@ -28,6 +35,10 @@ export interface PhoneMediaDeps {
   readonly onTimeout: () => void;
   /** The first audible packet has left for the phone. */
   readonly onFirstAudio: () => void;
+  /** The phone's keys and way are there: media can leave. Never called where there is nothing to wait for. */
+  readonly onReady: () => void;
+  /** What was agreed on cannot be: the phone has another certificate, or no handshake came to its end. */
+  readonly onFailed: (reason: string) => void;
 }
 
 export interface PhoneMediaOptions {
@@ -44,6 +55,8 @@ export interface PhoneMediaSnapshot {
   readonly rtcp: RtcpSnapshot;
   /** Of the phone's network alone, each way: from the phone to us, and to the phone as far as it has said what it gets. */
   readonly rating: { readonly in: EModelRating; readonly out: EModelRating | undefined };
+  /** How the media is protected and finds its way, without any key; undefined for plain RTP. */
+  readonly secure: PhoneFlowSnapshot | undefined;
   readonly malformed: number;
   /** Packets that were not sent: before the ACK, on hold, or to an address that never answered. */
   readonly held: number;
@@ -53,13 +66,16 @@ export interface PhoneMediaSnapshot {
 export class PhoneMedia {
   readonly #deps: PhoneMediaDeps;
   readonly #options: PhoneMediaOptions;
-  readonly #source: SourceLearning;
-  readonly #uplink: PhoneUplink;
-  readonly #downlink: PhoneDownlink;
-  readonly #rtcp: RtcpReporter;
+  readonly #path: PhonePath;
+  /** Of the inner leg: whatever the phone speaks, this stream goes on. */
+  readonly #innerSender: RtpSender;
   #audio: NegotiatedAudio;
-  /** Of the coders in use. */
-  #rateHz: number;
+  #line: PhoneLine;
+  #lineKind: string;
+  #rtcp: RtcpReporter;
+  #keys: TelephoneEventSender;
+  /** Of lines before this one. */
+  #past: LineFigures | undefined;
   #started = false;
   #stopped = false;
   #firstAudioSent = false;
@@ -68,40 +84,54 @@ export class PhoneMedia {
   #held = 0;
   #waitTimer: Timer | undefined;
   #lookTimer: Timer | undefined;
-  readonly #keys = new TelephoneEventSender();
   #keyTimer: Timer | undefined;
 
   static async create(deps: PhoneMediaDeps, audio: NegotiatedAudio, options: PhoneMediaOptions): Promise<PhoneMedia> {
-    const { encoder, decoder } = await createCoders(audio);
-    const { inner, onDigit } = deps;
+    const { inner } = deps;
     const sender = new RtpSender({ payloadType: inner.payloadType, ssrc: inner.ssrc });
-    const uplink = new PhoneUplink(encoder, sender, audio, { onPacket: (packet) => inner.sendRtp(packet), onDigit });
-    return new PhoneMedia(deps, audio, options, {
-      uplink,
-      downlink: (onPacket) => new PhoneDownlink(decoder, audio, onPacket),
-    });
+    // The line is made before its owner, and sends nothing before it is fed.
+    const owner: { media?: PhoneMedia } = {};
+    const line = await createPhoneLine(
+      lineDeps(deps, sender, (packet, audible) => {
+        const { media } = owner;
+        if (media) media.#send(packet, audible);
+      }),
+      audio,
+    );
+    owner.media = new PhoneMedia(deps, audio, options, line, sender);
+    return owner.media;
   }
 
-  private constructor(
-    deps: PhoneMediaDeps,
-    audio: NegotiatedAudio,
-    options: PhoneMediaOptions,
-    stages: { uplink: PhoneUplink; downlink: (onPacket: (packet: Buffer, audible: boolean) => void) => PhoneDownlink },
-  ) {
+  private constructor(deps: PhoneMediaDeps, audio: NegotiatedAudio, options: PhoneMediaOptions, line: PhoneLine, sender: RtpSender) {
     this.#deps = deps;
     this.#audio = audio;
-    this.#rateHz = audio.sampleRateHz;
     this.#options = options;
-    this.#source = new SourceLearning(audio.remote, { signallingAddress: options.signallingAddress });
-    this.#uplink = stages.uplink;
-    this.#downlink = stages.downlink((packet, audible) => this.#send(packet, audible));
-    this.#rtcp = new RtcpReporter({ ssrc: this.#downlink.sender.ssrc, clockRateHz: 8000 });
-    deps.ports.rtp.onDatagram = (datagram, from) => this.#handleRtp(datagram, from);
-    deps.ports.rtcp.onDatagram = (datagram, from) => this.#handleRtcp(datagram, from);
+    this.#line = line;
+    this.#lineKind = lineKindOf(audio);
+    this.#innerSender = sender;
+    this.#rtcp = this.#makeReporter();
+    this.#keys = new TelephoneEventSender(audio.telephoneEventRateHz);
+    const { signallingAddress } = options;
+    this.#path = new PhonePath(
+      deps,
+      audio,
+      { signallingAddress },
+      {
+        onRtp: (packet, now) => this.#handleRtp(packet, now),
+        onRtcp: (report, now) => this.#handleRtcp(report, now),
+        onReady: deps.onReady,
+        onFailed: deps.onFailed,
+      },
+    );
     deps.inner.onRtp = (packet, now) => {
-      this.#downlink.handlePacket(packet, now);
+      this.#line.downlink.handlePacket(packet, now);
       this.#armWait(now);
     };
+  }
+
+  /** Is there nothing to wait for before media leaves? */
+  get isReady(): boolean {
+    return this.#path.isReady;
   }
 
   /** The dialog is acknowledged: media may flow to the phone, and silence from it is counted. */
@@ -109,35 +139,41 @@ export class PhoneMedia {
     if (this.#started || this.#stopped) return;
     this.#started = true;
     this.#heardAt = this.#deps.clock.now();
+    this.#path.start();
     this.#look();
   }
 
   /** A new SDP of the phone. */
   renegotiate(audio: NegotiatedAudio): void {
+    const isSameKind = lineKindOf(audio) === this.#lineKind;
     this.#audio = audio;
-    this.#source.signal(audio.remote, this.#deps.clock.now());
-    if (audio.sampleRateHz === this.#rateHz) {
-      this.#uplink.renegotiate(audio);
-      this.#downlink.renegotiate(audio);
-      return;
-    }
-    createCoders(audio).then(
-      (coders) => this.#changeRate(audio, coders),
-      // Without coders for what was agreed no sound can pass.
-      () => this.#deps.onTimeout(),
-    );
+    this.#path.renegotiate(audio);
+    const done = isSameKind ? this.#line.renegotiate(audio) : this.#changeLine(audio);
+    // Without coders for what was agreed no sound can pass.
+    done?.catch(() => this.#deps.onTimeout());
   }
 
-  #changeRate(audio: NegotiatedAudio, { encoder, decoder }: Coders): void {
+  /** Another clock is another stream (RFC 7160 §4.1): with an SSRC and reports of its own. */
+  async #changeLine(audio: NegotiatedAudio): Promise<void> {
+    const line = await createPhoneLine(
+      lineDeps(this.#deps, this.#innerSender, (packet, audible) => this.#send(packet, audible)),
+      audio,
+    );
     // The call is over, or the next description came first.
     if (this.#stopped || this.#audio !== audio) {
-      encoder.free();
-      decoder.free();
+      line.close();
       return;
     }
-    this.#rateHz = audio.sampleRateHz;
-    this.#uplink.renegotiate(audio, encoder);
-    this.#downlink.renegotiate(audio, decoder);
+    this.#past = this.#figures();
+    this.#line.close();
+    this.#line = line;
+    this.#lineKind = lineKindOf(audio);
+    this.#rtcp = this.#makeReporter();
+    this.#keys = new TelephoneEventSender(audio.telephoneEventRateHz);
+  }
+
+  #makeReporter(): RtcpReporter {
+    return new RtcpReporter({ ssrc: this.#line.downlink.sender.ssrc, clockRateHz: clockRateOf(this.#audio.codec) });
   }
 
   /** Presses keys towards the phone. False when it takes no RTP events. */
@@ -151,10 +187,10 @@ export class PhoneMedia {
 
   /** A timer of its own for as long as keys are pressed: the audio's beat stops when nobody speaks. */
   #beatKeys(): void {
-    const { sender } = this.#downlink;
+    const { sender } = this.#line.downlink;
     const step = this.#keys.step(sender.nextTimestamp);
     const payloadType = this.#audio.telephoneEventPayloadType;
-    this.#downlink.muted = step?.type === 'packet';
+    this.#line.downlink.muted = step?.type === 'packet';
     this.#keyTimer = undefined;
     if (!step || this.#stopped) return;
     if (step.type === 'packet' && payloadType !== undefined) {
@@ -170,92 +206,92 @@ export class PhoneMedia {
     this.#waitTimer?.cancel();
     this.#keyTimer?.cancel();
     this.#lookTimer?.cancel();
-    const { clock, ports, inner } = this.#deps;
-    if (this.#started) this.#sendRtcp(this.#rtcp.goodbye(clock.now(), clock.wallclock()));
-    ports.rtp.onDatagram = undefined;
-    ports.rtcp.onDatagram = undefined;
+    const { clock, inner } = this.#deps;
+    const now = clock.now();
+    if (this.#started) this.#path.sendRtcp(this.#rtcp.goodbye(now, clock.wallclock()), now);
+    this.#path.stop();
     inner.onRtp = undefined;
-    this.#uplink.close();
-    this.#downlink.close();
+    this.#line.close();
   }
 
   snapshot(): PhoneMediaSnapshot {
-    const uplink = this.#uplink.snapshot();
-    const rtcp = this.#rtcp.snapshot();
+    const { uplink, downlink, rtcp } = this.#figures();
+    const { source, malformed, secure } = this.#path.snapshot();
     return {
       codec: this.#audio.codec,
-      source: this.#source.snapshot(),
+      source,
       uplink,
-      downlink: this.#downlink.snapshot(),
+      downlink,
       rtcp,
       rating: { in: rateUplink(uplink, rtcp), out: rateDownlink(rtcp, this.#audio.ptimeMs) },
-      malformed: this.#malformed,
+      secure,
+      malformed: malformed + this.#malformed,
       held: this.#held,
     };
   }
 
-  #handleRtp(datagram: Buffer, from: Endpoint): void {
-    const packet = parseRtp(datagram);
-    if (!packet) {
-      this.#malformed += 1;
-      return;
-    }
-    const now = this.#deps.clock.now();
-    if (!this.#source.accept(from, packet, now)) return;
+  #figures(): LineFigures {
+    const figures = { uplink: this.#line.uplink.snapshot(), downlink: this.#line.downlink.snapshot(), rtcp: this.#rtcp.snapshot() };
+    return this.#past ? joinFigures(this.#past, figures) : figures;
+  }
+
+  #handleRtp(packet: RtpPacket, now: number): void {
     this.#heardAt = now;
     this.#rtcp.handleRtp(packet, now);
-    this.#uplink.handlePacket(packet, now);
+    this.#line.uplink.handlePacket(packet, now);
     this.#armWait(now);
   }
 
-  #handleRtcp(datagram: Buffer, from: Endpoint): void {
-    if (!this.#source.acceptRtcp(from)) return;
-    const now = this.#deps.clock.now();
+  #handleRtcp(report: Buffer, now: number): void {
     const { rttMs } = this.#rtcp;
-    if (this.#rtcp.handleRtcp(datagram, now) === undefined) this.#malformed += 1;
+    const packets = this.#rtcp.handleRtcp(report, now);
+    if (packets === undefined) this.#malformed += 1;
     else this.#heardAt = now;
+    if (packets && this.#audio.opus?.fec) this.#tellLoss(packets);
     if (this.#rtcp.rttMs !== undefined && this.#rtcp.rttMs !== rttMs) this.#deps.onRoundTrip(this.#rtcp.rttMs);
+  }
+
+  /** Whoever codes for this phone makes as much FEC as it needs. */
+  #tellLoss(packets: readonly RtcpPacket[]): void {
+    const { sender, setPacketLossPercent } = this.#line.downlink;
+    for (const packet of packets) {
+      if (packet.type !== 'sender_report' && packet.type !== 'receiver_report') continue;
+      const about = packet.reports.find(({ ssrc }) => ssrc === sender.ssrc);
+      if (!about) continue;
+      const percent = (about.fractionLost * 100) / 256;
+      setPacketLossPercent?.call(this.#line.downlink, percent);
+      this.#deps.inner.reportLoss(percent);
+    }
   }
 
   #send(packet: Buffer, audible: boolean): void {
     const now = this.#deps.clock.now();
-    const target = this.#source.target;
     const listens = this.#audio.direction === 'sendrecv' || this.#audio.direction === 'sendonly';
-    if (!this.#started || !listens || !target || !this.#source.mayReceive(now)) {
+    if (!this.#started || !listens || !this.#path.sendRtp(packet, now)) {
       this.#held += 1;
       return;
     }
-    this.#deps.ports.rtp.send(packet, target);
-    this.#rtcp.handleSent(this.#downlink.sender.lastTimestamp, packet.length - 12, now);
+    this.#rtcp.handleSent(this.#line.downlink.sender.lastTimestamp, packet.length - 12, now);
     if (audible && !this.#firstAudioSent) {
       this.#firstAudioSent = true;
       this.#deps.onFirstAudio();
     }
   }
 
-  #sendRtcp(report: Buffer): void {
-    const { target } = this.#source;
-    if (!target || !this.#source.mayReceive(this.#deps.clock.now())) return;
-    // Behind a NAT the address of the SDP is nobody's: the port beside the RTP is the best guess there is (RFC 3550 §11).
-    const { remoteRtcp } = this.#audio;
-    const to = target.address === remoteRtcp.address ? remoteRtcp : { address: target.address, port: target.port + 1 };
-    this.#deps.ports.rtcp.send(report, to);
-  }
-
   /** Gaps and unfinished keys are the only things that wait; a timer is made only while there is one. */
   #armWait(now: number): void {
     if (this.#waitTimer || this.#stopped) return;
-    const up = this.#uplink.nextTimeout() ?? Number.POSITIVE_INFINITY;
-    const down = this.#downlink.nextTimeout() ?? Number.POSITIVE_INFINITY;
+    const up = this.#line.uplink.nextTimeout() ?? Number.POSITIVE_INFINITY;
+    const down = this.#line.downlink.nextTimeout() ?? Number.POSITIVE_INFINITY;
     const at = Math.min(up, down);
     if (at === Number.POSITIVE_INFINITY) return;
     this.#waitTimer = this.#deps.clock.setTimer(at - now, () => {
       this.#waitTimer = undefined;
       const woken = Math.max(this.#deps.clock.now(), at);
-      this.#uplink.drain(woken);
+      this.#line.uplink.drain(woken);
       // A key may have ended the call.
       if (this.#stopped) return;
-      this.#downlink.drain(woken);
+      this.#line.downlink.drain(woken);
       this.#armWait(woken);
     });
   }
@@ -264,7 +300,7 @@ export class PhoneMedia {
     const { clock } = this.#deps;
     const now = clock.now();
     const report = this.#rtcp.poll(now, clock.wallclock());
-    if (report) this.#sendRtcp(report);
+    if (report) this.#path.sendRtcp(report, now);
     // A phone that has put us on hold owes us nothing, music included; nor does one that only listens.
     if (this.#audio.direction !== 'sendrecv') this.#heardAt = now;
     if (now - this.#heardAt >= this.#options.mediaTimeoutMs) {
@@ -288,17 +324,10 @@ function rateDownlink({ remote, sent, rttMs = 0 }: RtcpSnapshot, packetMs: numbe
   return rateSpeech({ oneWayDelayMs: rttMs / 2 + packetMs + remote.jitterMs, lossPercent });
 }
 
-interface Coders {
-  readonly encoder: OpusEncoder;
-  readonly decoder: OpusDecoder;
-}
-
-/** The inner leg's coders at the rate of the phone's codec. */
-async function createCoders({ sampleRateHz }: NegotiatedAudio): Promise<Coders> {
-  const encoder = await createOpusEncoder({ sampleRateHz, profile: 'interior', narrowband: sampleRateHz === 8000 });
-  const decoder = await createOpusDecoder({ sampleRateHz }).catch((thrown: unknown) => {
-    encoder.free();
-    throw thrown;
-  });
-  return { encoder, decoder };
+function lineDeps(
+  { inner, onDigit }: PhoneMediaDeps,
+  sender: RtpSender,
+  onDownlinkPacket: PhoneLineDeps['onDownlinkPacket'],
+): PhoneLineDeps {
+  return { sender, voice: inner.voice, uplink: { onPacket: (packet) => inner.sendRtp(packet), onDigit }, onDownlinkPacket };
 }

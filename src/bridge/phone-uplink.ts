@@ -1,28 +1,27 @@
 import { DtmfDetector } from '../audio/dtmf-detector.ts';
 import { Framer } from '../audio/framer.ts';
 import type { OpusEncoder } from '../audio/opus.ts';
-import { createPhoneCodec, type PhoneCodec } from '../audio/phone-codec.ts';
+import type { PhoneCodec } from '../audio/phone-codec.ts';
 import type { RtpPacket } from '../rtp/packet.ts';
 import { ReorderBuffer, type ReorderSnapshot } from '../rtp/reorder-buffer.ts';
 import type { RtpSender } from '../rtp/rtp-sender.ts';
 import { StreamAccount, type StreamAccountSnapshot } from '../rtp/stream-account.ts';
 import { TelephoneEventReceiver } from '../rtp/telephone-event.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import { lineCodec } from './line-codec.ts';
 
-/** RTP clock of every codec of phones, and so the bytes of a second: G.722 has one byte for two samples (RFC 3551 §4.5.2). */
-const CLOCK_HZ = 8000;
-const FRAME_TICKS = 160;
-/** The inner leg's RTP clock runs at 48 kHz (RFC 7587 §4.1). */
-const INNER_TICKS = 6;
+/** 20 ms of the inner leg's RTP clock of 48 kHz (RFC 7587 §4.1). */
+const INNER_FRAME_TICKS = 960;
+const FRAMES_PER_S = 50;
 
-/** 100 ms: no phone packs more into a packet, and a larger one is not audio. */
-const MAX_BYTES = 800;
+/** No phone packs more into a packet, and a larger one is not audio. */
+const MAX_PACKET_MS = 100;
 
 /** A stream that starts anew after a longer pause than this has simply been away: the far end need not count all of it. */
 const MAX_SKIP_MS = 10_000;
 
-/** 200 ms more than the lost packets explain are a pause whose marker got lost, and concealing them would only drone. */
-const PAUSE_TICKS = 1600;
+/** So much more than the lost packets explain is a pause whose marker got lost, and concealing it would only drone. */
+const PAUSE_MS = 200;
 
 export interface PhoneUplinkHandlers {
   /** An RTP packet for the inner leg. */
@@ -48,9 +47,12 @@ export interface PhoneUplinkSnapshot {
 export class PhoneUplink {
   readonly #sender: RtpSender;
   readonly #handlers: PhoneUplinkHandlers;
-  readonly #reorder = new ReorderBuffer({ clockRateHz: CLOCK_HZ });
+  /** RTP clock of the line's codecs; one with another has a line of its own. */
+  readonly #clockHz: number;
+  readonly #frameTicks: number;
+  readonly #reorder: ReorderBuffer;
   readonly #account = new StreamAccount();
-  readonly #events = new TelephoneEventReceiver();
+  readonly #events: TelephoneEventReceiver;
   #encoder: OpusEncoder;
   #audio: NegotiatedAudio;
   #codec: PhoneCodec;
@@ -62,7 +64,7 @@ export class PhoneUplink {
   #detector: DtmfDetector | undefined;
   #expectedTimestamp: number | undefined;
   #lastAudioAt = 0;
-  #lastTicks = FRAME_TICKS;
+  #lastTicks: number;
   /** Time of the phone that the inner leg has not been told of, less than a frame. */
   #untoldTicks = 0;
   /** Packets that were lost since the last audio. */
@@ -77,10 +79,15 @@ export class PhoneUplink {
     this.#sender = sender;
     this.#audio = audio;
     this.#handlers = handlers;
-    this.#codec = createPhoneCodec(audio.codec);
+    this.#codec = lineCodec(audio.codec);
+    this.#clockHz = this.#codec.rtpClockHz;
+    this.#frameTicks = this.#clockHz / FRAMES_PER_S;
+    this.#lastTicks = this.#frameTicks;
+    this.#reorder = new ReorderBuffer({ clockRateHz: this.#clockHz });
+    this.#events = new TelephoneEventReceiver({ clockRateHz: audio.telephoneEventRateHz ?? 8000 });
     this.#payloadType = audio.payloadType;
     this.#framer = this.#makeFramer();
-    this.#pcm = new Int16Array(MAX_BYTES * this.#samplesPerTick);
+    this.#pcm = this.#makeRoom();
     this.#listenForKeys();
   }
 
@@ -88,12 +95,12 @@ export class PhoneUplink {
   renegotiate(audio: NegotiatedAudio, encoder?: OpusEncoder): void {
     this.#audio = audio;
     this.#payloadType = audio.payloadType;
-    if (audio.codec !== this.#codec.name) this.#codec = createPhoneCodec(audio.codec);
+    if (audio.codec !== this.#codec.name) this.#codec = lineCodec(audio.codec);
     if (encoder) {
       this.#encoder.free();
       this.#encoder = encoder;
       this.#framer = this.#makeFramer();
-      this.#pcm = new Int16Array(MAX_BYTES * this.#samplesPerTick);
+      this.#pcm = this.#makeRoom();
       this.#detector = undefined;
     }
     this.#listenForKeys();
@@ -134,20 +141,29 @@ export class PhoneUplink {
     return {
       reorder,
       account: this.#account.snapshot(reorder),
-      packetMs: (this.#lastTicks * 1000) / CLOCK_HZ,
+      packetMs: (this.#lastTicks * 1000) / this.#clockHz,
       frames: this.#frames,
       digits: this.#digits,
     };
   }
 
   get #samplesPerTick(): number {
-    return this.#codec.sampleRateHz / CLOCK_HZ;
+    return this.#codec.sampleRateHz / this.#clockHz;
+  }
+
+  get #maxBytes(): number {
+    return (MAX_PACKET_MS * this.#clockHz * this.#codec.bytesPerTick) / 1000;
+  }
+
+  /** For the longest packet. */
+  #makeRoom(): Int16Array {
+    return new Int16Array((MAX_PACKET_MS * this.#codec.sampleRateHz) / 1000);
   }
 
   #makeFramer(): Framer {
-    return new Framer(FRAME_TICKS * this.#samplesPerTick, (frame) => {
+    return new Framer(this.#frameTicks * this.#samplesPerTick, (frame) => {
       this.#frames += 1;
-      this.#handlers.onPacket(this.#sender.next(this.#encoder.encode(frame), FRAME_TICKS * INNER_TICKS));
+      this.#handlers.onPacket(this.#sender.next(this.#encoder.encode(frame), INNER_FRAME_TICKS));
     });
   }
 
@@ -178,7 +194,7 @@ export class PhoneUplink {
     } else if (payloadType !== this.#payloadType && !this.#changesTo(payloadType)) this.#account.discard('unknown_payload');
     // An empty packet only keeps a NAT binding alive (RFC 6263).
     else if (payload.length === 0) this.#account.setAside();
-    else if (payload.length > MAX_BYTES) this.#account.discard('bad_length');
+    else if (payload.length > this.#maxBytes || payload.length % this.#codec.bytesPerTick !== 0) this.#account.discard('bad_length');
     else this.#decode(packet, now);
   }
 
@@ -187,7 +203,7 @@ export class PhoneUplink {
     const formats = [this.#audio, ...this.#audio.alternatives];
     const format = formats.find((each) => each.payloadType === payloadType);
     if (!format) return false;
-    const codec = createPhoneCodec(format.codec);
+    const codec = lineCodec(format.codec);
     if (codec.sampleRateHz !== this.#codec.sampleRateHz) return false;
     this.#codec = codec;
     this.#payloadType = payloadType;
@@ -196,13 +212,14 @@ export class PhoneUplink {
 
   #decode({ payload, timestamp, marker }: RtpPacket, now: number): void {
     if (this.#expectedTimestamp !== undefined) this.#skip((timestamp - this.#expectedTimestamp) | 0, marker);
-    this.#expectedTimestamp = (timestamp + payload.length) >>> 0;
+    const ticks = payload.length / this.#codec.bytesPerTick;
+    this.#expectedTimestamp = (timestamp + ticks) >>> 0;
     this.#lastAudioAt = now;
-    this.#lastTicks = payload.length;
+    this.#lastTicks = ticks;
     this.#quiet = false;
     this.#lostPackets = 0;
     this.#account.pass();
-    const samples = payload.length * this.#samplesPerTick;
+    const samples = ticks * this.#samplesPerTick;
     const pcm = this.#pcm.subarray(0, samples);
     this.#codec.decode(payload, pcm);
     this.#framer.push(pcm);
@@ -212,27 +229,27 @@ export class PhoneUplink {
   /** Lets time pass on the inner leg, in whole frames; what is over is remembered, so that holes do not add up to a drift. */
   #skip(ticks: number, marker: boolean): void {
     if (ticks <= 0) return;
-    this.#detector?.skip((ticks * 1000) / CLOCK_HZ);
+    this.#detector?.skip((ticks * 1000) / this.#clockHz);
     const due = ticks + this.#untoldTicks;
     const begun = this.#framer.pending / this.#samplesPerTick;
-    const frames = Math.round((begun + due) / FRAME_TICKS);
+    const frames = Math.round((begun + due) / this.#frameTicks);
     if (frames <= 0) {
       this.#untoldTicks = due;
       return;
     }
     // What stood before the hole goes with it.
     this.#framer.reset();
-    this.#untoldTicks = begun + due - frames * FRAME_TICKS;
-    const silent = marker || this.#quiet || ticks > this.#lostPackets * this.#lastTicks + PAUSE_TICKS;
-    this.#sender.skip(frames * FRAME_TICKS * INNER_TICKS, silent ? 'silence' : 'lost');
+    this.#untoldTicks = begun + due - frames * this.#frameTicks;
+    const silent = marker || this.#quiet || ticks > this.#lostPackets * this.#lastTicks + (PAUSE_MS * this.#clockHz) / 1000;
+    this.#sender.skip(frames * INNER_FRAME_TICKS, silent ? 'silence' : 'lost');
   }
 
   /** The stream begins anew, with numbers that say nothing about the time between: the clock on the wall does. */
   #resync(anotherSender: boolean, now: number): void {
     // G.722 remembers what it decoded, and another sender starts from nothing.
-    if (anotherSender) this.#codec = createPhoneCodec(this.#codec.name);
+    if (anotherSender) this.#codec = lineCodec(this.#codec.name);
     const goneMs = Math.min(now - this.#lastAudioAt, MAX_SKIP_MS);
-    if (this.#expectedTimestamp !== undefined) this.#skip((goneMs * CLOCK_HZ) / 1000 - this.#lastTicks, false);
+    if (this.#expectedTimestamp !== undefined) this.#skip((goneMs * this.#clockHz) / 1000 - this.#lastTicks, false);
     this.#expectedTimestamp = undefined;
     this.#lostPackets = 0;
     this.#quiet = false;

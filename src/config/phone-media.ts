@@ -32,6 +32,12 @@ export interface PhoneMediaConfig {
   readonly sdesOverPlain?: (typeof SDES_OVER_PLAIN)[number];
 }
 
+/** As phoneMediaOf; undefined for a section that says nothing of it. */
+export function someMediaOf(values: Parameters<typeof phoneMediaOf>[0]): PhoneMediaConfig | undefined {
+  const media = phoneMediaOf(values);
+  return Object.keys(media).length > 0 ? media : undefined;
+}
+
 export function phoneMediaOf(values: {
   readonly codecs?: PhoneMediaConfig['codecs'] | undefined;
   readonly srtp?: PhoneMediaConfig['srtp'] | undefined;

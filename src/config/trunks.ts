@@ -1,7 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { type NumberRules, numbers, numbersOf } from './number-rules.ts';
-import { type PhoneMediaConfig, phoneMediaFields, phoneMediaOf } from './phone-media.ts';
+import { type PhoneMediaConfig, phoneMediaFields, someMediaOf } from './phone-media.ts';
 import { type RegisterConfig, register, registerOf } from './register.ts';
 import { MASKED, type SecretValue, secret } from './secrets.ts';
 import { type LookUp, peer, peerFaults, peerOf, type TrunkTls, type TrunkTransport, transport, trunkTls } from './trunk-peer.ts';
@@ -196,7 +196,7 @@ export function trunkOf(
   }: TrunkValues,
   beside: TrunkBeside,
 ): TrunkConfig {
-  const media = codecs || srtp || overPlain ? phoneMediaOf({ codecs, srtp, 'sdes-over-plain': overPlain }) : undefined;
+  const media = someMediaOf({ codecs, srtp, 'sdes-over-plain': overPlain });
   const place = peerOf({ peer: at, transport: by, tls });
   const own = password === undefined ? undefined : beside.secret(password, ['password'], LEAST_TRUNK_PASSWORD);
   return {

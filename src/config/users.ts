@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { type PhoneMediaConfig, phoneMediaFields, someMediaOf } from './phone-media.ts';
 import { maskedSecret, type SecretValue, secret } from './secrets.ts';
 import { destination } from './trunks.ts';
 import { whole } from './whole-number.ts';
@@ -42,6 +43,7 @@ const user = z
         .max(100)
         .default(['agent', 'users']),
       'max-contacts': whole(1, MOST_CONTACTS).default(5),
+      ...phoneMediaFields,
     },
     { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with name and password' : undefined) },
   )
@@ -77,6 +79,8 @@ export interface UserConfig {
   readonly callerId?: string;
   readonly calls: readonly UserPermission[];
   readonly maxContacts: number;
+  /** What it says of the media of its calls. */
+  readonly media?: PhoneMediaConfig;
   /** Where it stands: `ringdown.yaml:12`. */
   readonly source: string;
 }
@@ -90,12 +94,14 @@ export interface UserSecrets {
 /** @param realm that the digests are for */
 export function userOf(values: UserValues, realm: string, secrets: UserSecrets, source: string): UserConfig {
   const { name, calls, 'caller-id': callerId, 'max-contacts': maxContacts } = values;
+  const media = someMediaOf(values);
   return {
     name,
     ha1: digestsOf(values, realm, secrets),
     ...(callerId === undefined ? {} : { callerId }),
     calls: calls.map((each) => (typeof each === 'string' ? { type: each } : { type: 'trunk', ...each })),
     maxContacts,
+    ...(media && { media }),
     source,
   };
 }

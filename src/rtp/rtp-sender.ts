@@ -67,6 +67,11 @@ export class RtpSender {
     if (reason === 'silence') this.#marker = true;
   }
 
+  /** Leaves out the numbers of packets that should have been sent: the receiver sees that they are lost. */
+  lose(packets: number): void {
+    for (let n = 0; n < packets; n++) this.#sequenceNumber = nextSequence(this.#sequenceNumber);
+  }
+
   /** A packet beside the audio, such as a telephone event: it takes a sequence number and leaves the audio's clock alone. */
   beside(payload: Uint8Array, options: { readonly payloadType: number; readonly timestamp: number; readonly marker: boolean }): Buffer {
     return this.#write(payload, options.payloadType, options.timestamp, options.marker);

@@ -56,7 +56,8 @@ interface Candidate {
  */
 export class SourceLearning {
   readonly #signallingAddress: string | undefined;
-  readonly #clockRateHz: number;
+  /** RTP clock of the stream. */
+  clockRateHz: number;
   #signalled: Endpoint;
   #source: Endpoint | undefined;
   #heardAt = 0;
@@ -70,7 +71,7 @@ export class SourceLearning {
   constructor(signalled: Endpoint, { signallingAddress, clockRateHz = 8000 }: SourceLearningOptions = {}) {
     this.#signalled = signalled;
     this.#signallingAddress = signallingAddress;
-    this.#clockRateHz = clockRateHz;
+    this.clockRateHz = clockRateHz;
   }
 
   /** Where to send: the source that was found, or else what the SDP says; undefined when that is no place for media. */
@@ -108,6 +109,28 @@ export class SourceLearning {
       this.#settle(from, now);
     }
     return false;
+  }
+
+  /**
+   * Could a packet from there count? Asked before a proof that costs more than the question, such as a signature. Packets of strangers are
+   * counted as foreign.
+   */
+  listensTo(from: Endpoint, now: number): boolean {
+    const source = this.#source;
+    if (source === undefined || sameEndpoint(from, source) || sameEndpoint(from, this.#signalled)) return true;
+    if (now - this.#heardAt >= DEAD_MS) return true;
+    this.#foreign += 1;
+    return false;
+  }
+
+  /** Has anything named this address: the description, the signalling, or the source itself? */
+  isKnown(address: string): boolean {
+    return address === this.#signalled.address || address === this.#signallingAddress || address === this.#source?.address;
+  }
+
+  /** Who has proved otherwise to be the phone, by a handshake of its certificate, is the source. */
+  prove(from: Endpoint, now: number): void {
+    this.#settle(from, now);
   }
 
   /** RTCP is believed from the machine that sends the RTP, or from the one of the SDP as long as nobody does. */
@@ -163,7 +186,7 @@ export class SourceLearning {
   }
 
   #watch(from: Endpoint, packet: Pick<RtpPacket, 'ssrc' | 'sequenceNumber' | 'timestamp'>, now: number): void {
-    const needed = this.#isKnown(from.address) ? KNOWN_ADDRESS_RUN : STRANGER_RUN;
+    const needed = this.isKnown(from.address) ? KNOWN_ADDRESS_RUN : STRANGER_RUN;
     // Once somebody was the source, only a machine that is known already may follow him.
     if (this.#source && needed === STRANGER_RUN) return;
     this.#candidates = this.#candidates.filter((each) => now - each.heardAt < CANDIDATE_IDLE_MS);
@@ -173,20 +196,16 @@ export class SourceLearning {
     this.#candidates.push({ from, needed, ssrc, sequenceNumber, timestamp, ...start });
   }
 
-  #isKnown(address: string): boolean {
-    return address === this.#signalled.address || address === this.#signallingAddress || address === this.#source?.address;
-  }
-
   #continuesRun(candidate: Candidate, packet: Pick<RtpPacket, 'ssrc' | 'sequenceNumber' | 'timestamp'>, now: number): boolean {
     const steps = distance16(candidate.sequenceNumber, packet.sequenceNumber);
     if (packet.ssrc !== candidate.ssrc || steps < 1 || steps > MAX_RUN_GAP) return false;
-    const stepMs = (distance32(candidate.timestamp, packet.timestamp) * 1000) / this.#clockRateHz / steps;
+    const stepMs = (distance32(candidate.timestamp, packet.timestamp) * 1000) / this.clockRateHz / steps;
     return stepMs >= MIN_PACKET_MS && stepMs <= MAX_PACKET_MS && now - candidate.heardAt < CANDIDATE_IDLE_MS;
   }
 
   /** Forged packets come as fast as they can be sent; a microphone takes its time. Half to double the pace is jitter. */
   #keepsPace(candidate: Candidate, now: number): boolean {
-    const mediaMs = (distance32(candidate.startTimestamp, candidate.timestamp) * 1000) / this.#clockRateHz;
+    const mediaMs = (distance32(candidate.startTimestamp, candidate.timestamp) * 1000) / this.clockRateHz;
     const elapsedMs = now - candidate.startedAt;
     return elapsedMs >= mediaMs / 2 && elapsedMs <= mediaMs * 2 + 100;
   }

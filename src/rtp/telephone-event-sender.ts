@@ -7,8 +7,7 @@ export type KeyStep =
   /** Between two keys. */
   | { readonly type: 'pause' };
 
-/** Of a beat, at the 8 kHz of every telephone event here. */
-const BEAT_TICKS = 160;
+const BEATS_PER_S = 50;
 /** 160 ms a key: four times what exchanges must recognise (ITU-T Q.24: 40 ms). */
 const KEY_BEATS = 8;
 /** The end is said three times, since it may be lost (RFC 4733 §2.5.1.4). */
@@ -22,12 +21,18 @@ const MAX_WAITING = 64;
 
 /** Makes telephone events of keys, a step a beat (RFC 4733 §2.5). Numbers of the audio are untouched. */
 export class TelephoneEventSender {
+  readonly #beatTicks: number;
   readonly #waiting: number[] = [];
   #event: number | undefined;
   #beat = 0;
   #startedAt = 0;
   /** Where the clock is at the least, for a stream whose audio stands still. */
   #clock: number | undefined;
+
+  /** @param clockRateHz of telephone-event, as agreed */
+  constructor(clockRateHz = 8000) {
+    this.#beatTicks = clockRateHz / BEATS_PER_S;
+  }
 
   /** Keys to press, one after the other: 0-9, A-D, star and hash; others are left out. @returns how many were taken */
   push(digits: string): number {
@@ -48,13 +53,13 @@ export class TelephoneEventSender {
     if (this.#event === undefined) return undefined;
     const beat = this.#beat;
     this.#beat += 1;
-    this.#clock = ((this.#clock ?? timestamp) + BEAT_TICKS) >>> 0;
+    this.#clock = ((this.#clock ?? timestamp) + this.#beatTicks) >>> 0;
     if (beat >= KEY_BEATS + END_BEATS - 1) {
       if (this.#beat === KEY_BEATS + END_BEATS - 1 + PAUSE_BEATS) this.#event = undefined;
       return { type: 'pause' };
     }
     const end = beat >= KEY_BEATS - 1;
-    const duration = Math.min(beat + 1, KEY_BEATS) * BEAT_TICKS;
+    const duration = Math.min(beat + 1, KEY_BEATS) * this.#beatTicks;
     const payload = writeTelephoneEvent({ event: this.#event, end, volume: VOLUME, duration });
     return { type: 'packet', payload, timestamp: this.#startedAt, marker: beat === 0 };
   }

@@ -1,5 +1,5 @@
 /*
- * What offers to phones and answers to them have in common: one audio line over plain RTP.
+ * What offers to phones and answers to them have in common: one audio line over RTP.
  */
 
 import { isIPv6 } from 'node:net';
@@ -7,14 +7,10 @@ import { canonicalAddress, type Endpoint, isMediaTarget } from '../base/addresse
 import { randomUint32 } from '../base/ids.ts';
 import { type Attribute, attributeOf, type Connection, type MediaDescription, type SessionDescription } from './description.ts';
 import type { Direction } from './direction.ts';
-import { codecsOf, type MappedCodec, maxPacketTimeOf, packetTimeOf } from './rtp-map.ts';
-
-export type PhoneCodecName = 'PCMU' | 'PCMA' | 'G722';
-
-/** Spoken towards phones unless the caller says otherwise, the cheapest first. */
-export const PHONE_CODECS: readonly PhoneCodecName[] = ['PCMU', 'PCMA', 'G722'];
-
-const PAYLOAD_TYPES = { PCMU: 0, PCMA: 8, G722: 9 } as const;
+import { OWN_OPUS_FMTP } from './opus-parameters.ts';
+import { clockRateOf, formatOf, mapOf, type PhoneClockHz, type PhoneCodecName, type PhoneFormat, sampleRateOf } from './phone-format.ts';
+import type { PhoneTerms, PhoneTermsPolicy } from './phone-terms.ts';
+import { codecsOf, maxPacketTimeOf, packetTimeOf } from './rtp-map.ts';
 
 /** Our side of the media: what the description names. */
 export interface LocalMedia {
@@ -24,24 +20,22 @@ export interface LocalMedia {
   readonly addressTowards?: (remote: string) => string | undefined;
   readonly rtpPort: number;
   readonly rtcpPort: number;
-  /** What may be agreed on; all when absent. In an answer the offerer's order decides between them, in an offer this one. */
+  /** What may be agreed on, the preferred first. When absent, all, in the order of whoever offers. */
   readonly codecs?: readonly PhoneCodecName[];
-}
-
-/** A codec under its number. */
-export interface PhoneFormat {
-  readonly codec: PhoneCodecName;
-  readonly payloadType: number;
+  /** What of encryption may and must be agreed on; plain RTP alone when absent. */
+  readonly terms?: PhoneTermsPolicy;
 }
 
 /** What was agreed. */
-export interface NegotiatedAudio extends PhoneFormat {
-  /** Of the sound: 16000 for G.722. The RTP clock is 8000 for all of them (RFC 3551 §4.5.2). */
-  readonly sampleRateHz: 8000 | 16_000;
+export interface NegotiatedAudio extends PhoneFormat, PhoneTerms {
+  /** Of the sound; clockRateOf(codec) is that of RTP. */
+  readonly sampleRateHz: PhoneClockHz;
   /** What the phone may change to without a word, because both sides named it. Empty when we have answered: our answers name one. */
   readonly alternatives: readonly PhoneFormat[];
-  /** Of telephone-event/8000, when both sides have it. */
+  /** Of telephone-event, when both sides have it. */
   readonly telephoneEventPayloadType?: number;
+  /** Its clock; 8000 when absent. */
+  readonly telephoneEventRateHz?: PhoneClockHz;
   /** Of CN/8000 (RFC 3389), when both sides have it: the phone may fall silent with a word about how silence sounds. */
   readonly comfortNoisePayloadType?: number;
   /** Where the phone wants its media. 0.0.0.0 or :: while it holds the call: send nothing then, and `direction` says so. */
@@ -67,6 +61,8 @@ export interface PhoneAudioFault {
 /** Description of ours that another one follows in the same dialog. */
 export interface EarlierDescription {
   readonly description: SessionDescription;
+  /** What had been agreed on with it. */
+  readonly media?: PhoneTerms;
 }
 
 /** The packets we like to get, and send to a phone that does not say what it likes. */
@@ -75,11 +71,17 @@ const PTIME_MS = 20;
 const MIN_PTIME_MS = 10;
 const MAX_PTIME_MS = 60;
 
+/** A format of telephone-event (RFC 4733 §2.4.1). */
+export interface TelephoneEvent {
+  readonly payloadType: number;
+  readonly clockRateHz: PhoneClockHz;
+}
+
 /** What a peer's audio line has for us. */
 export interface ReadAudio {
   /** In the peer's order, at least one. */
   readonly codecs: readonly [PhoneFormat, ...PhoneFormat[]];
-  readonly telephoneEvent: number | undefined;
+  readonly telephoneEvent: TelephoneEvent | undefined;
   readonly comfortNoise: number | undefined;
   /** Ours, of the family of theirs. */
   readonly ownAddress: string;
@@ -93,34 +95,38 @@ export interface ReadAudio {
 /**
  * Reads an audio line of a peer's description, or says why we cannot speak with it.
  * @param codecs what may be agreed on
+ * @param options `isOurOrder`: the list decides what is first, not the line. `viaIce`: the way is found by checks, and the address says nothing
  */
 export function readAudio(
   session: SessionDescription,
   media: MediaDescription,
   codecs: readonly PhoneCodecName[],
   local: LocalMedia,
+  { isOurOrder = false, viaIce = false }: { readonly isOurOrder?: boolean; readonly viaIce?: boolean } = {},
 ): ReadAudio | PhoneAudioFault {
-  if (media.protocol !== 'RTP/AVP' && media.protocol !== 'RTP/AVPF') {
-    return { reason: 'no_common_codec', detail: `${media.protocol} is not spoken here, only RTP/AVP` };
-  }
   const mapped = codecsOf(media);
-  const [first, ...others] = mapped.flatMap((codec) => formatOf(codec, codecs) ?? []);
+  const common = mapped.flatMap((codec) => formatOf(codec, codecs, media) ?? []);
+  const [first, ...others] = isOurOrder ? common.sort((a, b) => codecs.indexOf(a.codec) - codecs.indexOf(b.codec)) : common;
   if (!first) return { reason: 'no_common_codec', detail: `no common codec; spoken here: ${codecs.join(', ')}` };
   const text = (media.connection ?? session.connection)?.address;
   if (text === undefined) return { reason: 'malformed', detail: 'no connection address (c=) for the audio' };
-  const address = canonicalAddress(text);
+  const address = canonicalAddress(text) ?? (viaIce ? '0.0.0.0' : undefined);
   if (address === undefined) return { reason: 'bad_target', detail: 'the connection address is not a literal IP address' };
   const remote = { address, port: media.port };
   // RFC 2543 put a call on hold with an address of zeros (RFC 3264 §8.4 still knows it).
-  const held = address === '0.0.0.0' || address === '::';
-  if (!held && !isMediaTarget(remote)) return { reason: 'bad_target', detail: 'media cannot be sent to that address and port' };
-  const ownAddress = held || isIPv6(local.address) === isIPv6(address) ? local.address : local.addressTowards?.(address);
+  const isNowhere = address === '0.0.0.0' || address === '::';
+  const held = isNowhere && !viaIce;
+  if (!isNowhere && !viaIce && !isMediaTarget(remote))
+    return { reason: 'bad_target', detail: 'media cannot be sent to that address and port' };
+  const ownAddress = isNowhere || isIPv6(local.address) === isIPv6(address) ? local.address : local.addressTowards?.(address);
   if (ownAddress === undefined) return { reason: 'bad_target', detail: `IPv${isIPv6(address) ? 6 : 4} media cannot be reached from here` };
-  const beside = (name: string) => mapped.find((codec) => codec.name === name && codec.clockRateHz === 8000)?.payloadType;
+  const beside = (name: string, clockRateHz: number) => mapped.find((codec) => codec.name === name && codec.clockRateHz === clockRateHz);
+  // RFC 4733 §2.1 wants the clock of the audio beside them. Phones that have Opus and events of 8 kHz alone are understood all the same.
+  const event = beside('TELEPHONE-EVENT', clockRateOf(first.codec)) ?? beside('TELEPHONE-EVENT', 8000);
   return {
     codecs: [first, ...others],
-    telephoneEvent: beside('TELEPHONE-EVENT'),
-    comfortNoise: beside('CN'),
+    telephoneEvent: event && { payloadType: event.payloadType, clockRateHz: event.clockRateHz as PhoneClockHz },
+    comfortNoise: clockRateOf(first.codec) === 8000 ? beside('CN', 8000)?.payloadType : undefined,
     ownAddress,
     remote,
     remoteRtcp: rtcpOf(media, remote),
@@ -130,26 +136,26 @@ export function readAudio(
 }
 
 /** What was read, as what has been agreed. */
-export function agreedAudio(read: ReadAudio, alternatives: readonly PhoneFormat[], direction: Direction): NegotiatedAudio {
-  const [{ codec, payloadType }] = read.codecs;
+export function agreedAudio(
+  read: ReadAudio,
+  alternatives: readonly PhoneFormat[],
+  direction: Direction,
+  terms: PhoneTerms = {},
+): NegotiatedAudio {
+  const [format] = read.codecs;
   return {
-    codec,
-    payloadType,
-    sampleRateHz: codec === 'G722' ? 16_000 : 8000,
+    ...format,
+    ...terms,
+    sampleRateHz: sampleRateOf(format.codec),
     alternatives,
-    ...(read.telephoneEvent === undefined ? {} : { telephoneEventPayloadType: read.telephoneEvent }),
+    ...(read.telephoneEvent && { telephoneEventPayloadType: read.telephoneEvent.payloadType }),
+    ...(read.telephoneEvent && read.telephoneEvent.clockRateHz !== 8000 && { telephoneEventRateHz: read.telephoneEvent.clockRateHz }),
     ...(read.comfortNoise === undefined ? {} : { comfortNoisePayloadType: read.comfortNoise }),
     remote: read.remote,
     remoteRtcp: read.remoteRtcp,
     direction: read.held ? withoutSending(direction) : direction,
     ptimeMs: read.ptimeMs,
   };
-}
-
-function formatOf({ name, clockRateHz, channels, payloadType }: MappedCodec, codecs: readonly PhoneCodecName[]): PhoneFormat | undefined {
-  if (clockRateHz !== 8000 || channels !== 1) return undefined;
-  const codec = codecs.find((each) => each === name);
-  return codec && { codec, payloadType };
 }
 
 /** a=ptime is a wish, a=maxptime a limit (RFC 8866 §6.3, §6.4). */
@@ -175,26 +181,35 @@ function withoutSending(direction: Direction): Direction {
 /** What an audio line of ours says. */
 export interface WrittenAudio {
   readonly formats: readonly PhoneFormat[];
-  readonly telephoneEvent: number | undefined;
+  readonly telephoneEvents: readonly TelephoneEvent[];
   readonly comfortNoise: number | undefined;
   readonly direction: Direction;
+  /** Ends without a port for RTCP. */
+  readonly rtcpMux?: boolean;
+  /** Of what lies below RTP. */
+  readonly transport?: readonly Attribute[];
 }
 
 /** @param protocol RTP/AVP, or what the offer has */
 export function audioLine(
-  { formats, telephoneEvent, comfortNoise, direction }: WrittenAudio,
+  { formats, telephoneEvents, comfortNoise, direction, rtcpMux = false, transport = [] }: WrittenAudio,
   local: LocalMedia,
   protocol: string,
 ): MediaDescription {
-  const attributes: Attribute[] = formats.map(({ codec, payloadType }) => ({ name: 'rtpmap', value: `${payloadType} ${codec}/8000` }));
-  if (telephoneEvent !== undefined) {
-    attributes.push({ name: 'rtpmap', value: `${telephoneEvent} telephone-event/8000` }, { name: 'fmtp', value: `${telephoneEvent} 0-15` });
+  const attributes: Attribute[] = formats.flatMap(({ codec, payloadType }) => [
+    { name: 'rtpmap', value: `${payloadType} ${mapOf(codec)}` },
+    ...(codec === 'opus' ? [{ name: 'fmtp', value: `${payloadType} ${OWN_OPUS_FMTP}` }] : []),
+  ]);
+  for (const { payloadType, clockRateHz } of telephoneEvents) {
+    attributes.push({ name: 'rtpmap', value: `${payloadType} telephone-event/${clockRateHz}` });
+    attributes.push({ name: 'fmtp', value: `${payloadType} 0-15` });
   }
   if (comfortNoise !== undefined) attributes.push({ name: 'rtpmap', value: `${comfortNoise} CN/8000` });
   attributes.push({ name: 'ptime', value: `${PTIME_MS}` }, { name: direction });
   // Named always, not only when it is no neighbour: costs nothing and leaves nothing to guess.
-  attributes.push({ name: 'rtcp', value: `${local.rtcpPort}` });
-  const payloadTypes = [...formats.map(({ payloadType }) => payloadType), telephoneEvent, comfortNoise];
+  if (!rtcpMux) attributes.push({ name: 'rtcp', value: `${local.rtcpPort}` });
+  attributes.push(...transport);
+  const payloadTypes = [...[...formats, ...telephoneEvents].map(({ payloadType }) => payloadType), comfortNoise];
   return {
     type: 'audio',
     port: local.rtpPort,
@@ -203,11 +218,6 @@ export function audioLine(
     bandwidths: [],
     attributes,
   };
-}
-
-/** The number under which we offer a codec. */
-export function staticFormat(codec: PhoneCodecName): PhoneFormat {
-  return { codec, payloadType: PAYLOAD_TYPES[codec] };
 }
 
 /** A line that is refused, in its place (RFC 3264 §6). */
@@ -223,6 +233,7 @@ export function describe(
   media: readonly MediaDescription[],
   address: string,
   previous: EarlierDescription | undefined,
+  attributes: readonly Attribute[] = [],
 ): SessionDescription {
   const connection = connectionOf(address);
   const body = {
@@ -231,7 +242,7 @@ export function describe(
     connection,
     bandwidths: [],
     times: [{ type: 't', value: '0 0' }],
-    attributes: [],
+    attributes,
     media,
   };
   if (!previous) {

@@ -1,4 +1,5 @@
-import { type MediaDescription, parseDescription, type SessionDescription, writeDescription } from './description.ts';
+import { GatewayError } from '../base/errors.ts';
+import { attributeOf, type MediaDescription, parseDescription, type SessionDescription, writeDescription } from './description.ts';
 import { answerDirection, type Direction, directionOf } from './direction.ts';
 import {
   agreedAudio,
@@ -7,13 +8,15 @@ import {
   type EarlierDescription,
   type LocalMedia,
   type NegotiatedAudio,
-  PHONE_CODECS,
   type PhoneAudioFault,
-  type PhoneFormat,
   readAudio,
   refusedLine,
-  staticFormat,
+  type TelephoneEvent,
 } from './phone-audio.ts';
+import { clockRateOf, PHONE_CODECS, type PhoneFormat, staticFormat } from './phone-format.ts';
+import { iceAttributes, readIce } from './phone-ice.ts';
+import { kindOf, type OfferedSecurity, offeredAttributes, offerSecurity, readAnsweredSecurity } from './phone-security.ts';
+import type { PhoneIce } from './phone-terms.ts';
 
 /** An offer of ours. Its answer is read with it; it is also the `previous` of the dialog's next description. */
 export interface PhoneOffer {
@@ -22,6 +25,8 @@ export interface PhoneOffer {
   readonly local: LocalMedia;
   readonly formats: readonly PhoneFormat[];
   readonly direction: Direction;
+  readonly security: OfferedSecurity;
+  readonly ice: PhoneIce | undefined;
 }
 
 export interface PhoneOfferOptions {
@@ -33,25 +38,43 @@ export interface PhoneOfferOptions {
   readonly current?: NegotiatedAudio;
 }
 
-/** What dynamic numbers begin with; 101 is what nearly every phone calls telephone events. */
-const TELEPHONE_EVENT = 101;
+/** By the clock of the audio beside them (RFC 4733 §2.1); 101 is what nearly every phone calls telephone events. */
+const TELEPHONE_EVENTS: readonly TelephoneEvent[] = [
+  { payloadType: 101, clockRateHz: 8000 },
+  { payloadType: 102, clockRateHz: 48_000 },
+  { payloadType: 103, clockRateHz: 16_000 },
+];
 
 /**
  * An offer of one audio line with telephone events, for a call that we place, for an INVITE that came without an offer, and for
  * holding and resuming a call (RFC 3264 §5, §8.4).
+ * @throws GatewayError ERR_BAD_OFFER when encryption is required and there is nothing to offer it with
  */
 export function offerPhone(local: LocalMedia, { direction = 'sendrecv', previous, current }: PhoneOfferOptions = {}): PhoneOffer {
+  const security = offerSecurity(local.terms ?? { srtp: 'off', sdes: false }, previous?.media?.security);
+  if (typeof security === 'string') throw new GatewayError('ERR_BAD_OFFER', security);
+  const ice = previous?.media?.ice;
   const formats = current
     ? [{ codec: current.codec, payloadType: current.payloadType }, ...current.alternatives]
     : (local.codecs ?? PHONE_CODECS).map(staticFormat);
-  const telephoneEvent = current ? current.telephoneEventPayloadType : TELEPHONE_EVENT;
+  const transport = [{ name: 'rtcp-mux' }, ...(ice ? iceAttributes(ice, local) : []), ...offeredAttributes(security)];
   const line = audioLine(
-    { formats, telephoneEvent, comfortNoise: current?.comfortNoisePayloadType, direction },
+    { formats, telephoneEvents: eventsOf(formats, current), comfortNoise: current?.comfortNoisePayloadType, direction, transport },
     local,
-    protocolOf(previous),
+    protocolOf(previous, security),
   );
-  const description = describe(inPlace(line, previous), local.address, previous);
-  return { offer: writeDescription(description), description, local, formats, direction };
+  const description = describe(inPlace(line, previous), local.address, previous, ice ? [{ name: 'ice-lite' }] : []);
+  return { offer: writeDescription(description), description, local, formats, direction, security, ice };
+}
+
+/** One for each clock of the formats; none when none was agreed on. */
+function eventsOf(formats: readonly PhoneFormat[], current: NegotiatedAudio | undefined): readonly TelephoneEvent[] {
+  if (current) {
+    const { telephoneEventPayloadType: payloadType, telephoneEventRateHz: clockRateHz = 8000 } = current;
+    return payloadType === undefined ? [] : [{ payloadType, clockRateHz }];
+  }
+  const clocks = new Set(formats.map(({ codec }) => clockRateOf(codec)));
+  return TELEPHONE_EVENTS.filter(({ clockRateHz }) => clocks.has(clockRateHz));
 }
 
 /** RFC 3264 §8: no line of a dialog ever goes away; what was refused stays refused. */
@@ -66,9 +89,11 @@ function liveLine({ media }: SessionDescription): number | undefined {
   return index < 0 ? undefined : index;
 }
 
-function protocolOf(previous: EarlierDescription | undefined): string {
+/** The one of the dialog, as long as it says the same of encryption. */
+function protocolOf(previous: EarlierDescription | undefined, { protocol }: OfferedSecurity): string {
   const live = previous && liveLine(previous.description);
-  return (live === undefined ? undefined : previous?.description.media[live]?.protocol) ?? 'RTP/AVP';
+  const before = live === undefined ? undefined : previous?.description.media[live]?.protocol;
+  return before !== undefined && (previous?.media?.security || kindOf(before) === kindOf(protocol)) ? before : protocol;
 }
 
 /** Reads the phone's answer to an offer of ours. */
@@ -83,10 +108,22 @@ export function readPhoneAnswer(
   if (media?.type !== 'audio') return { fault: { reason: 'malformed', detail: 'the answer has no line for the audio' } };
   if (media.port === 0) return { fault: { reason: 'no_common_codec', detail: 'the audio is refused' } };
   const codecs = offer.formats.map(({ codec }) => codec);
-  const read = readAudio(answer, media, codecs, offer.local);
+  const remoteIce = offer.ice && readIce(media, answer);
+  const ice = offer.ice && typeof remoteIce === 'object' ? { local: offer.ice.local, remote: remoteIce } : undefined;
+  const read = readAudio(answer, media, codecs, offer.local, { viaIce: ice !== undefined });
   if ('reason' in read) return { fault: read };
-  const [, ...alternatives] = read.codecs;
-  return { media: agreedAudio(read, alternatives, agreedDirection(offer.direction, answerDirection(directionOf(media, answer)))) };
+  const security = readAnsweredSecurity(media, answer, offer.security);
+  if (typeof security === 'string') return { fault: { reason: 'no_common_codec', detail: security } };
+  const [first, ...others] = read.codecs;
+  // The phone may change between those that the same coders do for.
+  const alternatives = others.filter(({ codec }) => clockRateOf(codec) === clockRateOf(first.codec) && first.codec !== 'opus');
+  const direction = agreedDirection(offer.direction, answerDirection(directionOf(media, answer)));
+  const terms = {
+    ...(security && { security }),
+    ...(attributeOf(media, 'rtcp-mux') !== undefined && { rtcpMux: true }),
+    ...(ice && { ice }),
+  };
+  return { media: agreedAudio(read, alternatives, direction, terms) };
 }
 
 /** What both want: an answer may only take away (RFC 3264 §6.1), and one that adds is read as if it had not. */

@@ -63,7 +63,8 @@ export function parseTransport(media: Section, session: Section): TransportDescr
   return { ice, fingerprints, setup };
 }
 
-function parseFingerprints(section: Section): readonly Fingerprint[] {
+/** The usable fingerprints of a section. */
+export function parseFingerprints(section: Section): readonly Fingerprint[] {
   return attributesOf(section, 'fingerprint').flatMap((text) => {
     const [name, value] = text.trim().split(/ +/);
     const algorithm = name?.toLowerCase() ?? '';

@@ -12,6 +12,7 @@ import {
 } from './description.ts';
 import { answerDirection, type Direction, directionOf } from './direction.ts';
 import { writeHostCandidate } from './ice-candidate.ts';
+import { type OpusParameters, opusParametersOf } from './opus-parameters.ts';
 import { codecsOf } from './rtp-map.ts';
 import {
   type IceDescription,
@@ -41,6 +42,8 @@ export interface WebRtcAudio {
   readonly telephoneEventRateHz?: number;
   /** What the peer can play of Opus (RFC 7587 §6.1): bits above half of it are wasted. */
   readonly maxPlaybackRateHz?: number;
+  /** What else it says of the Opus it would like; nothing without Opus. */
+  readonly opus?: OpusParameters;
   /** As the peer says it: `sendonly` means that it only sends. */
   readonly direction: Direction;
 }
@@ -204,20 +207,15 @@ export function chooseCodec({ payloadTypes: { opus, pcmu, pcma } }: Pick<WebRtcA
 function audioOf({ mid, media }: WebRtcSection, description: SessionDescription): WebRtcAudio {
   const payloadTypes = payloadTypesOf(media) as WebRtcAudio['payloadTypes'];
   const event = codecsOf(media).find((codec) => codec.payloadType === payloadTypes.telephoneEvent);
-  const maxPlaybackRateHz = payloadTypes.opus === undefined ? undefined : maxPlaybackRateOf(media, payloadTypes.opus);
+  const opus = payloadTypes.opus === undefined ? undefined : opusParametersOf(media, payloadTypes.opus);
   return {
     mid,
     payloadTypes,
     ...(event ? { telephoneEventRateHz: event.clockRateHz } : {}),
-    ...(maxPlaybackRateHz === undefined ? {} : { maxPlaybackRateHz }),
+    ...(opus?.maxPlaybackRateHz === undefined ? {} : { maxPlaybackRateHz: opus.maxPlaybackRateHz }),
+    ...(opus && { opus }),
     direction: directionOf(media, description),
   };
-}
-
-function maxPlaybackRateOf(media: MediaDescription, opus: number): number | undefined {
-  const parameters = attributesOf(media, 'fmtp').find((value) => value.startsWith(`${opus} `));
-  const rateHz = Number(/[ ;]maxplaybackrate=(\d{4,5})(?:;|$)/.exec(parameters ?? '')?.[1] ?? Number.NaN);
-  return rateHz >= 8000 && rateHz <= 48_000 ? rateHz : undefined;
 }
 
 function sctpPortOf(media: MediaDescription): number | undefined {
@@ -243,6 +241,8 @@ export interface WebRtcOfferOptions extends LocalTransport {
   readonly inbandFec?: boolean;
   /** What can be played here, when that is less than all (RFC 7587 §6.1). */
   readonly maxPlaybackRateHz?: number;
+  readonly maxAverageBitrate?: number;
+  readonly cbr?: boolean;
 }
 
 /** An offer of Opus both ways, with or without a data channel, all in one bundle. */
@@ -257,7 +257,7 @@ export function writeWebRtcOffer(options: WebRtcOfferOptions): string {
       { name: 'mid', value: '0' },
       { name: 'sendrecv' },
       { name: 'rtcp-mux' },
-      ...opusAttributes(111, options.inbandFec ?? false, options.maxPlaybackRateHz),
+      ...opusAttributes(111, options.inbandFec ?? false, options),
       ...sourceAttributes(options.ssrc, options.cname),
     ],
   );
@@ -359,11 +359,16 @@ function answerApplication({ sctpInit }: WebRtcAnswerOptions): readonly Attribut
 }
 
 /** RFC 7587 §7: always two channels in the map; without stereo=1 nobody sends more than one. */
-function opusAttributes(payloadType: number, inbandFec: boolean, maxPlaybackRateHz?: number): readonly Attribute[] {
+function opusAttributes(
+  payloadType: number,
+  inbandFec: boolean,
+  { maxPlaybackRateHz, maxAverageBitrate, cbr }: Pick<WebRtcOfferOptions, 'maxPlaybackRateHz' | 'maxAverageBitrate' | 'cbr'> = {},
+): readonly Attribute[] {
   const playback = maxPlaybackRateHz === undefined ? '' : `;maxplaybackrate=${maxPlaybackRateHz}`;
+  const bitrate = maxAverageBitrate === undefined ? '' : `;maxaveragebitrate=${maxAverageBitrate}`;
   return [
     { name: 'rtpmap', value: `${payloadType} opus/48000/2` },
-    { name: 'fmtp', value: `${payloadType} minptime=10;useinbandfec=${inbandFec ? 1 : 0}${playback}` },
+    { name: 'fmtp', value: `${payloadType} minptime=10;useinbandfec=${inbandFec ? 1 : 0}${playback}${bitrate}${cbr ? ';cbr=1' : ''}` },
   ];
 }
 

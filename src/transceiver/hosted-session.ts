@@ -21,6 +21,7 @@ import { PeerMedia, type PeerMediaOptions } from './peer-media.ts';
 import { type LineSounds, Persons } from './persons.ts';
 import { plainSounds } from './plain-sounds.ts';
 import { TransferWatch } from './transfer-watch.ts';
+import { profileFor } from './voice-codec.ts';
 
 export interface HostedSessionDeps {
   readonly clock: Clock;
@@ -124,7 +125,7 @@ export class HostedSession {
     hosted.#callBack = deps.dialler && origin.callBack;
     hosted.#session.attach(leg);
     hosted.#awaitsClient = origin.kind === 'browser' && options.offer.application !== undefined;
-    const profile = facts.kind === 'browser' ? 'edge' : 'interior';
+    const profile = profileFor(facts.kind, options.audio);
     const media = hosted.#makeMedia({ ...options, profile });
     try {
       await media.open({ audio: options.audio, profile });
@@ -240,7 +241,7 @@ export class HostedSession {
     leg: Leg,
     { onGone, ...options }: LegMediaOptions & { readonly onGone: () => void },
   ): Promise<{ readonly media: PeerMedia; tell(event: LegEvent): void }> {
-    const profile = origin.kind === 'browser' ? 'edge' : 'interior';
+    const profile = profileFor(origin.kind, options.audio);
     return this.#persons.open(name, leg, origin.sipCallId, async (session) => {
       const onClosed = (reason: string): void => this.#persons.lost(name, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
       const media = new PeerMedia({ ...this.#deps, log: this.#log }, { ...options, profile }, { session, onClosed, onGone });

@@ -37,7 +37,7 @@ export interface MediaOptions {
   /** What the peer offered: payload types are the same both ways. */
   readonly audio: WebRtcAudio;
   readonly ssrc: number;
-  /** How the audio towards the person is coded: a browser hears it over a network that loses packets, a bridge over one that does not. */
+  /** How the audio towards the person is coded (profileFor). */
   readonly profile: OpusProfile;
   /** The person listens through a G.711 phone: no bit is spent above 4 kHz. */
   readonly narrowband: boolean;
@@ -70,7 +70,12 @@ export class Media {
 
   static async create(deps: MediaDeps, options: MediaOptions): Promise<Media> {
     const codec = chooseCodec(options.audio);
-    const { decoder, encoder } = await createVoiceCodec(codec, options);
+    const { opus } = options.audio;
+    const limits = {
+      ...(opus?.maxAverageBitrate !== undefined && { maxBitrate: opus.maxAverageBitrate }),
+      ...(opus?.cbr && { cbr: true }),
+    };
+    const { decoder, encoder } = await createVoiceCodec(codec, { ...options, ...limits });
     const flags = { concealed: false };
     const { payloadTypes, telephoneEventRateHz } = options.audio;
     const uplink = new Uplink(

@@ -200,13 +200,24 @@ export class Uplink {
 
   #release(packet: RtpPacket, now: number): void {
     if (packet.payloadType === this.#options.payloadType) {
-      this.#decode(packet);
+      if (packet.payload.length === 0) this.#noteLostElsewhere();
+      else this.#decode(packet);
       this.#keyHeld = false;
       return;
     }
     this.#account.setAside();
     this.#keyHeld = true;
     this.#events.push(packet, now);
+  }
+
+  /**
+   * An empty packet stands for one that was lost before the bridge of a phone that speaks Opus (bridge/opus-uplink.ts): the decoder is to know of it,
+   * as of one that was lost on this leg. Browsers keep bindings open by other means.
+   */
+  #noteLostElsewhere(): void {
+    this.#account.setAside();
+    this.#account.conceal(1);
+    this.#lostPackets += 1;
   }
 
   #decode(packet: RtpPacket): void {

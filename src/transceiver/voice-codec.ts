@@ -2,7 +2,7 @@ import { type G711, PCMA, PCMU } from '../audio/g711.ts';
 import { createOpusDecoder, createOpusEncoder, type OpusProfile } from '../audio/opus.ts';
 import { Resampler } from '../audio/resampler.ts';
 import { MODEL_RATE_HZ } from '../realtime/model.ts';
-import type { WebRtcCodec } from '../sdp/webrtc.ts';
+import type { WebRtcAudio, WebRtcCodec } from '../sdp/webrtc.ts';
 
 /** Packets to PCM at the model's rate. */
 export interface VoiceDecoder {
@@ -31,20 +31,35 @@ export interface VoiceCodec {
 }
 
 export interface VoiceCodecOptions {
-  /** How the audio towards the person is coded: a browser hears it over a network that loses packets, a bridge over one that does not. */
+  /** How the audio towards the person is coded (profileFor). */
   readonly profile: OpusProfile;
   /** The person listens through a G.711 phone: no bit is spent above 4 kHz. */
   readonly narrowband: boolean;
+  /** The most bits a second that the person's device takes, and whether all packets have one size: as it has said. */
+  readonly maxBitrate?: number;
+  readonly cbr?: boolean;
+}
+
+/**
+ * A browser hears us over a network that loses packets. So does a phone that speaks Opus, whose bridge then asks for FEC in its stead and sends on
+ * what it gets; any other bridge decodes what comes over a network that loses nothing.
+ */
+export function profileFor(kind: string, { opus }: Pick<WebRtcAudio, 'opus'>): OpusProfile {
+  return kind === 'browser' || opus?.fec ? 'edge' : 'interior';
 }
 
 /** Both directions of one peer's audio. @throws GatewayError; nothing is left open then */
-export async function createVoiceCodec({ name }: WebRtcCodec, { profile, narrowband }: VoiceCodecOptions): Promise<VoiceCodec> {
+export async function createVoiceCodec(
+  { name }: WebRtcCodec,
+  { profile, narrowband, maxBitrate, cbr }: VoiceCodecOptions,
+): Promise<VoiceCodec> {
   if (name !== 'opus') {
     const law = name === 'PCMU' ? PCMU : PCMA;
     return { decoder: new G711Decoder(law), encoder: new G711Encoder(law) };
   }
   const decoder = await createOpusDecoder({ sampleRateHz: MODEL_RATE_HZ });
-  const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile, narrowband }).catch((thrown: unknown) => {
+  const limits = { ...(maxBitrate === undefined ? {} : { maxBitrate }), ...(cbr ? { cbr } : {}) };
+  const encoder = await createOpusEncoder({ sampleRateHz: MODEL_RATE_HZ, profile, narrowband, ...limits }).catch((thrown: unknown) => {
     decoder.free();
     throw thrown;
   });

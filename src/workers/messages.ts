@@ -16,6 +16,7 @@ import {
 } from '../leg/messages.ts';
 import { sessionReply, sessionRequest } from '../leg/session-messages.ts';
 import { mcpMessage } from './mcp-message.ts';
+import { fingerprint, innerVoice, phoneTerms } from './phone-terms.ts';
 
 /*
  * The words between the front process and its workers, over the pipe that a parent has to its child. Types and codecs, no I/O. Both ends are
@@ -38,20 +39,35 @@ const range = z.strictObject({ first: port, last: port });
 const clusterKey = z.strictObject({ id: z.int().min(0).max(15), secret: z.instanceof(Buffer) });
 
 const endpoint = z.strictObject({ address: z.string().max(64), port });
-const codec = z.enum(['PCMU', 'PCMA', 'G722']);
+const codec = z.enum(['PCMU', 'PCMA', 'G722', 'opus', 'L16/16000', 'L16/8000']);
+const rate = z.union([z.literal(8000), z.literal(16_000), z.literal(48_000)]);
+const opus = z.strictObject({
+  maxPlaybackRateHz: z.int().exactOptional(),
+  maxAverageBitrate: z.int().exactOptional(),
+  fec: z.boolean(),
+  cbr: z.boolean(),
+  dtx: z.boolean(),
+  stereo: z.boolean(),
+});
 const payloadType = z.int().min(0).max(127);
 
 const audio = z.strictObject({
   codec,
   payloadType,
-  sampleRateHz: z.union([z.literal(8000), z.literal(16_000)]),
-  alternatives: z.array(z.strictObject({ codec, payloadType })).max(16).readonly(),
+  opus: opus.exactOptional(),
+  sampleRateHz: rate,
+  alternatives: z
+    .array(z.strictObject({ codec, payloadType, opus: opus.exactOptional() }))
+    .max(16)
+    .readonly(),
   telephoneEventPayloadType: payloadType.exactOptional(),
+  telephoneEventRateHz: rate.exactOptional(),
   comfortNoisePayloadType: payloadType.exactOptional(),
   remote: endpoint,
   remoteRtcp: endpoint,
   direction: z.enum(['sendrecv', 'sendonly', 'recvonly', 'inactive']),
   ptimeMs: z.int().min(1).max(200),
+  ...phoneTerms,
 });
 
 const origin = z.strictObject({
@@ -135,7 +151,7 @@ const workerStart = z.strictObject({
 
 /** What the front says of a call. `call` is its number for the media half, new for each. */
 const callOrder = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('open'), call: callId, maxPlaybackRateHz: z.int().min(1) }),
+  z.strictObject({ type: z.literal('open'), call: callId, voice: innerVoice }),
   z.strictObject({
     type: z.literal('connect'),
     call: callId,
@@ -182,7 +198,7 @@ function isFigures(value: unknown): boolean {
 }
 
 const callReport = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('ports'), call: callId, rtpPort: port, rtcpPort: port }),
+  z.strictObject({ type: z.literal('ports'), call: callId, rtpPort: port, rtcpPort: port, fingerprint }),
   z.strictObject({ type: z.literal('opened'), call: callId, sessionId: z.string().max(64) }),
   z.strictObject({ type: z.literal('connecting'), call: callId }),
   z.strictObject({ type: z.literal('failed'), call: callId, code: errorCode, message: z.string().max(MAX_REASON) }),

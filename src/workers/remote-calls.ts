@@ -1,10 +1,12 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from '../bridge/call-media.ts';
+import type { InnerVoice } from '../bridge/inner-voice.ts';
 import type { PhoneMediaSnapshot } from '../bridge/phone-media.ts';
 import type { EndCause } from '../leg/leg.ts';
 import { checkSessionSize, cutOrigin } from '../leg/messages.ts';
 import type { NegotiatedAudio } from '../sdp/phone-audio.ts';
+import type { Fingerprint } from '../sdp/transport.ts';
 import type { CallNews, CallOrder } from './messages.ts';
 
 /** A worker that carries calls answers within a millisecond; one that is stuck must not keep a caller waiting. */
@@ -34,13 +36,13 @@ export class RemoteCalls implements MediaHost {
     return size;
   }
 
-  async open(maxPlaybackRateHz: number, events: CallMediaEvents): Promise<CallMedia> {
+  async open(voice: InnerVoice, events: CallMediaEvents): Promise<CallMedia> {
     this.#lastId += 1;
     const id = this.#lastId;
     const media = new RemoteMedia(this.#deps, id, events);
     this.#calls.set(id, media);
     try {
-      await media.open(maxPlaybackRateHz);
+      await media.open(voice);
       return media;
     } catch (thrown) {
       media.end('media_failed');
@@ -71,6 +73,7 @@ interface Waiting {
 class RemoteMedia implements CallMedia {
   rtpPort = 0;
   rtcpPort = 0;
+  fingerprint: Fingerprint = { algorithm: '', value: '' };
   ended = false;
   snapshotAt: number | undefined;
   readonly #deps: RemoteCallsDeps;
@@ -85,8 +88,8 @@ class RemoteMedia implements CallMedia {
     this.#events = events;
   }
 
-  open(maxPlaybackRateHz: number): Promise<void> {
-    return this.#ask({ type: 'open', call: this.#call, maxPlaybackRateHz });
+  open(voice: InnerVoice): Promise<void> {
+    return this.#ask({ type: 'open', call: this.#call, voice });
   }
 
   async connect({ origin, audio, policy, signallingAddress }: CallMediaOpening): Promise<void> {
@@ -136,6 +139,7 @@ class RemoteMedia implements CallMedia {
       case 'ports':
         this.rtpPort = news.rtpPort;
         this.rtcpPort = news.rtcpPort;
+        this.fingerprint = news.fingerprint;
         this.#answered();
         return;
       case 'opened':

@@ -1,5 +1,6 @@
 import { GatewayError } from '../base/errors.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from '../bridge/call-media.ts';
+import type { InnerVoice } from '../bridge/inner-voice.ts';
 import { commandedLeg } from '../leg/commanded-leg.ts';
 import type { Leg } from '../leg/leg.ts';
 import type { LegCommand } from '../leg/messages.ts';
@@ -38,7 +39,7 @@ export class ServedCalls {
   handle(order: CallOrder): void {
     const { call } = order;
     if (order.type === 'open') {
-      void this.#open(call, order.maxPlaybackRateHz);
+      void this.#open(call, order.voice);
       return;
     }
     const entry = this.#calls.get(call);
@@ -80,15 +81,15 @@ export class ServedCalls {
     }
   }
 
-  async #open(call: number, maxPlaybackRateHz: number): Promise<void> {
+  async #open(call: number, voice: InnerVoice): Promise<void> {
     if (this.#calls.has(call)) return;
     const entry: ServedCall = { media: undefined, ended: false, toldAt: Number.NEGATIVE_INFINITY };
     this.#calls.set(call, entry);
     try {
-      const media = await this.#host.open(maxPlaybackRateHz, this.#events(call, entry));
+      const media = await this.#host.open(voice, this.#events(call, entry));
       entry.media = media;
       if (entry.ended) this.#end(call, media, 'cancelled');
-      else this.#send({ type: 'ports', call, rtpPort: media.rtpPort, rtcpPort: media.rtcpPort });
+      else this.#send({ type: 'ports', call, rtpPort: media.rtpPort, rtcpPort: media.rtcpPort, fingerprint: media.fingerprint });
     } catch (thrown) {
       this.#failed(call, thrown);
       this.#calls.delete(call);

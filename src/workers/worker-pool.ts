@@ -3,6 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from '../bridge/call-media.ts';
+import type { InnerVoice } from '../bridge/inner-voice.ts';
 import type { JoinedSession, LegDialler } from '../leg/leg.ts';
 import type { MemoryDirectory } from '../ownership/memory-directory.ts';
 import { placementOrder } from '../ownership/placement.ts';
@@ -113,16 +114,16 @@ export class WorkerPool implements MediaHost {
     return placementOrder(this.#candidates()).length > 0;
   }
 
-  async open(maxPlaybackRateHz: number, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia> {
+  async open(voice: InnerVoice, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia> {
     if (joins) {
       const owner = this.#workers[(sessionNode(joins.sessionId) ?? 0) - 1];
       if (!owner?.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'the owner of the session is gone');
-      return owner.calls.open(maxPlaybackRateHz, events);
+      return owner.calls.open(voice, events);
     }
     let failure = this.#nobody();
     for (const worker of placementOrder(this.#candidates()).slice(0, TRIES)) {
       try {
-        return await this.#workers[worker - 1]!.calls.open(maxPlaybackRateHz, events);
+        return await this.#workers[worker - 1]!.calls.open(voice, events);
       } catch (thrown) {
         failure = GatewayError.from(thrown);
         if (!ELSEWHERE.has(failure.code)) throw failure;

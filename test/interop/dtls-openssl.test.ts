@@ -20,6 +20,7 @@ import { EventLog } from '../support/wait.ts';
 const DEADLINE_MS = 20_000;
 const OPENSSL_NAMES: Record<SrtpProfile, string> = {
   AES128_CM_HMAC_SHA1_80: 'SRTP_AES128_CM_SHA1_80',
+  AES128_CM_HMAC_SHA1_32: 'SRTP_AES128_CM_SHA1_32',
   AEAD_AES_128_GCM: 'SRTP_AEAD_AES_128_GCM',
 };
 const NEW_KEY = {

@@ -43,7 +43,7 @@ describe.concurrent('a caller', () => {
   test('who leaves the offer to us hears the greeting after the answer in the ACK', async () => {
     const call = await hook.call(gateway.sip, { sdp: 'none' });
     const offer = readPhoneMedia((await call.response(200)).body);
-    expect(offer?.payloadTypes).toEqual([0, 8, 9, 101]);
+    expect(offer?.payloadTypes).toEqual([0, 8, 9, 96, 101, 102]);
     await nextSound(call.media, 2000);
     await hearsTheAgent(call);
     expect((await call.bye()).status).toBe(200);
@@ -67,7 +67,11 @@ describe.concurrent('a caller', () => {
     const call = await hook.call(gateway.sip);
     await nextSound(call.media, 2000);
     const offered = await call.request('INVITE');
-    expect([offered.status, directionOf(offered), readPhoneMedia(offered.body)?.payloadTypes]).toEqual([200, 'sendrecv', [0, 8, 9, 101]]);
+    expect([offered.status, directionOf(offered), readPhoneMedia(offered.body)?.payloadTypes]).toEqual([
+      200,
+      'sendrecv',
+      [0, 8, 9, 96, 101, 102],
+    ]);
     await hearsTheAgent(call);
     await call.bye();
   });

@@ -14,14 +14,27 @@ export interface BaresipOptions {
   /** What it says from the moment the call is up; silence follows for `silenceMs`. */
   readonly microphone?: Int16Array;
   /** Of the microphone and of what it plays; 8000 when absent. What it recorded has the rate of the codec. */
-  readonly rateHz?: 8000 | 16_000;
+  readonly rateHz?: 8000 | 16_000 | 48_000;
   readonly silenceMs?: number;
   /** In order of preference. */
-  readonly codecs?: readonly ('PCMU' | 'PCMA' | 'G722')[];
+  readonly codecs?: readonly (keyof typeof CODECS)[];
+  /** What it asks of the media: SDES if it can be had, SDES or no call, a DTLS handshake. */
+  readonly encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp';
+  readonly ice?: boolean;
+  readonly rtcpMux?: boolean;
   readonly answer?: 'auto' | 'manual';
   /** What it shows to whom asks for a password. */
   readonly login?: { readonly username: string; readonly password: string };
 }
+
+/** As its accounts name them. */
+const CODECS = {
+  PCMU: 'PCMU/8000/1',
+  PCMA: 'PCMA/8000/1',
+  G722: 'G722/16000/1',
+  opus: 'opus/48000/2',
+  L16: 'L16/16000/1',
+} as const;
 
 /** Where Debian and others put its modules. */
 const MODULE_FOLDERS = ['/usr/lib/baresip/modules', '/usr/local/lib/baresip/modules', '/usr/lib/x86_64-linux-gnu/baresip/modules'];
@@ -226,10 +239,12 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
     ['auplay_channels', '1'],
     ['snd_path', folder],
     ['module_path', moduleFolder()],
-    ...['g711', 'g722', 'aufile', 'aubridge', 'sndfile'].map((name) => ['module', `${name}.so`]),
+    ...['g711', 'g722', 'opus', 'l16', 'srtp', 'dtls_srtp', 'ice', 'aufile', 'aubridge', 'sndfile'].map((name) => ['module', `${name}.so`]),
     ...['uuid', 'account'].map((name) => ['module_tmp', `${name}.so`]),
     ...['menu', 'ctrl_tcp'].map((name) => ['module_app', `${name}.so`]),
     ['ctrl_tcp_listen', `${LOOPBACK}:${controlPort}`],
+    ['rtcp_mux', options.rtcpMux ? 'yes' : 'no'],
+    ['opus_inbandfec', 'yes'],
   ];
   writeFileSync(join(folder, 'config'), settings.map(([name, value]) => `${name}\t${value}\n`).join(''));
   const account = [
@@ -237,7 +252,9 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
     'regint=0',
     `answermode=${answer}`,
     ...(login ? [`auth_user=${login.username}`, `auth_pass=${login.password}`] : []),
-    `audio_codecs=${codecs.map((codec) => `${codec}/${codec === 'G722' ? 16_000 : 8000}/1`).join(',')}`,
+    ...(options.encryption ? [`mediaenc=${options.encryption}`] : []),
+    ...(options.ice ? ['medianat=ice'] : []),
+    `audio_codecs=${codecs.map((codec) => CODECS[codec]).join(',')}`,
   ];
   writeFileSync(join(folder, 'accounts'), `${account.join(';')}\n`);
   writeFileSync(join(folder, 'contacts'), '');

@@ -3,16 +3,18 @@ import { Keystream, type KeystreamHolder } from './keystream.ts';
 import { type PacketCipher, RTCP_HEADER_BYTES, SRTCP_ENCRYPTED, SRTCP_WORD_BYTES } from './packet-cipher.ts';
 import type { DirectionKeys } from './session-keys.ts';
 
-/** AES128_CM_HMAC_SHA1_80 (RFC 3711 §4): the cheaper profile in Node, and 6 bytes a packet smaller than GCM. */
+/** AES128_CM_HMAC_SHA1_80 and _32 (RFC 3711 §4): cheaper in Node than GCM, and at least 6 bytes a packet smaller. */
 export class CounterModeCipher implements PacketCipher {
-  readonly rtpOverhead = SHA1_80_TAG_BYTES;
+  readonly rtpOverhead: number;
   readonly rtcpOverhead = SRTCP_WORD_BYTES + SHA1_80_TAG_BYTES;
   readonly #rtpKeystream: Keystream;
   readonly #rtpHmac: HmacSha1;
   readonly #rtcpKeystream: Keystream;
   readonly #rtcpHmac: HmacSha1;
 
-  constructor({ rtp, rtcp }: DirectionKeys) {
+  /** @param tagBytes of RTP: 10 or 4; that of RTCP has 10 */
+  constructor({ rtp, rtcp }: DirectionKeys, tagBytes: number) {
+    this.rtpOverhead = tagBytes;
     this.#rtpKeystream = new Keystream(rtp.encryption, rtp.salt);
     this.#rtpHmac = new HmacSha1(rtp.authentication);
     this.#rtcpKeystream = new Keystream(rtcp.encryption, rtcp.salt);
@@ -21,17 +23,24 @@ export class CounterModeCipher implements PacketCipher {
 
   sealRtp(packet: Uint8Array, headerBytes: number, ssrc: number, index: number, holder: KeystreamHolder): Buffer {
     const length = packet.length;
-    const sealed = Buffer.allocUnsafe(length + SHA1_80_TAG_BYTES);
+    const sealed = Buffer.allocUnsafe(length + this.rtpOverhead);
     const at = this.#rtpKeystream.of(holder, ssrc, index, length - headerBytes);
     for (let i = 0; i < headerBytes; i++) sealed[i] = packet[i]!;
     xor(packet, this.#rtpKeystream.bytes, at, sealed, headerBytes, length);
-    this.#rtpHmac.writeTag(sealed, length, Math.floor(index / 0x10000), sealed, length);
+    const rollOver = Math.floor(index / 0x10000);
+    if (this.rtpOverhead === SHA1_80_TAG_BYTES) this.#rtpHmac.writeTag(sealed, length, rollOver, sealed, length);
+    else this.#rtpHmac.writeShortTag(sealed, length, rollOver, sealed, length);
     return sealed;
   }
 
   openRtp(packet: Buffer, headerBytes: number, ssrc: number, index: number, holder: KeystreamHolder): Buffer | undefined {
-    const length = packet.length - SHA1_80_TAG_BYTES;
-    if (!this.#rtpHmac.hasTag(packet, length, Math.floor(index / 0x10000), packet, length)) return undefined;
+    const length = packet.length - this.rtpOverhead;
+    const rollOver = Math.floor(index / 0x10000);
+    const isAuthentic =
+      this.rtpOverhead === SHA1_80_TAG_BYTES
+        ? this.#rtpHmac.hasTag(packet, length, rollOver, packet, length)
+        : this.#rtpHmac.hasShortTag(packet, length, rollOver, packet, length);
+    if (!isAuthentic) return undefined;
     const at = this.#rtpKeystream.of(holder, ssrc, index, length - headerBytes);
     xor(packet, this.#rtpKeystream.bytes, at, packet, headerBytes, length);
     return packet.subarray(0, length);

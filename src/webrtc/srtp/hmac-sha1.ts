@@ -3,6 +3,8 @@ import { sha1Compress, sha1Start } from './sha1.ts';
 
 /** SRTP keeps the first 80 bits of the HMAC (RFC 3711 §5.2). */
 export const SHA1_80_TAG_BYTES = 10;
+/** Or the first 32, of RTP alone (RFC 3711 §4.2.1, RFC 4568 §6.2.2). */
+export const SHA1_32_TAG_BYTES = 4;
 
 const BLOCK_BYTES = 64;
 /** Scratch for the last blocks of the packet being hashed; one thread, no re-entry. */
@@ -33,6 +35,18 @@ export class HmacSha1 {
     writeWord(into, at + 4, state[1]!);
     into[at + 8] = state[2]! >>> 24;
     into[at + 9] = (state[2]! >>> 16) & 0xff;
+  }
+
+  /** As writeTag, 32 bits of it. */
+  writeShortTag(bytes: Uint8Array, length: number, word: number, into: Uint8Array, at: number): void {
+    this.#compute(bytes, length, word);
+    writeWord(into, at, state[0]!);
+  }
+
+  /** As hasTag, for 32 bits. */
+  hasShortTag(bytes: Uint8Array, length: number, word: number, tagged: Uint8Array, at: number): boolean {
+    this.#compute(bytes, length, word);
+    return (state[0]! ^ readWord(tagged, at)) === 0;
   }
 
   /** Does the 80-bit tag stand at `at`? Takes the same time whatever the answer. */

@@ -1,5 +1,7 @@
 import { choosePacketCipher } from './choose-cipher.ts';
+import { SHA1_80_TAG_BYTES } from './hmac-sha1.ts';
 import type { KeystreamBatch } from './keystream.ts';
+import { withoutMki } from './mki.ts';
 import { type PacketCipher, RTCP_HEADER_BYTES } from './packet-cipher.ts';
 import { nearestIndex } from './packet-index.ts';
 import type { SrtpMaster } from './profile.ts';
@@ -28,6 +30,9 @@ const MAX_RETIRED = 1024;
 /** Checks and decrypts what one peer sends. Nothing changes, and no stream comes into being, before a packet proved authentic. */
 export class SrtpReceiver {
   readonly #cipher: PacketCipher;
+  readonly #mki: Buffer | undefined;
+  /** Bytes behind the MKI: the tag, but for GCM, whose tag belongs to what is encrypted (RFC 7714 §8.2, §9.2). */
+  readonly #behindMki: number;
   readonly #streams = new Map<number, ReceivedStream>();
   /** What the next new SSRC will get; made before it is needed, so that garbage costs nothing. */
   #spare = newStream();
@@ -39,10 +44,14 @@ export class SrtpReceiver {
 
   constructor(master: SrtpMaster) {
     this.#cipher = choosePacketCipher(master);
+    this.#mki = master.mki;
+    this.#behindMki = master.profile === 'AEAD_AES_128_GCM' ? 0 : this.#cipher.rtpOverhead;
   }
 
-  /** The RTP packet, decrypted in place: a part of `packet`. Undefined when it was dropped. */
-  unprotectRtp(packet: Buffer): Buffer | undefined {
+  /** The RTP packet, decrypted in place: a part of what is given. Undefined when it was dropped. */
+  unprotectRtp(protectedPacket: Buffer): Buffer | undefined {
+    const packet = this.#mki ? withoutMki(protectedPacket, this.#mki, this.#behindMki) : protectedPacket;
+    if (!packet) return this.#drop('malformed');
     const headerBytes = rtpHeaderBytes(packet);
     if (headerBytes === undefined || packet.length < headerBytes + this.#cipher.rtpOverhead) return this.#drop('malformed');
     const ssrc = rtpSsrc(packet);
@@ -58,8 +67,10 @@ export class SrtpReceiver {
     return opened;
   }
 
-  /** The RTCP packet, decrypted in place: a part of `packet`. Undefined when it was dropped. */
-  unprotectRtcp(packet: Buffer): Buffer | undefined {
+  /** The RTCP packet, decrypted in place: a part of what is given. Undefined when it was dropped. */
+  unprotectRtcp(protectedPacket: Buffer): Buffer | undefined {
+    const packet = this.#mki ? withoutMki(protectedPacket, this.#mki, this.#behindMki && SHA1_80_TAG_BYTES) : protectedPacket;
+    if (!packet) return this.#drop('malformed');
     if (packet.length < RTCP_HEADER_BYTES + this.#cipher.rtcpOverhead) return this.#drop('malformed');
     const ssrc = rtcpSsrc(packet);
     const known = this.#find(ssrc);

@@ -4,11 +4,13 @@ import { createLog } from '../../../src/base/log.ts';
 import type { DatagramSocket } from '../../../src/base/udp.ts';
 import type { CallReport } from '../../../src/bridge/call-report.ts';
 import type { InnerConnection, InnerEnd } from '../../../src/bridge/inner-connection.ts';
+import type { InnerVoice } from '../../../src/bridge/inner-voice.ts';
 import { LocalMediaHost } from '../../../src/bridge/local-media.ts';
 import { PhoneCall } from '../../../src/bridge/phone-call.ts';
 import type { Leg, LegEvent, LegHost, OpenedLeg } from '../../../src/leg/leg.ts';
 import type { RtpPorts } from '../../../src/rtp/ports.ts';
 import type { Call, CallEnd, HangupReason, InboundCall, Refusal } from '../../../src/sip/engine.ts';
+import { createIdentity, type Identity } from '../../../src/webrtc/dtls/identity.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
 import { LEDGER } from '../../support/turn-ledger.ts';
@@ -66,10 +68,15 @@ export class FakePorts implements RtpPorts {
   }
 }
 
+/** One for all tests: its key takes a while to make. */
+export const IDENTITY: Identity = createIdentity(0);
+
 export class FakeInner implements InnerConnection {
   readonly offer = 'the inner offer';
   readonly ssrc = 4711;
   readonly payloadType = 111;
+  voice: InnerVoice = { maxPlaybackRateHz: 8000 };
+  readonly losses: number[] = [];
   onConnected: (() => void) | undefined;
   onClosed: ((reason: InnerEnd) => void) | undefined;
   onRtp: ((packet: Buffer, now: number) => void) | undefined;
@@ -84,6 +91,10 @@ export class FakeInner implements InnerConnection {
     if (this.fault) throw this.fault;
     this.connectedTo = answer;
     this.ownerAnswers = ownerAnswers;
+  }
+
+  reportLoss(percent: number): void {
+    this.losses.push(percent);
   }
 
   sendRtp(packet: Uint8Array): void {
@@ -203,6 +214,7 @@ export class CallBench {
             openInner: () => this.innerOpening.promise,
             host: this.host,
             ownerAnswers: () => this.ownerAlive,
+            identity: IDENTITY,
           },
           { mediaTimeoutMs: options.mediaTimeoutMs ?? 30_000 },
         ),

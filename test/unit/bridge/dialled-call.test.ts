@@ -10,7 +10,7 @@ import type { Call, CallEnd, CallInfo, DialFailure, DialOptions, HangupReason, O
 import { FakeClock } from '../../support/fake-clock.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
 import { writeRtp } from '../../support/rtp-wire.ts';
-import { CallBench, FakeHost, FakeInner, FakePorts, PHONE, settled } from './call-bench.ts';
+import { CallBench, FakeHost, FakeInner, FakePorts, IDENTITY, PHONE, settled } from './call-bench.ts';
 
 beforeAll(loadOpus);
 
@@ -76,6 +76,7 @@ class Bench {
           openInner: async () => this.inner,
           host: this.host,
           ownerAnswers: () => true,
+          identity: IDENTITY,
         },
         { mediaTimeoutMs: 30_000 },
       ),

@@ -32,14 +32,15 @@ class Bench {
     const bench = new Bench();
     const { clock, network } = bench;
     const identity = createIdentity(clock.wallclock());
-    bench.leg = await InnerLeg.create({
+    const deps = {
       clock,
       log: createLog('silent'),
       identity: createIdentity(clock.wallclock()),
       bind: '192.0.2.1',
       openSocket: async () => bench.#socket(),
       ...(nearRelay && { nearRelay }),
-    });
+    };
+    bench.leg = await InnerLeg.create(deps, { maxPlaybackRateHz: 8000 });
     const offer = parseWebRtcOffer(bench.leg.offer);
     if ('fault' in offer) throw new Error(offer.fault.detail);
     bench.answer = answerWebRtcOffer(offer, { ...OWNER, fingerprint: identity.fingerprint, setup: 'active', candidates, ssrc: 1 });

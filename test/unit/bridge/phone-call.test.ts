@@ -175,7 +175,7 @@ describe.each(WAITS)('a call that waits for %s', (_, arrive) => {
 describe('a call that leaves the offer to us', () => {
   test('is answered with our offer, and its media starts with the answer in the ACK', async () => {
     const bench = await new CallBench({ offer: undefined }).answered();
-    expect(bench.invite.answers).toEqual([expect.stringMatching(/m=audio 20000 RTP\/AVP 0 8 9 101/)]);
+    expect(bench.invite.answers).toEqual([expect.stringMatching(/m=audio 20000 RTP\/AVP 0 8 9 96 101 102/)]);
     const call: Call = bench.invite.call;
     expect(call.onAnswer?.('no description')).toBe(false);
     expect(call.onAnswer?.(phoneSdp(PHONE, undefined, { codecs: ['PCMA'] }))).toBe(true);
@@ -191,7 +191,7 @@ describe('a call that leaves the offer to us', () => {
     const call: Call = bench.invite.call;
     bench.invite.call.ack();
     const offer = call.onOfferWanted?.();
-    expect(offer).toMatch(/m=audio 20000 RTP\/AVP 0 8 9 101/);
+    expect(offer).toMatch(/m=audio 20000 RTP\/AVP 0 8 9 96 101 102/);
     expect(call.onAnswer?.(phoneSdp({ ...PHONE, port: 4100 }, undefined, { codecs: ['PCMA'] }))).toBe(true);
     expect(bench.call.snapshot()).toMatchObject({ media: { codec: 'PCMA' } });
     bench.call.hangup('shutdown');

@@ -6,7 +6,7 @@ import { RtpSender } from '../../../src/rtp/rtp-sender.ts';
 import type { NegotiatedAudio } from '../../../src/sdp/phone-audio.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { tone } from '../../support/tones.ts';
-import { FakeInner, FakePorts, PHONE } from './call-bench.ts';
+import { FakeInner, FakePorts, IDENTITY, PHONE } from './call-bench.ts';
 
 beforeAll(loadOpus);
 
@@ -36,7 +36,15 @@ class Bench {
     const bench = new Bench();
     const { clock, ports, inner } = bench;
     bench.#encoder = await createOpusEncoder({ sampleRateHz: 24_000, profile: 'interior' });
-    const told = { onDigit: () => undefined, onTimeout: () => undefined, onFirstAudio: () => undefined, onRoundTrip: () => undefined };
+    const told = {
+      onDigit: () => undefined,
+      onTimeout: () => undefined,
+      onFirstAudio: () => undefined,
+      onRoundTrip: () => undefined,
+      onReady: () => undefined,
+      onFailed: () => undefined,
+      identity: IDENTITY,
+    };
     bench.media = await PhoneMedia.create({ clock, ports, inner, ...told }, audio, {
       mediaTimeoutMs: 10_000,
       signallingAddress: PHONE.address,

@@ -7,7 +7,7 @@ import { writeTelephoneEvent } from '../../../src/rtp/telephone-event.ts';
 import type { NegotiatedAudio } from '../../../src/sdp/phone-audio.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { tone } from '../../support/tones.ts';
-import { FakeInner, FakePorts, PHONE } from './call-bench.ts';
+import { FakeInner, FakePorts, IDENTITY, PHONE } from './call-bench.ts';
 
 beforeAll(loadOpus);
 
@@ -49,6 +49,9 @@ class Bench {
         onTimeout: () => note('timeout'),
         onFirstAudio: () => note('first audio'),
         onRoundTrip: (ms) => note(`round trip ${Math.round(ms)}`),
+        onReady: () => note('ready'),
+        onFailed: (reason) => note(reason),
+        identity: IDENTITY,
       },
       audio,
       { mediaTimeoutMs: 10_000, signallingAddress: PHONE.address },

@@ -5,6 +5,7 @@ import { PhoneUplink } from '../../../src/bridge/phone-uplink.ts';
 import { parseRtp, type RtpPacket } from '../../../src/rtp/packet.ts';
 import { RtpSender } from '../../../src/rtp/rtp-sender.ts';
 import type { NegotiatedAudio } from '../../../src/sdp/phone-audio.ts';
+import { staticFormat } from '../../../src/sdp/phone-format.ts';
 import { seededRandom } from '../../support/random.ts';
 import { speech } from '../../support/speech.ts';
 import { concat, dtmfTone, silence, tone, toneShare } from '../../support/tones.ts';
@@ -12,7 +13,8 @@ import { concat, dtmfTone, silence, tone, toneShare } from '../../support/tones.
 const remote = { address: '192.0.2.10', port: 20_000 };
 
 function audio(codec: PhoneCodecName, more: Partial<NegotiatedAudio> = {}): NegotiatedAudio {
-  const { payloadType, sampleRateHz } = createPhoneCodec(codec);
+  const { sampleRateHz } = createPhoneCodec(codec);
+  const { payloadType } = staticFormat(codec);
   return {
     codec,
     payloadType,
@@ -67,7 +69,7 @@ class Line {
     const bytes = new Uint8Array((pcm.length * 8000) / coder.sampleRateHz);
     coder.encode(pcm, bytes);
     for (let at = 0; at + 8 * ptimeMs <= bytes.length; at += 8 * ptimeMs) {
-      const { payloadType = coder.payloadType, isLost } = options;
+      const { payloadType = staticFormat(codec).payloadType, isLost } = options;
       this.send(bytes.subarray(at, at + 8 * ptimeMs), { payloadType, lost: isLost?.() ?? false });
     }
   }

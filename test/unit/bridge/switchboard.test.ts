@@ -10,7 +10,7 @@ import type { Trunk } from '../../../src/sip/trunk.ts';
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { MetricsText } from '../../support/metrics-text.ts';
-import { FakeHost, FakeInner, FakeInvite, FakePorts, SUMMARY, settled } from './call-bench.ts';
+import { FakeHost, FakeInner, FakeInvite, FakePorts, IDENTITY, SUMMARY, settled } from './call-bench.ts';
 
 beforeAll(loadOpus);
 
@@ -71,6 +71,7 @@ class Bench {
               },
             },
             ownerAnswers: () => true,
+            identity: IDENTITY,
           },
           { mediaTimeoutMs: 30_000 },
         ),

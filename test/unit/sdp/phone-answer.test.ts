@@ -218,11 +218,15 @@ describe('an answer to a phone', () => {
 
 describe('a refusal', () => {
   it.each([
-    ['no codec of ours', 'm=audio 20000 RTP/AVP 18', 'no common codec; spoken here: PCMU, PCMA, G722'],
+    ['no codec of ours', 'm=audio 20000 RTP/AVP 18', 'no common codec; spoken here: PCMU, PCMA, G722, opus, L16/16000, L16/8000'],
     ['only encrypted audio', 'm=audio 20000 RTP/SAVP 0', 'RTP/SAVP is not spoken here, only RTP/AVP'],
     ['only a fax', 'm=image 20000 udptl t38', 'no audio is offered'],
     ['only audio that is switched off', 'm=audio 0 RTP/AVP 0', 'no audio is offered'],
-    ['G.711 at another rate', 'm=audio 20000 RTP/AVP 96\r\na=rtpmap:96 PCMU/16000', 'no common codec; spoken here: PCMU, PCMA, G722'],
+    [
+      'G.711 at another rate',
+      'm=audio 20000 RTP/AVP 96\r\na=rtpmap:96 PCMU/16000',
+      'no common codec; spoken here: PCMU, PCMA, G722, opus, L16/16000, L16/8000',
+    ],
   ])('for %s says so', (_, media, detail) => {
     expect(refused(offer(media))).toEqual({ reason: 'no_common_codec', detail });
   });

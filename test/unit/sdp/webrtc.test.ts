@@ -94,6 +94,7 @@ describe('a browser’s offer', () => {
       mid: '0',
       payloadTypes: { opus: 111, pcmu: 0, pcma: 8, telephoneEvent: 110 },
       telephoneEventRateHz: 48_000,
+      opus: { fec: true, cbr: false, dtx: false, stereo: false },
       direction: 'sendrecv',
     });
     expect(description.application).toEqual({ mid: '1', sctpPort: 5000, maxMessageSize: 262_144 });

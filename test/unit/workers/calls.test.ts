@@ -10,10 +10,11 @@ import { type CallNews, type CallOrder, fromWorker, isCallNews, isCallOrder, toW
 import { RemoteCalls } from '../../../src/workers/remote-calls.ts';
 import { ServedCalls } from '../../../src/workers/served-calls.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { Awaited, FakeHost, FakeInner, FakePorts, PHONE, SUMMARY, settled } from '../bridge/call-bench.ts';
+import { Awaited, FakeHost, FakeInner, FakePorts, IDENTITY, PHONE, SUMMARY, settled } from '../bridge/call-bench.ts';
 
 /* Both ends of the pipe, with all that crosses it copied and checked as between processes. */
 
+const VOICE = { maxPlaybackRateHz: 8000 };
 const OPENING: CallMediaOpening = {
   origin: { kind: 'phone', from: 'sip:a@192.0.2.10', to: `sip:agent@${'x'.repeat(3000)}`, callBack: { trunk: 'pbx', destination: '100' } },
   audio: {
@@ -66,7 +67,13 @@ class Pipe {
 
   constructor() {
     const { clock, host } = this;
-    const deps = { clock, host, ports: { open: () => this.portsOpening.promise }, openInner: () => this.innerOpening.promise };
+    const deps = {
+      clock,
+      host,
+      identity: IDENTITY,
+      ports: { open: () => this.portsOpening.promise },
+      openInner: () => this.innerOpening.promise,
+    };
     const media = new LocalMediaHost({ ...deps, ownerAnswers: () => true }, { mediaTimeoutMs: 30_000 });
     this.served = new ServedCalls(media, (news) => this.#up(news));
     this.remote = new RemoteCalls({ clock, send: (order) => this.#down(order) });
@@ -97,7 +104,7 @@ describe('a call whose media a worker carries', () => {
     const pipe = new Pipe();
     const { events, heard } = listen();
     pipe.socketsOpen();
-    const media = await pipe.remote.open(8000, events);
+    const media = await pipe.remote.open(VOICE, events);
     expect([media.rtpPort, media.rtcpPort]).toEqual([20_000, 20_001]);
     expect(pipe.remote.size).toBe(1);
     pipe.host.opening.resolve();
@@ -131,7 +138,7 @@ describe('a call whose media a worker carries', () => {
     const { events, heard } = listen();
     pipe.socketsOpen();
     pipe.host.opening.resolve();
-    const media = await pipe.remote.open(8000, events);
+    const media = await pipe.remote.open(VOICE, events);
     await media.connect(OPENING);
     pipe.host.leg?.hangup('agent_hangup');
     pipe.host.leg?.report(SUMMARY);
@@ -144,7 +151,7 @@ describe('a call whose media a worker carries', () => {
     const pipe = new Pipe();
     const { events, heard } = listen();
     pipe.socketsOpen();
-    const media = await pipe.remote.open(8000, events);
+    const media = await pipe.remote.open(VOICE, events);
     pipe.served.tellFigures(pipe.clock.now());
     expect(pipe.said.at(-1)).toBe('< ports');
     pipe.host.opening.resolve();
@@ -167,7 +174,7 @@ describe('a call whose media a worker carries', () => {
     const pipe = new Pipe();
     pipe.socketsOpen();
     pipe.host.opening.resolve();
-    const media = await pipe.remote.open(8000, listen().events);
+    const media = await pipe.remote.open(VOICE, listen().events);
     await media.connect(OPENING);
     pipe.served.tellFigures(pipe.clock.now());
     expect(media.snapshotAt).toBe(pipe.clock.wallclock());
@@ -180,7 +187,7 @@ describe('a call whose media a worker carries', () => {
     const pipe = new Pipe();
     pipe.socketsOpen();
     pipe.host.opening.resolve();
-    for (let n = 0; n < 40; n++) await (await pipe.remote.open(8000, listen().events)).connect(OPENING);
+    for (let n = 0; n < 40; n++) await (await pipe.remote.open(VOICE, listen().events)).connect(OPENING);
     const counts = [];
     for (let n = 0; n < 4; n++) {
       const before = pipe.said.length;
@@ -195,12 +202,12 @@ describe('a call whose media a worker carries', () => {
     const pipe = new Pipe();
     pipe.portsOpening.reject(new GatewayError('ERR_NO_PORT', 'all RTP ports are in use or resting'));
     pipe.innerOpening.resolve(pipe.inner);
-    await expect(pipe.remote.open(8000, listen().events)).rejects.toMatchObject({ code: 'ERR_NO_PORT', message: /resting/ });
+    await expect(pipe.remote.open(VOICE, listen().events)).rejects.toMatchObject({ code: 'ERR_NO_PORT', message: /resting/ });
     expect([pipe.remote.size, pipe.served.size, pipe.inner.closed]).toEqual([0, 0, 1]);
 
     const other = new Pipe();
     other.socketsOpen();
-    const media = await other.remote.open(8000, listen().events);
+    const media = await other.remote.open(VOICE, listen().events);
     other.host.opening.reject(new GatewayError('ERR_OVERLOADED', 'all sessions are taken'));
     await expect(media.connect(OPENING)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
     media.end('media_failed');
@@ -209,7 +216,7 @@ describe('a call whose media a worker carries', () => {
 
   test('that ends while its ports are opened, or its session, gives them back', async () => {
     const pipe = new Pipe();
-    const opening = pipe.remote.open(8000, listen().events);
+    const opening = pipe.remote.open(VOICE, listen().events);
     const refused = expect(opening).rejects.toMatchObject({ code: 'ERR_TIMEOUT' });
     pipe.clock.advance(2000);
     await refused;
@@ -220,7 +227,7 @@ describe('a call whose media a worker carries', () => {
 
     const other = new Pipe();
     other.socketsOpen();
-    const media = await other.remote.open(8000, listen().events);
+    const media = await other.remote.open(VOICE, listen().events);
     const connecting = expect(media.connect(OPENING)).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' });
     media.end('cancelled', 487);
     await connecting;
@@ -236,12 +243,12 @@ describe('a call whose media a worker carries', () => {
     pipe.socketsOpen();
     pipe.host.opening.resolve();
     const talking = listen();
-    const media = await pipe.remote.open(8000, talking.events);
+    const media = await pipe.remote.open(VOICE, talking.events);
     await media.connect(OPENING);
     const ended = listen();
-    (await pipe.remote.open(8000, ended.events)).end('remote_hangup');
+    (await pipe.remote.open(VOICE, ended.events)).end('remote_hangup');
     const setUp = listen();
-    const connecting = (await pipe.remote.open(8000, setUp.events)).connect({ ...OPENING, origin: { kind: 'phone' } });
+    const connecting = (await pipe.remote.open(VOICE, setUp.events)).connect({ ...OPENING, origin: { kind: 'phone' } });
     pipe.remote.lost();
     await expect(connecting).rejects.toMatchObject({ code: 'ERR_NODE_UNREACHABLE' });
     pipe.remote.lost();

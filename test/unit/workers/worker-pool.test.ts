@@ -34,7 +34,7 @@ class FakeChild implements Child {
     if (order.type !== 'open') return;
     const { call } = order;
     this.ports -= 1;
-    if (this.ports >= 0) this.say({ type: 'ports', call, rtpPort: 2, rtcpPort: 3 });
+    if (this.ports >= 0) this.say({ type: 'ports', call, rtpPort: 2, rtcpPort: 3, fingerprint: { algorithm: 'sha-256', value: '00' } });
     else this.say({ type: 'failed', call, code: 'ERR_NO_PORT', message: 'all are taken' });
   }
 
@@ -134,11 +134,12 @@ class Bench {
   /** Opens a call; the number of the worker that got it. */
   async open(): Promise<number> {
     const before = this.children.map(({ received }) => received.length);
-    await this.pool.open(8000, EVENTS);
+    await this.pool.open(VOICE, EVENTS);
     return this.children.findIndex(({ received }, n) => received.length > (before[n] ?? 0)) + 1;
   }
 }
 
+const VOICE = { maxPlaybackRateHz: 8000 };
 const lost: string[] = [];
 const nothing = (): void => undefined;
 const EVENTS: CallMediaEvents = {
@@ -183,7 +184,7 @@ describe('the worker pool', () => {
     }
     await ready;
     expect(bench.pool.ready).toBe(false);
-    await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_NODE_UNREACHABLE' });
+    await expect(bench.pool.open(VOICE, EVENTS)).rejects.toMatchObject({ code: 'ERR_NODE_UNREACHABLE' });
   });
 
   test('gives each call to the worker with the fewest, one that drains none, and asks another when ports are out', async () => {
@@ -196,12 +197,12 @@ describe('the worker pool', () => {
     bench.child(1).status();
     bench.child(0).status();
     bench.child(0).ports = 0;
-    await bench.pool.open(8000, EVENTS);
+    await bench.pool.open(VOICE, EVENTS);
     expect(bench.child(1).received.filter(({ type }) => type === 'open')).toHaveLength(5);
     bench.child(1).ports = 0;
-    await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_NO_PORT' });
+    await expect(bench.pool.open(VOICE, EVENTS)).rejects.toMatchObject({ code: 'ERR_NO_PORT' });
     for (const child of bench.children) child.status(true, true);
-    await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+    await expect(bench.pool.open(VOICE, EVENTS)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
   });
 
   test('passes a worker over whose audio leaves late, and has room for nobody when that is true of all', async () => {
@@ -211,7 +212,7 @@ describe('the worker pool', () => {
     expect(bench.pool.ready).toBe(true);
     bench.child(1).status(true, false, 0, true);
     expect(bench.pool.ready).toBe(false);
-    await expect(bench.pool.open(8000, EVENTS)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+    await expect(bench.pool.open(VOICE, EVENTS)).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
     bench.child(0).status();
     expect(await bench.open()).toBe(1);
   });
