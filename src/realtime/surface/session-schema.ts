@@ -102,9 +102,9 @@ export const tools = z
 
 /** A response takes functions; servers take longer to ask for their tools than a response waits. */
 export const responseTools = tools.superRefine((all, context) => {
-  const at = all.findIndex(({ type }) => type === 'mcp');
+  const at = all.findIndex(({ type }) => type !== 'function');
   if (at < 0) return;
-  const message = 'Servers of tools are named by the session, not by a response.';
+  const message = 'Tools that the gateway runs are named by the session, not by a response.';
   context.addIssue({ code: 'custom', path: [at, 'type'], message, params: { code: 'unsupported_tool' } });
 });
 

@@ -1,8 +1,9 @@
 import { expect } from 'vitest';
-import { createLog } from '../../../src/base/log.ts';
+import { createLog, type Logger } from '../../../src/base/log.ts';
 import type { Leg } from '../../../src/leg/leg.ts';
 import type { Item, ModelConfig, ModelConnection, ModelEvent, RealtimeModel, ResponseRequest } from '../../../src/realtime/model.ts';
 import { Session } from '../../../src/realtime/session.ts';
+import type { SessionMetrics } from '../../../src/realtime/session-metrics.ts';
 import { checkSession } from '../../../src/realtime/surface/check-session.ts';
 import { RealtimeSurface, type SurfaceChannel } from '../../../src/realtime/surface/realtime-surface.ts';
 import type { ToolCatalogue } from '../../../src/realtime/tools/tool-catalogue.ts';
@@ -21,6 +22,7 @@ class NotingModel implements RealtimeModel, ModelConnection {
   emit: (event: ModelEvent) => void = () => {};
   onRespond: ((request: ResponseRequest) => void) | undefined;
   onCommit: ((itemId: string) => void) | undefined;
+  onAudio: ((pcm: Int16Array) => void) | undefined;
 
   connect(onEvent: (event: ModelEvent) => void): ModelConnection {
     this.emit = onEvent;
@@ -38,6 +40,7 @@ class NotingModel implements RealtimeModel, ModelConnection {
 
   appendAudio(pcm: Int16Array): void {
     this.heardSamples += pcm.length;
+    this.onAudio?.(pcm);
   }
   start(): void {
     this.told.push(['start']);
@@ -147,6 +150,8 @@ export interface BenchOptions {
   readonly leg?: Partial<Leg>;
   readonly createVoiceDetector?: ConstructorParameters<typeof Session>[0]['createVoiceDetector'];
   readonly tools?: ToolCatalogue;
+  readonly log?: Logger;
+  readonly metrics?: SessionMetrics;
 }
 
 /** One session with its surface and a first client, on a clock that moves with the frames. */
@@ -162,9 +167,14 @@ export class SurfaceBench {
   readonly #out = new Int16Array(480);
   readonly #in = new Int16Array(480);
 
+  /** Of the caller's frames. */
+  set level(value: number) {
+    this.#in.fill(value);
+  }
+
   constructor(options: BenchOptions = {}) {
     this.media = options.media ?? 'phone';
-    const log = createLog('silent');
+    const log = options.log ?? createLog('silent');
     const streams = this.media === 'websocket';
     this.session = new Session(
       {
@@ -173,6 +183,7 @@ export class SurfaceBench {
         model: options.model ?? this.model,
         createVoiceDetector: options.createVoiceDetector ?? (() => ({ process: () => this.#voice, free: () => {} })),
         tools: options.tools,
+        ...(options.metrics ? { metrics: options.metrics } : {}),
       },
       { streams, speaksFirst: false, ...(options.answer ? { answer: options.answer } : {}) },
     );
