@@ -8,7 +8,9 @@ const { PCMA, PCMU } = await built('audio/g711.js');
 const { createOpusDecoder, createOpusEncoder } = await built('audio/opus.js');
 const { warmUpOpus } = await built('audio/opus-warm-up.js');
 const { Decimator } = await built('audio/decimate.js');
+const { Rnnoise } = await built('audio/rnnoise.js');
 const { loadVad, VoiceActivity } = await built('audio/vad.js');
+const { EchoGuard } = await built('realtime/echo-guard.js');
 const { loadVoiceDetectors } = await built('realtime/fvad-detector.js');
 const { ReorderBuffer } = await built('rtp/reorder-buffer.js');
 const { parseRtp, writeRtp } = await built('rtp/packet.js');
@@ -77,14 +79,31 @@ async function listening() {
   const out = new Int16Array(160);
   const decimator = new Decimator();
   const activity = new VoiceActivity();
-  const detector = (await loadVoiceDetectors())();
+  const detectors = await loadVoiceDetectors();
+  const [detector, beside] = [detectors(), detectors()];
+  const guard = new EchoGuard();
+  const network = (await Rnnoise.load()).open();
   const rows = [
     ['24 to 8 kHz', microseconds((n) => decimator.process(wide[n % FRAMES], out))],
     ['voice activity (fvad and energy)', microseconds((n) => activity.process(narrow[n % FRAMES]))],
-    ['both, as a session hears', microseconds((n) => detector.process(wide[n % FRAMES]))],
+    [
+      'own-echo guard, both ways',
+      microseconds((n) => {
+        guard.playing(narrow[(n + 100) % FRAMES]);
+        return guard.isNear(narrow[n % FRAMES]);
+      }),
+    ],
+    ['all of it, as a session hears while nobody else speaks', microseconds((n) => detector.process(wide[n % FRAMES]))],
+    [
+      'the same while the agent speaks',
+      microseconds((n) => {
+        beside.playing(wide[(n + 100) % FRAMES]);
+        return beside.process(wide[n % FRAMES]);
+      }),
+    ],
+    ['the network for callers in noise', microseconds((n) => network.process(wide[n % FRAMES]))],
   ];
-  activity.free();
-  detector.free();
+  for (const each of [activity, detector, beside, network]) each.free();
   return rows;
 }
 

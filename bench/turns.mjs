@@ -2,7 +2,8 @@ import { built } from './built.mjs';
 import { hasSynthesiser } from './corpus/render.mjs';
 import { quantile, short, table } from './figures.mjs';
 import { EVENTS, LINES, percent, runCalls, spreadOf } from './turns/barge-in.mjs';
-import { CURVE, hearCallers, judge, POLICIES } from './turns/end-of-turn.mjs';
+import { CURVE, hearCallers, hearInNoise, judge, NOISE_POLICIES, POLICIES } from './turns/end-of-turn.mjs';
+import { resumeAll } from './turns/resume.mjs';
 import { MEASURED_STAGES, measureWire, WIRE_LINES } from './turns/wire.mjs';
 import { withYardstick } from './yardstick.mjs';
 
@@ -16,7 +17,7 @@ const MISSED_MS = 2000;
 
 /** `BENCH_PARTS=wire,lines` runs only some. */
 const ONLY = process.env.BENCH_PARTS;
-const PARTS = { ends: endsOfTurns, lines: linesOf, events: eventsOf, noises: noisesOf, wire: wire };
+const PARTS = { ends: endsOfTurns, noise: inNoise, lines: linesOf, events: eventsOf, resumes: resumesOf, noises: noisesOf, wire: wire };
 
 /** Turns: when they end, what interrupts, what is told of it. Synthetic speech on a clock of its own: the same seed gives the same figures. */
 export async function benchTurns({ quick }) {
@@ -63,6 +64,62 @@ function endsOfTurns(quick) {
     'at 20 dB: cut / p50',
   ];
   return table(header, rows);
+}
+
+const NOISES = [
+  ['street', 15],
+  ['street', 10],
+  ['street', 5],
+  ['white', 15],
+  ['white', 10],
+  ['white', 5],
+  ['babble', 20],
+  ['babble', 15],
+];
+
+async function inNoise(quick) {
+  const rows = [];
+  for (const [kind, snrDb] of NOISES) {
+    const heard = await hearInNoise(HALF, { callers: quick ? 4 : 24, turns: 6, kind, snrDb });
+    const ears = { first: heard.map(({ first }) => first), both: heard.map(({ both }) => both) };
+    for (const [name, options] of NOISE_POLICIES) {
+      const cells = Object.values(ears).map((callers) => {
+        const at = judge(callers, options);
+        return [at.cut, `${short(at.p50)} / ${short(at.p95)}`, `${at.missed} of ${heard.length * 6}`];
+      });
+      rows.push([`${kind} ${snrDb} dB, ${name}`, ...cells[0], ...cells[1]]);
+    }
+  }
+  const of = (who) => [`${who}: cut %`, 'delay p50 / p95 ms', 'ends not found'];
+  return table(['behind the caller', ...of('first detector alone'), ...of('with the network')], rows);
+}
+
+function resumesOf(quick) {
+  const holds = resumeAll(HALF, { holds: quick ? 2 : 12 });
+  const share = (test) => percent(holds, test);
+  const row = [
+    holds.length,
+    share(({ repeated }) => repeated === 0),
+    share(({ repeated }) => repeated === 1),
+    share(({ repeated }) => repeated > 1),
+    Math.max(...holds.map(({ repeated }) => repeated)),
+    share(({ lost }) => lost > 0),
+    share(({ torn }) => torn),
+    spreadOf(holds, ({ backMs }) => backMs)
+      .map(short)
+      .join(' / '),
+  ];
+  const header = [
+    'sentences that go on',
+    'no word said again whole %',
+    'one %',
+    'more %',
+    'most',
+    'a word lost %',
+    'begins in the middle of the word that was cut %',
+    'goes back p50 / p95 ms',
+  ];
+  return table(header, [row]);
 }
 
 /** What a fixed wait with this median cuts, between two of the curve. */

@@ -6,6 +6,7 @@ import { ANSWERS, BACKCHANNELS, COMMANDS, INTERRUPTIONS, VOICES } from '../corpu
 import { quantile } from '../figures.mjs';
 import { EchoLine } from './echo-line.mjs';
 import { clip } from './end-of-turn.mjs';
+import { noiseOf } from './noise.mjs';
 
 const { loadVoiceDetectors } = await built('realtime/fvad-detector.js');
 const { Session } = await built('realtime/session.js');
@@ -230,18 +231,7 @@ function fadeStepOf(out, audio, sentMs) {
 }
 
 function babbleOf(random, babbleDb) {
-  const sum = new Float64Array(8000 * 8);
-  for (let talker = 0; talker < 5; talker++) {
-    const voice = random.of(VOICES);
-    let at = Math.floor(random.between(0, 8000));
-    while (at < sum.length) {
-      const sound = speak(random.of(ANSWERS), voice);
-      for (let n = 0; n < sound.length && at + n < sum.length; n++) sum[at + n] += sound[n];
-      at += sound.length + Math.floor(random.between(500, 4000));
-    }
-  }
-  const rms = Math.sqrt(sum.reduce((all, x) => all + x * x, 0) / sum.length);
-  return sum.map((x) => (x / rms) * 32768 * 10 ** (babbleDb / 20));
+  return noiseOf('babble', random).map((x) => x * 32768 * 10 ** (babbleDb / 20));
 }
 
 const PLACE = (random, ms) => random.between(Math.min(1200, ms / 3), ms - 2500);

@@ -3,10 +3,13 @@ import { callerOf, seedsOf } from '../corpus/generate.mjs';
 import { Random } from '../corpus/random.mjs';
 import { speak } from '../corpus/render.mjs';
 import { quantile } from '../figures.mjs';
+import { noiseOf } from './noise.mjs';
 
 const { PCMU } = await built('audio/g711.js');
+const { NetworkPool } = await built('audio/network-pool.js');
 const { VoiceActivity } = await built('audio/vad.js');
 const { askedBy } = await built('realtime/caller-words.js');
+const { loadVoiceDetectors } = await built('realtime/fvad-detector.js');
 const { TurnMachine } = await built('realtime/turn-machine.js');
 const { DEFAULT_TURN_OPTIONS } = await built('realtime/turn-options.js');
 
@@ -30,21 +33,64 @@ export const POLICIES = [
   ['with words, high (0.7)', { ...adaptive(0.7), words: true }],
   ['with words, auto (1)', { ...adaptive(1), words: true }],
 ];
+export const NOISE_POLICIES = POLICIES.filter(([name]) => name === 'fixed 500' || name.includes('auto'));
 export const CURVE = Array.from({ length: 15 }, (_, n) => [`fixed ${200 + 100 * n}`, fixed(200 + 100 * n)]);
 
-/** Callers of a half of the seeds, heard by the detector: frames and labels. */
+/** Callers of a half of the seeds, heard by the first detector over hiss: frames and labels. */
 export function hearCallers(half, { callers, turns, snrDb }) {
   return seedsOf(half, callers).map((seed) => {
     const caller = callerOf(seed, turns);
     const random = new Random(seed + 17);
     const detector = new VoiceActivity();
-    const heard = caller.turns.map((turn) => hear(turn, caller, { detector, random, snrDb }));
+    const heard = caller.turns.map((turn) => hear(turn, caller, { detector, noise: () => random.normal(), snrDb }));
     detector.free();
     return { ...caller, heard };
   });
 }
 
-function hear(turn, { voice, levelDb }, { detector, random, snrDb }) {
+const networks = new NetworkPool();
+const createVoiceDetector = await loadVoiceDetectors(networks);
+
+/** The same over any noise, heard as a session hears, and by the first detector alone. */
+export async function hearInNoise(half, { callers, turns, kind, snrDb }) {
+  await networks.load();
+  return seedsOf(half, callers).map((seed) => {
+    const caller = callerOf(seed, turns);
+    const behind = noiseOf(kind, new Random(seed + 17));
+    let at = 0;
+    const noise = () => behind[at++ % behind.length];
+    const detector = withBoth(createVoiceDetector());
+    const both = caller.turns.map((turn) => hear(turn, caller, { detector, noise, snrDb }));
+    detector.free();
+    const pick = (which) => both.map((turn) => ({ ...turn, frames: turn.frames.map((frame) => ({ ...frame, voiced: frame[which] })) }));
+    return { first: { ...caller, heard: pick('first') }, both: { ...caller, heard: pick('voiced') } };
+  });
+}
+
+/** A session's detector on what a telephone gives, and what its first half would have said. */
+function withBoth(detector) {
+  const activity = new VoiceActivity();
+  const wide = new Int16Array(3 * FRAME);
+  let last = 0;
+  return {
+    process(frame) {
+      for (const [n, x] of frame.entries()) {
+        wide[3 * n] = last + (x - last) / 3;
+        wide[3 * n + 1] = last + (2 * (x - last)) / 3;
+        wide[3 * n + 2] = x;
+        last = x;
+      }
+      const { voiced, levelDb, floorDb } = detector.process(wide);
+      return { voiced, levelDb, floorDb, first: activity.process(frame).voiced };
+    },
+    free() {
+      activity.free();
+      detector.free();
+    },
+  };
+}
+
+function hear(turn, { voice, levelDb }, { detector, noise, snrDb }) {
   const pieces = turn.segments.map((text) => speak(text, voice));
   const spans = [];
   let at = LEAD_MS * 8;
@@ -56,10 +102,10 @@ function hear(turn, { voice, levelDb }, { detector, random, snrDb }) {
   const length = Math.ceil((end + TAIL_MS * 8) / FRAME) * FRAME;
   const pcm = new Int16Array(length);
   const gain = 32768 * 10 ** (levelDb / 20);
-  const noise = gain * 10 ** (-snrDb / 20);
+  const level = gain * 10 ** (-snrDb / 20);
   const sound = new Float64Array(length);
   for (const [n, piece] of pieces.entries()) for (let k = 0; k < piece.length; k++) sound[spans[n].from + k] = piece[k] * gain;
-  for (let n = 0; n < length; n++) pcm[n] = clip(sound[n] + noise * random.normal());
+  for (let n = 0; n < length; n++) pcm[n] = clip(sound[n] + level * noise());
   const code = new Uint8Array(FRAME);
   const frames = [];
   const frame = new Int16Array(FRAME);

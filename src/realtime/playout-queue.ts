@@ -7,7 +7,7 @@ interface Chunk {
   readonly offset: number;
 }
 
-/** One second of what was played is kept, to go back over at a resume (at most 500 ms are needed). */
+/** One second of what was played is kept, to go back over at a resume (at most 400 ms are needed). */
 const HISTORY_SAMPLES = 24_000;
 
 /** Ten milliseconds each for two minutes: a model that sends smaller pieces than that is dropped on. */

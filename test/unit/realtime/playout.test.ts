@@ -87,7 +87,7 @@ describe('playout', () => {
     expect(pull(playout, 1)[479]).toBe(ramp(20)[479]);
   });
 
-  it('resumes at the quietest place between 150 and 500 ms back, with a fade-in, and counts nothing twice', () => {
+  it('resumes at the quietest place between 150 and 400 ms back, with a fade-in, and counts nothing twice', () => {
     const playout = new Playout();
     const loud = ramp(2000);
     loud.fill(20, 700 * MS, 720 * MS); // a pause between words, 300 ms before the hold
