@@ -10,13 +10,14 @@ import { InnerLeg } from './bridge/inner-leg.ts';
 import type { InnerVoice } from './bridge/inner-voice.ts';
 import { LocalMediaHost } from './bridge/local-media.ts';
 import type { Config, RtpPorts } from './config/config.ts';
-import { createModel } from './gateway-model.ts';
+import { ModelMaker } from './gateway-model.ts';
 import { createTools } from './gateway-tools.ts';
 import type { LegDialler, LegHost } from './leg/leg.ts';
 import { type ClusterKeys, deriveNodeKeys } from './ownership/cluster-keys.ts';
 import type { NodeId } from './ownership/node-id.ts';
 import type { RelayLink } from './ownership/relay-link.ts';
 import { loadVoiceDetectors } from './realtime/fvad-detector.ts';
+import { LiveModel } from './realtime/live-model.ts';
 import { McpCatalogue } from './realtime/mcp/mcp-catalogue.ts';
 import type { McpHub } from './realtime/mcp/mcp-hub.ts';
 import { createSessionMetrics } from './realtime/session-metrics.ts';
@@ -45,17 +46,29 @@ export interface TransceiverParts extends MediaParts {
   readonly sessionMinutes: number;
 }
 
+/**
+ * Makes another model, and gives what puts it into force for the conversations that come.
+ * @throws GatewayError ERR_CONFIG
+ */
+export type ModelSwitch = (model: Config['model'], agent: Config['agent']) => Promise<() => void>;
+
+export interface TransceiverHandle {
+  readonly transceiver: Transceiver;
+  readonly prepareModel: ModelSwitch;
+}
+
 export async function createTransceiver(
   { agent, model: configured, mcp, tools, sessionMinutes, ...parts }: TransceiverParts,
   options: { readonly nodeId: NodeId; readonly maxSessions: number },
-): Promise<Transceiver> {
+): Promise<TransceiverHandle> {
   const networks = new NetworkPool({
     isLate: () => transceiver.overloaded,
     onFailed: (err) => parts.log.warn({ err: GatewayError.from(err) }, 'no detector for callers in noise'),
   });
   parts.metrics.observe('noise_detectors', 'Calls with so much noise that the second voice detector hears them.', () => networks.inUse);
   const createVoiceDetector = await loadVoiceDetectors(networks);
-  const model = await createModel(parts, configured, agent);
+  const maker = new ModelMaker(parts);
+  const model = new LiveModel(await maker.make(configured, agent));
   const transceiver = new Transceiver(
     {
       ...parts,
@@ -69,7 +82,11 @@ export async function createTransceiver(
     },
     options,
   );
-  return transceiver;
+  const prepareModel: ModelSwitch = async (next, by) => {
+    const made = await maker.make(next, by);
+    return () => model.replace(made);
+  };
+  return { transceiver, prepareModel };
 }
 
 export interface PhoneLegParts extends MediaParts {

@@ -22,19 +22,39 @@ interface ModelParts {
   readonly metrics: Metrics;
 }
 
-/** Who talks to callers. @throws GatewayError ERR_CONFIG */
-export async function createModel(parts: ModelParts, model: Config['model'], agent: Config['agent']): Promise<RealtimeModel> {
-  if (model.type === 'embedded') return new EmbeddedAgent({ prompts: await loadPrompts() }, agent);
-  return model.type === 'pipeline' ? createPipeline(parts, model) : createUpstream(parts, model);
+/** Makes who talks to callers, as often as the configuration changes; what is measured goes on being counted. */
+export class ModelMaker {
+  readonly #parts: ModelParts;
+  #pipelineMetrics: PipelineMetrics | undefined;
+  #upstreamMetrics: UpstreamMetrics | undefined;
+
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws GatewayError ERR_CONFIG */
+  async make(model: Config['model'], agent: Config['agent']): Promise<RealtimeModel> {
+    const { metrics } = this.#parts;
+    if (model.type === 'embedded') return new EmbeddedAgent({ prompts: await loadPrompts() }, agent);
+    if (model.type === 'pipeline') {
+      this.#pipelineMetrics ??= createPipelineMetrics(metrics);
+      return createPipeline(this.#parts, this.#pipelineMetrics, model);
+    }
+    this.#upstreamMetrics ??= createUpstreamMetrics(metrics);
+    return createUpstream(this.#parts, this.#upstreamMetrics, model);
+  }
 }
 
-async function createPipeline({ clock, log, metrics }: ModelParts, model: PipelineModelConfig): Promise<RealtimeModel> {
+type PipelineMetrics = ReturnType<typeof createPipelineMetrics>;
+type UpstreamMetrics = ReturnType<typeof createUpstreamMetrics>;
+
+async function createPipeline({ clock, log }: ModelParts, metrics: PipelineMetrics, model: PipelineModelConfig): Promise<RealtimeModel> {
   const { transcription, chat, speech } = model;
   const { sorry, transfer } = await loadPrompts();
   const spare = (pcm: Int16Array) => ({ text: textOf(pcm) ?? '', pcm });
   const firstWord = ({ timeoutMs }: { readonly timeoutMs?: number }) => (timeoutMs === undefined ? {} : { firstMs: timeoutMs });
   return new PipelineModel(
-    { clock, log, metrics: createPipelineMetrics(metrics), prompts: { fallback: spare(sorry), patience: spare(transfer) } },
+    { clock, log, metrics, prompts: { fallback: spare(sorry), patience: spare(transfer) } },
     {
       ...model,
       transcription: { ...transcription, ...keyOf(transcription) },
@@ -49,7 +69,7 @@ function keyOf({ key }: { readonly key?: string }): Pick<ServiceOptions, 'apiKey
   return key === undefined ? {} : { apiKey: key };
 }
 
-async function createUpstream({ clock, log, metrics }: ModelParts, model: RealtimeModelConfig): Promise<RealtimeModel> {
+async function createUpstream({ clock, log }: ModelParts, metrics: UpstreamMetrics, model: RealtimeModelConfig): Promise<RealtimeModel> {
   const { url, profile, key, caFile, voice, instructions, greet, capMinutes, turns, uplinkWhileSpeaking } = model;
   const ca =
     caFile === undefined
@@ -58,7 +78,7 @@ async function createUpstream({ clock, log, metrics }: ModelParts, model: Realti
           throw new GatewayError('ERR_CONFIG', `model.ca: ${caFile} cannot be read (${cause.code})`, { cause });
         });
   return new UpstreamModel(
-    { clock, log, metrics: createUpstreamMetrics(metrics) },
+    { clock, log, metrics },
     {
       url,
       profile: upstreamProfile(profile, capMinutes === undefined ? {} : { capMinutes }),

@@ -10,7 +10,7 @@ import { bindUdp } from './base/udp.ts';
 import type { Config } from './config/config.ts';
 import { createMcpHub } from './gateway-mcp.ts';
 
-import { createLocalMedia, createTransceiver, type PhoneLegParts } from './gateway-media.ts';
+import { createLocalMedia, createTransceiver, type ModelSwitch, type PhoneLegParts, type TransceiverHandle } from './gateway-media.ts';
 import { deriveRelayKeys } from './ownership/cluster-keys.ts';
 import { directLink } from './ownership/direct-link.ts';
 import { InnerWire } from './ownership/inner-wire.ts';
@@ -22,7 +22,7 @@ import type { McpHub } from './realtime/mcp/mcp-hub.ts';
 import { Relay } from './relay/relay.ts';
 import { Transceiver } from './transceiver/transceiver.ts';
 import { FrontDialler } from './workers/front-dialler.ts';
-import { type FromWorker, isCallOrder, type ToWorker, type WorkerStart } from './workers/messages.ts';
+import { type FromWorker, isCallOrder, type ToWorker, type WorkerConfigure, type WorkerStart } from './workers/messages.ts';
 import { ServedCalls } from './workers/served-calls.ts';
 import { BEAT_MS } from './workers/worker.ts';
 import { INNER_ADDRESS } from './workers/worker-pool.ts';
@@ -34,6 +34,8 @@ const IMPATIENT_BEAT_MS = 50;
 export class GatewayWorker {
   readonly #clock: Clock = systemClock;
   readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #prepareModel: ModelSwitch;
   readonly #send: (message: FromWorker) => void;
   readonly #transceiver: Transceiver;
   readonly #mcp: McpHub;
@@ -65,7 +67,7 @@ export class GatewayWorker {
     ticker.start();
     const dialler = new FrontDialler(send, clock);
     const mcp = await createMcpHub({ clock, log, metrics }, options.mcp);
-    const transceiver = await createTransceiver(
+    const { transceiver, prepareModel } = await createTransceiver(
       {
         clock,
         log,
@@ -85,7 +87,7 @@ export class GatewayWorker {
     const started = new GatewayWorker(
       options,
       { clock, log, metrics, loopback, nearRelay: nearSocket.local, host: transceiver, ownerAnswers: () => true },
-      transceiver,
+      { transceiver, prepareModel },
       mcp,
       dialler,
       send,
@@ -98,12 +100,14 @@ export class GatewayWorker {
   private constructor(
     options: WorkerStart,
     parts: PhoneLegParts,
-    transceiver: Transceiver,
+    { transceiver, prepareModel }: TransceiverHandle,
     mcp: McpHub,
     dialler: FrontDialler,
     send: (message: FromWorker) => void,
   ) {
     this.#metrics = parts.metrics;
+    this.#log = parts.log;
+    this.#prepareModel = prepareModel;
     this.#dialler = dialler;
     this.#mcp = mcp;
     this.#transceiver = transceiver;
@@ -122,6 +126,7 @@ export class GatewayWorker {
     else if (message.type === 'dialled') this.#dialler.handle(message);
     else if (message.type === 'leg') this.#legs.handle(message.message);
     else if (message.type === 'session') this.#sessions.handle(message.message);
+    else if (message.type === 'configure') void this.#configure(message);
     else if (message.type === 'drain') {
       this.#draining = true;
       this.#tellStatus();
@@ -132,6 +137,17 @@ export class GatewayWorker {
   async close(): Promise<void> {
     this.#transceiver.close();
     await this.#mcp.close();
+  }
+
+  /** The front has checked it; what fails here all the same leaves this worker as it was until it is started anew. */
+  async #configure({ model, agent, logLevel }: WorkerConfigure): Promise<void> {
+    this.#log.level = logLevel;
+    try {
+      const apply = await this.#prepareModel(model, agent);
+      apply();
+    } catch (err) {
+      this.#log.error({ err }, 'the new model cannot be used');
+    }
   }
 
   async #measure(request: number): Promise<void> {

@@ -20,15 +20,17 @@ import type { Role } from './config/schema.ts';
 import { CallDesk } from './control/call-desk.ts';
 import { CdrLog } from './control/cdr-log.ts';
 import { Certificates } from './control/certificates.ts';
+import type { ReloadOutcome, TrunkStatus } from './control/gateway-control.ts';
 import { type ApiOptions, HttpDoor } from './control/http-door.ts';
 import { postWebhook } from './control/webhook-delivery.ts';
-import { openSipCertificates } from './gateway-certificates.ts';
+import { openSipCertificates, type SipCertificates } from './gateway-certificates.ts';
 import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createMcpHub } from './gateway-mcp.ts';
-import { createLocalMedia, createTransceiver } from './gateway-media.ts';
+import { createLocalMedia, createTransceiver, type ModelSwitch } from './gateway-media.ts';
 import { phoneMediaPolicy } from './gateway-phone-media.ts';
 import { recordOf } from './gateway-records.ts';
+import { type ConfigSource, changeOf, keptSettings, refusedReload } from './gateway-reload.ts';
 import { arrivingCall, createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
@@ -67,6 +69,8 @@ export interface Gateway {
   /** BYE to all calls; takes 2 s at the most. */
   hangUpAll(): Promise<void>;
   stop(): Promise<void>;
+  /** Reads the configuration again, and puts what may change into force. Never throws. */
+  reload(): Promise<ReloadOutcome>;
 }
 
 /** How often a draining relay looks whether its last client has left. */
@@ -76,8 +80,8 @@ const RELAY_LOOK_MS = 500;
  * Starts what the roles of this process need, innermost first, so that nobody is let in before there is somewhere to go.
  * @throws GatewayError ERR_PORT_IN_USE, ERR_CONFIG; what was started by then is stopped again
  */
-export async function startGateway(config: Config): Promise<Gateway> {
-  const gateway = new RunningGateway(config);
+export async function startGateway(config: Config, source?: ConfigSource): Promise<Gateway> {
+  const gateway = new RunningGateway(config, source);
   try {
     await gateway.start();
   } catch (thrown) {
@@ -87,9 +91,22 @@ export async function startGateway(config: Config): Promise<Gateway> {
   return gateway;
 }
 
+/** What of the phones' side can be configured while it runs. */
+interface Phones {
+  readonly trunks: TrunkBook;
+  readonly users: UserBook;
+  readonly engine: EmbeddedEngine;
+  readonly certificates: SipCertificates;
+}
+
 class RunningGateway implements Gateway {
   readonly doors: Door[] = [];
-  readonly #config: Config;
+  #config: Config;
+  #source: ConfigSource | undefined;
+  #reloading: Promise<unknown> = Promise.resolve();
+  #phones: Phones | undefined;
+  #door: HttpDoor | undefined;
+  #prepareModel: ModelSwitch | undefined;
   readonly #clock: Clock = systemClock;
   readonly #log: Logger;
   readonly #metrics = new Metrics();
@@ -110,8 +127,9 @@ class RunningGateway implements Gateway {
   #started = false;
   #draining = false;
 
-  constructor(config: Config) {
+  constructor(config: Config, source?: ConfigSource) {
     this.#config = config;
+    this.#source = source;
     this.#log = createLog(config.logLevel, process.stderr);
     this.#ticker = new WorkerTicker(this.#clock);
     this.#stops.push(() => this.#ticker.stop());
@@ -162,6 +180,52 @@ class RunningGateway implements Gateway {
     for (const stop of this.#stops.splice(0).reverse()) await stop();
   }
 
+  /** One at a time: the second looks at what the first has left. */
+  reload(): Promise<ReloadOutcome> {
+    const outcome = this.#reloading.then(() => this.#reload());
+    this.#reloading = outcome;
+    return outcome;
+  }
+
+  async #reload(): Promise<ReloadOutcome> {
+    const source = this.#source;
+    try {
+      if (!source || !this.#started || this.#draining) throw new GatewayError('ERR_INVALID_STATE', 'the gateway does not run, or drains');
+      const loaded = source.load();
+      const { config, applied, needsRestart } = changeOf(this.#config, source.settings, loaded);
+      const routes = createRoutes(config);
+      const applyModel = await this.#prepareModel?.(config.model, config.agent);
+      await this.#phones?.certificates.trunks.use(config.trunks);
+      // From here on nothing fails, and nothing waits.
+      this.#config = config;
+      // What needs a restart stays what it was, so that it is named again the next time.
+      this.#source = { ...source, settings: keptSettings(source.settings, loaded.settings, needsRestart) };
+      applyModel?.();
+      this.#pool?.configure(config);
+      this.#desk.setRoutes(routes);
+      this.#door?.setProjects(config.projects);
+      this.#switchboard?.configure(config.agent);
+      this.#log.level = config.logLevel;
+      this.#phones?.trunks.replace(config.trunks, config.callers);
+      this.#phones?.users.replace(config.users);
+      this.#phones?.engine.configurationChanged();
+      this.#log.info({ applied, needsRestart }, 'configuration reloaded');
+      return { type: 'applied', applied, needsRestart };
+    } catch (thrown) {
+      const refused = refusedReload(thrown);
+      this.#log.error({ faults: refused.type === 'refused' ? refused.faults : [] }, 'configuration refused: the old one stays');
+      return refused;
+    }
+  }
+
+  #trunkStatus(): readonly TrunkStatus[] | undefined {
+    const phones = this.#phones;
+    return phones?.trunks.snapshot().map((trunk) => {
+      const registration = phones.engine.registrationOf(trunk.name);
+      return { ...trunk, ...(registration && { registration }) };
+    });
+  }
+
   #has(role: Role): boolean {
     return this.#config.roles.includes(role);
   }
@@ -171,6 +235,7 @@ class RunningGateway implements Gateway {
     const deps = { clock: this.#clock, log: this.#log, metrics: this.#metrics, readiness: () => this.#readiness() };
     const api = this.#has('control') ? this.#api() : undefined;
     const door = new HttpDoor(deps, { bind, port: http.port, ...(api ? { api } : {}) });
+    this.#door = door;
     this.#stops.push(() => door.stop());
     const at = await door.start();
     const serves = `${api ? '/v1/realtime, ' : ''}${api?.sip && this.#has('sip') && api.sip.who !== 'off' ? '/sip, ' : ''}/healthz /readyz /metrics`;
@@ -190,6 +255,11 @@ class RunningGateway implements Gateway {
       projects,
       certificates,
       dialler: this.#desk,
+      control: {
+        reload: () => this.reload(),
+        trunks: () => this.#trunkStatus(),
+        users: () => this.#phones?.engine.registrar?.snapshot() ?? (this.#phones && []),
+      },
       host: () => this.#sessionHost(),
       sip: { who: sip.sockets, origins: sip.origins, accept: () => this.#engine && ((socket) => this.#engine?.accept(socket)) },
       pages: fileURLToPath(new URL('../dist/web', import.meta.url)),
@@ -271,8 +341,12 @@ class RunningGateway implements Gateway {
       tools: this.#config.tools,
       sessionMinutes: this.#config.sessionMinutes,
     };
-    const transceiver = await createTransceiver(parts, { nodeId: membership.self.nodeId, maxSessions: this.#config.maxCalls });
+    const { transceiver, prepareModel } = await createTransceiver(parts, {
+      nodeId: membership.self.nodeId,
+      maxSessions: this.#config.maxCalls,
+    });
     this.#transceiver = transceiver;
+    this.#prepareModel = prepareModel;
     this.#stops.push(() => transceiver.close());
     if (this.#config.node) await this.#startNodeDoor(membership, transceiver, this.#config.node.innerPort);
   }
@@ -331,6 +405,7 @@ class RunningGateway implements Gateway {
       },
       { maxCalls, ...this.#config.agent },
     );
+    this.#phones = { trunks, users, engine, certificates };
     const listeners = await engine.start();
     this.#engine = engine;
     this.#stops.push(() => engine.stop());

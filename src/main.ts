@@ -8,7 +8,7 @@ import { createLog, type Logger } from './base/log.ts';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/faults.ts';
 import { helpText } from './config/help.ts';
-import { loadConfig, questionOf } from './config/load.ts';
+import { type Loaded, loadConfig, questionOf } from './config/load.ts';
 import { printConfig } from './config/print.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 
@@ -113,7 +113,7 @@ function announce(gateway: Gateway, config: Config): void {
   if (port !== undefined) say(`dial sip:agent@${formatEndpoint({ address: host, port: Number(port) })}`);
 }
 
-async function run(config: Config): Promise<void> {
+async function run(argv: readonly string[], { config, settings }: Loaded): Promise<void> {
   const log = createLog(config.logLevel, process.stderr);
   const die = (kind: string) => (err: unknown) => {
     // Nobody knows what state is left, so nothing is tidied up: whoever restarts the process gets a clean one.
@@ -123,7 +123,8 @@ async function run(config: Config): Promise<void> {
   process.on('uncaughtException', die('uncaught exception'));
   process.on('unhandledRejection', die('unhandled rejection'));
   const shutdown = new Shutdown(log, config.drainS * 1000);
-  const gateway = await startGateway(config);
+  const gateway = await startGateway(config, { settings, load: () => loadConfig(argv) });
+  process.on('SIGHUP', () => void gateway.reload());
   announce(gateway, config);
   shutdown.attach(gateway);
 }
@@ -132,9 +133,9 @@ async function main(argv: readonly string[]): Promise<void> {
   const question = questionOf(argv);
   if (question === 'help') return say(helpText());
   if (question === 'version') return say(version());
-  const { config, settings } = loadConfig(argv);
-  if (question === 'print-config') return say(printConfig(settings));
-  await run(config);
+  const loaded = loadConfig(argv);
+  if (question === 'print-config') return say(printConfig(loaded.settings));
+  await run(argv, loaded);
 }
 
 // Whoever read the output has gone (`| head`): no reason to end calls.

@@ -43,7 +43,7 @@ function receive(given: unknown): void {
 process.on('uncaughtException', die('uncaught exception'));
 process.on('unhandledRejection', die('unhandled rejection'));
 // A terminal sends its signals to all; the front says what is to be done.
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => undefined);
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.stderr.on('error', () => undefined);
 process.on('message', receive);
 process.on('disconnect', () => {

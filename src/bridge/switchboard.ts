@@ -61,7 +61,7 @@ export interface Arrived {
 /** All phone calls of this process: takes them from the SIP engine, counts them, ends them. */
 export class Switchboard implements LegDialler {
   readonly #deps: SwitchboardDeps;
-  readonly #options: SwitchboardOptions;
+  #options: SwitchboardOptions;
   readonly #calls = new Set<PhoneCall>();
   /** Calls whose dialog still lives: the ones above, and those whose BYE has not been answered yet. */
   readonly #dialogs = new Set<PhoneCall>();
@@ -80,6 +80,16 @@ export class Switchboard implements LegDialler {
     deps.metrics.observe('calls', 'Phone calls at this moment, ringing ones included.', () => this.#calls.size);
     deps.engine.onInvite = (invite) => this.#accept(invite);
     deps.engine.onRefused = (refused) => this.#noteRefused(refused);
+  }
+
+  /** Whom phones may be sent to, and called back by, from now on. */
+  configure({ callbackTrunk, transferTarget }: Pick<SwitchboardOptions, 'callbackTrunk' | 'transferTarget'>): void {
+    const { maxCalls } = this.#options;
+    this.#options = {
+      maxCalls,
+      ...(callbackTrunk === undefined ? {} : { callbackTrunk }),
+      ...(transferTarget === undefined ? {} : { transferTarget }),
+    };
   }
 
   get calls(): number {

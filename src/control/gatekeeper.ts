@@ -32,12 +32,21 @@ export function bearerOf(request: IncomingMessage): string | undefined {
 
 /** Decides who is let in: bearers of a key; without any key configured, programs and pages of this machine. */
 export class Gatekeeper {
-  readonly keys: KeyBook;
+  #keys: KeyBook;
   readonly secrets: EphemeralSecrets;
 
   constructor(keys: KeyBook, secrets: EphemeralSecrets) {
-    this.keys = keys;
+    this.#keys = keys;
     this.secrets = secrets;
+  }
+
+  get keys(): KeyBook {
+    return this.#keys;
+  }
+
+  /** Other keys from now on; what was let in with an old one goes on. */
+  setKeys(keys: KeyBook): void {
+    this.#keys = keys;
   }
 
   /** @param key as the request bears it, if it does */

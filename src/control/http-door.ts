@@ -5,12 +5,14 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { SessionHost } from '../leg/session-host.ts';
+import { addAdminRoutes } from './admin-routes.ts';
 import { createApiServer, sendError } from './api-server.ts';
 import type { CallDialler } from './call-dialler.ts';
 import { addCallRoutes } from './call-routes.ts';
 import type { Certificates } from './certificates.ts';
 import { EphemeralSecrets } from './ephemeral-secrets.ts';
 import { Gatekeeper } from './gatekeeper.ts';
+import type { GatewayControl } from './gateway-control.ts';
 import { addHealthRoutes, type Readiness } from './health-routes.ts';
 import { HttpListener, type HttpListenerOptions } from './http-listener.ts';
 import { KeyBook, type ProjectKeys } from './key-book.ts';
@@ -34,6 +36,8 @@ export interface ApiOptions {
   /** Who places calls, where somebody does. */
   readonly dialler?: CallDialler;
   readonly certificates?: Certificates;
+  /** The process, for whoever runs it. */
+  readonly control?: GatewayControl;
   /** The folder of the built pages. */
   readonly pages?: string;
   /** Who speaks SIP over WebSocket. */
@@ -95,6 +99,11 @@ export class HttpDoor {
     await this.#app?.close();
   }
 
+  /** Other keys from now on. */
+  setProjects(projects: readonly ProjectKeys[]): void {
+    this.#gatekeeper.setKeys(new KeyBook(projects));
+  }
+
   async #addApi(app: FastifyInstance, api: ApiOptions): Promise<void> {
     const { certificates, dialler, pages } = api;
     if (certificates) {
@@ -114,6 +123,16 @@ export class HttpDoor {
         done();
       },
       { prefix: '/v1/realtime' },
+    );
+    const { control } = api;
+    if (!control) return;
+    await app.register(
+      (v1, _options, done) => {
+        this.#guard(v1);
+        addAdminRoutes(v1, { control, keys: () => this.#gatekeeper.keys });
+        done();
+      },
+      { prefix: '/v1' },
     );
   }
 

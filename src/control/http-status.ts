@@ -20,6 +20,7 @@ export type Refusal = keyof typeof refusals;
 
 export const OK = 200;
 export const CREATED = 201;
+export const BAD_REQUEST = 400;
 export const NO_CONTENT = 204;
 export const NOT_MODIFIED = 304;
 export const NOT_READY = 503;

@@ -23,6 +23,15 @@ export interface Refused {
   readonly tried?: readonly RuleTried[];
 }
 
+/** How much of a trunk is in use. */
+export interface TrunkSnapshot {
+  readonly name: string;
+  /** Whether it answers; absent where nobody asks. */
+  readonly up?: boolean;
+  readonly outbound: { readonly calls: number; readonly today: number };
+  readonly inbound: { readonly calls: number; readonly today: number };
+}
+
 interface Entry {
   readonly trunk: Trunk;
   readonly sources: BlockList;
@@ -151,7 +160,7 @@ export class TrunkBook {
   }
 
   /** Figures of each trunk, without its secrets. */
-  snapshot(): unknown[] {
+  snapshot(): TrunkSnapshot[] {
     return this.#entries.map(({ trunk, outbound, inbound, up }) => ({
       name: trunk.name,
       ...(trunk.keepAliveS === undefined ? {} : { up }),

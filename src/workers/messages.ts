@@ -149,6 +149,14 @@ const workerStart = z.strictObject({
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
 });
 
+/** What has changed of it while it runs; holds for the conversations that come. */
+const workerConfigure = z.strictObject({
+  type: z.literal('configure'),
+  ...workerStart.pick({ agent: true, model: true, logLevel: true }).shape,
+});
+
+export type WorkerConfigure = z.output<typeof workerConfigure>;
+
 /** What the front says of a call. `call` is its number for the media half, new for each. */
 const callOrder = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('open'), call: callId, voice: innerVoice }),
@@ -172,6 +180,7 @@ const refusal = z.strictObject({ code: errorCode, message: z.string().max(MAX_RE
 export const toWorker = z.discriminatedUnion('type', [
   workerStart,
   callOrder,
+  workerConfigure,
   z.strictObject({ type: z.literal('drain') }),
   z.strictObject({ type: z.literal('measure'), request: count }),
   /** What came of `dial`. */

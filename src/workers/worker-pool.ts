@@ -132,6 +132,11 @@ export class WorkerPool implements MediaHost {
     throw failure;
   }
 
+  /** Another model and level of the log, from the next conversation on. */
+  configure(options: Pick<WorkerPoolOptions, 'agent' | 'model' | 'logLevel'>): void {
+    for (const worker of this.#workers) worker.configure(options);
+  }
+
   /** They take no more calls; resolves when the ones they have are over, and every session that is nobody's phone call. */
   async drain(): Promise<void> {
     for (const worker of this.#workers) worker.drain();

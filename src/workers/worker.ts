@@ -71,7 +71,7 @@ export class Worker {
   readonly sessions: RemoteSessions;
   readonly #deps: WorkerDeps;
   readonly #log: Logger;
-  readonly #start: WorkerStart;
+  #start: WorkerStart;
   readonly #measures = new Map<number, Measure>();
   #child: Child | undefined;
   #status: { ready: boolean; draining: boolean; overloaded: boolean; otherSessions: number } | undefined;
@@ -93,6 +93,12 @@ export class Worker {
     this.legs = new RemoteLegs(deps.clock, (message) => this.#send({ type: 'leg', message }), { maxLegs: start.maxCalls });
     this.sessions = new RemoteSessions(deps.clock, (message) => this.#send({ type: 'session', message }));
     this.#spawn();
+  }
+
+  /** Another model and level of the log: for this life, from the next conversation on, and for those to come. */
+  configure({ agent, model, logLevel }: Pick<WorkerStart, 'agent' | 'model' | 'logLevel'>): void {
+    this.#start = { ...this.#start, agent, model, logLevel };
+    this.#send({ type: 'configure', agent, model, logLevel });
   }
 
   get pid(): number | undefined {
