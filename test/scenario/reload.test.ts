@@ -71,9 +71,16 @@ test('a call goes on through good and bad files, and counts against the new cap'
   await gateway.logged('configuration refused: the old one stays');
   expect((await api('/v1/trunks')).body).toMatchObject({ data: [{ name: 'carrier' }] });
 
-  writeFileSync(file, `${trunk('2')}users: [{ name: alice, password: wonderland }]\nprojects: [{ name: default, keys: [0123456789abcdef-x] }]\n`);
+  writeFileSync(
+    file,
+    `${trunk('2')}users: [{ name: alice, password: wonderland }]\nprojects: [{ name: default, keys: [0123456789abcdef-x] }]\n`,
+  );
   gateway.processes?.sip.signal('SIGHUP');
-  await gateway.log.find((line) => line.msg === 'configuration reloaded' && JSON.stringify(line).includes('users'), 5000, 'the second reload');
+  await gateway.log.find(
+    (line) => line.msg === 'configuration reloaded' && JSON.stringify(line).includes('users'),
+    5000,
+    'the second reload',
+  );
   expect((await api('/v1/trunks')).status).toBe(401);
   expect((await call.bye()).status).toBe(200);
 });
