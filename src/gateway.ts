@@ -28,6 +28,7 @@ import { withDesk } from './gateway-desk.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver, type ModelSwitch } from './gateway-media.ts';
+import { findNames } from './gateway-names.ts';
 import { phoneMediaPolicy } from './gateway-phone-media.ts';
 import { recordOf } from './gateway-records.ts';
 import { type ConfigSource, changeOf, keptSettings, refusedReload } from './gateway-reload.ts';
@@ -373,6 +374,7 @@ class RunningGateway implements Gateway {
     const journal = await TrunkJournal.open(log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => journal.stop());
     const trunks = new TrunkBook(clock, this.#config.trunks, journal, this.#config.callers);
+    this.#stops.push(await findNames({ clock, log, metrics, trunks }, this.#config));
     const certificates = await openSipCertificates({ clock, log, metrics: this.#certificateMetrics }, this.#config);
     this.#stops.push(() => certificates.stop());
     const users = new UserBook(this.#config.users, sip.realm);

@@ -70,7 +70,14 @@ export function registerOf(
   const [first = trunk.peer] = registrars;
   return {
     registrars,
-    domain: domain ?? (first.port === 5060 ? formatEndpoint(first).replace(/:5060$/, '') : formatEndpoint(first)),
+    // A name is a domain by itself: its port is where it is, and not what it is called.
+    domain:
+      domain ??
+      (isIP(first.address) === 0
+        ? first.address
+        : first.port === 5060
+          ? formatEndpoint(first).replace(/:5060$/, '')
+          : formatEndpoint(first)),
     username: user,
     authUsername: given['auth-username'] ?? user,
     password: password === undefined ? trunk.password : beside.secret(password, ['register', 'password'], LEAST_PASSWORD),

@@ -4,8 +4,9 @@ import type { Clock } from '../base/clock.ts';
 import type { RuleTried } from '../base/rule-tried.ts';
 import type { InboundCaller } from './engine.ts';
 import type { CallerRules, Callers } from './identify-caller.ts';
-import type { Trunk, TrunkRefusal } from './trunk.ts';
-import { type Destination, isAllowed, readDestination } from './trunk-destination.ts';
+import type { LookUp, Trunk, TrunkRefusal } from './trunk.ts';
+import { type Destination, isAllowed, lookUpsOf, readDestination } from './trunk-destination.ts';
+import { hopsOf, type Names, peerHops, type TrunkHop } from './trunk-hops.ts';
 import type { TrunkDays, TrunkJournal } from './trunk-journal.ts';
 import { type CallLease, type DayCount, dayOf, TrunkMeter } from './trunk-meter.ts';
 
@@ -13,6 +14,8 @@ import { type CallLease, type DayCount, dayOf, TrunkMeter } from './trunk-meter.
 export interface OutboundAdmission {
   readonly trunk: Trunk;
   readonly destination: Destination;
+  /** Where that is at the moment, the best place first. */
+  readonly hops: readonly TrunkHop[];
   readonly lease: CallLease;
 }
 
@@ -32,9 +35,16 @@ export interface TrunkSnapshot {
   readonly inbound: { readonly calls: number; readonly today: number };
 }
 
+/** Names that the trunks have, and where they are. */
+export interface TrunkNames extends Names {
+  use(lookUps: readonly LookUp[]): void;
+  failureOf(lookUp: LookUp): string;
+  onChange: (() => void) | undefined;
+}
+
 interface Entry {
   readonly trunk: Trunk;
-  readonly sources: BlockList;
+  sources: BlockList;
   readonly outbound: TrunkMeter;
   readonly inbound: TrunkMeter;
   /** False while it does not answer. */
@@ -47,6 +57,7 @@ export class TrunkBook {
   #entries: readonly Entry[];
   readonly #journal: Pick<TrunkJournal, 'days' | 'note'> | undefined;
   #callers: Callers;
+  #names: TrunkNames | undefined;
 
   /** @param journal keeps the calls of the day for the next process @param callers who may call besides trunks */
   constructor(clock: Clock, trunks: readonly Trunk[], journal?: Pick<TrunkJournal, 'days' | 'note'>, callers: Callers = 'by-trunks') {
@@ -63,9 +74,33 @@ export class TrunkBook {
       if (!known) return this.#newEntry(trunk);
       known.outbound.setCaps(trunk.caps);
       known.inbound.setCaps(trunk.caps);
-      return { ...known, trunk, sources: blockList(sourcesOf(trunk)) };
+      return { ...known, trunk, sources: this.#sourcesOf(trunk) };
     });
     this.#callers = callers;
+    this.#useNames();
+  }
+
+  /** Where the names of these trunks, and of those that replace them, are to be asked for. Without it they are nowhere. */
+  set names(names: TrunkNames) {
+    this.#names = names;
+    names.onChange = () => {
+      for (const entry of this.#entries) entry.sources = this.#sourcesOf(entry.trunk);
+    };
+    this.#useNames();
+  }
+
+  /** Where requests go at the moment, to the trunk or to another destination of it, the best place first; nothing while the name is not resolved. */
+  hopsTo(trunk: Trunk, destination?: Destination): readonly TrunkHop[] {
+    return destination ? hopsOf(trunk, destination, this.#names) : peerHops(trunk, this.#names);
+  }
+
+  #useNames(): void {
+    this.#names?.use(this.#entries.flatMap(({ trunk }) => [...(trunk.lookUp ? [trunk.lookUp] : []), ...lookUpsOf(trunk)]));
+  }
+
+  #sourcesOf(trunk: Trunk): BlockList {
+    const named = trunk.lookUp ? this.hopsTo(trunk).map(({ address }) => address) : [trunk.peer.address];
+    return blockList([...named, ...trunk.addresses]);
   }
 
   /** What callers are told apart by. */
@@ -80,7 +115,7 @@ export class TrunkBook {
     const days = this.#journal?.days.get(trunk.name);
     return {
       trunk,
-      sources: blockList(sourcesOf(trunk)),
+      sources: this.#sourcesOf(trunk),
       outbound: new TrunkMeter(trunk.caps, earlier(days?.outbound)),
       inbound: new TrunkMeter(trunk.caps, earlier(days?.inbound)),
       up: true,
@@ -115,7 +150,7 @@ export class TrunkBook {
   judge(name: string, destination: string): { readonly trunk: Trunk; readonly destination: Destination } | Refused {
     const trunk = this.find(name);
     if (!trunk) return { refusal: 'no_such_trunk', detail: 'there is no such trunk' };
-    const read = readDestination(destination, trunk.peer);
+    const read = readDestination(destination, trunk);
     if ('fault' in read) return { refusal: 'bad_destination', detail: read.fault };
     if (!isAllowed(read, trunk.destinations)) {
       return { refusal: 'destination_refused', detail: `not among the destinations of trunk ${trunk.name}` };
@@ -129,8 +164,14 @@ export class TrunkBook {
     if ('refusal' in judged) return judged;
     const entry = this.#entry(name);
     if (entry?.up === false) return { refusal: 'trunk_down', detail: `trunk ${name} does not answer` };
+    const hops = this.hopsTo(judged.trunk, judged.destination);
+    if (hops.length === 0) {
+      const { lookUp } = judged.destination;
+      const why = (lookUp && this.#names?.failureOf(lookUp)) ?? 'names are not looked up here';
+      return { refusal: 'trunk_down', detail: `${lookUp?.host} cannot be found: ${why}` };
+    }
     const lease = this.#take(entry?.outbound);
-    return typeof lease === 'string' ? capReached(lease, judged.trunk) : { ...judged, lease };
+    return typeof lease === 'string' ? capReached(lease, judged.trunk) : { ...judged, hops, lease };
   }
 
   /**
@@ -213,11 +254,6 @@ function capReached(refusal: TrunkRefusal, trunk: Trunk): Refused {
     cap_per_day: `${perDay} calls a day`,
   };
   return { refusal, detail: `trunk ${trunk.name} has reached its cap: ${caps[refusal as keyof typeof caps] ?? refusal}` };
-}
-
-/** A name is no address that calls come from. */
-function sourcesOf({ lookUp, peer, addresses }: Trunk): string[] {
-  return [...(lookUp ? [] : [peer.address]), ...addresses];
 }
 
 function blockList(addresses: readonly string[]): BlockList {

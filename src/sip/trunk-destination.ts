@@ -1,5 +1,6 @@
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../base/addresses.ts';
-import { literalEndpoint, parseUri, uriHost } from './embedded/uri.ts';
+import { literalEndpoint, parseUri, type Uri, uriHost } from './embedded/uri.ts';
+import type { LookUp, Trunk } from './trunk.ts';
 
 /** Something that can be dialled by a trunk. */
 export interface Destination {
@@ -7,9 +8,14 @@ export interface Destination {
   readonly key: string;
   /** Request-URI. */
   readonly uri: string;
-  /** Where the request goes: the peer, or the literal address of the URI. */
+  /** Where the request goes: the peer, or the literal address of the URI; with `lookUp` its address is that name. */
   readonly endpoint: Endpoint;
+  /** Where the request goes is for DNS to say. */
+  readonly lookUp?: LookUp;
 }
+
+/** The trunk that something is dialled by, as far as it decides where that leads. */
+export type DialledBy = Pick<Trunk, 'peer'> & Partial<Pick<Trunk, 'transport' | 'lookUp' | 'destinations'>>;
 
 /** The longest that is dialled: a number has 15 digits at most, a URI of ours hardly more than its host. */
 const MAX_CHARACTERS = 256;
@@ -24,58 +30,103 @@ const SEPARATORS = /[\s().-]/g;
 const HARMLESS: readonly string[] = ['user', 'transport'];
 
 /**
- * Reads what somebody wants to dial: a number with or without separators, a user name at the peer, a `tel:` or a `sip:` URI.
- * A `sip:` URI that leads to the trunk's peer is the same as its user part.
+ * Reads what somebody wants to dial: a number with or without separators, a user name at the peer, a `tel:`, a `sip:` or a `sips:` URI.
+ * A URI that leads to the trunk's peer is the same as its user part. Another name than the peer's can only be one that the trunk's destinations have
+ * whole: nobody makes us ask DNS for names of his.
  * @returns a text for people where it cannot be dialled
  */
-export function readDestination(text: string, peer: Endpoint): Destination | { readonly fault: string } {
+export function readDestination(text: string, trunk: DialledBy): Destination | { readonly fault: string } {
   const wanted = text.trim();
   if (wanted.length === 0 || wanted.length > MAX_CHARACTERS) return { fault: 'no destination, or one that is too long' };
   const scheme = /^([a-z]+):/i.exec(wanted)?.[1]?.toLowerCase();
-  if (scheme === 'sip' || scheme === 'sips') return readUri(wanted, peer);
-  if (scheme !== undefined && scheme !== 'tel') return { fault: 'only sip: and tel: URIs can be dialled' };
+  if (scheme === 'sip' || scheme === 'sips') return readUri(wanted, trunk);
+  if (scheme !== undefined && scheme !== 'tel') return { fault: 'only sip:, sips: and tel: URIs can be dialled' };
   const plain = scheme === undefined ? wanted : wanted.slice(4);
   const number = plain.replace(SEPARATORS, '');
-  if (NUMBER.test(number)) return atPeer(number, peer);
-  if (scheme === undefined && NAME.test(plain)) return atPeer(plain, peer);
+  if (NUMBER.test(number)) return atPeer(number, trunk);
+  if (scheme === undefined && NAME.test(plain)) return atPeer(plain, trunk);
   return { fault: 'neither a number nor a name' };
 }
 
-function readUri(text: string, peer: Endpoint): Destination | { readonly fault: string } {
+function readUri(text: string, trunk: DialledBy): Destination | { readonly fault: string } {
   const uri = parseUri(text);
   if (uri?.type !== 'sip') return { fault: 'a malformed URI' };
-  if (uri.secure) return { fault: 'sips: is not spoken here' };
+  if (uri.secure && trunk.transport !== 'tls') return { fault: 'sips: needs a trunk with `transport: tls`' };
   if (uri.headers !== undefined) return { fault: 'a URI with headers cannot be dialled' };
   if ([...uri.parameters.keys()].some((name) => !HARMLESS.includes(name)))
     return { fault: 'a URI with these parameters cannot be dialled' };
-  const endpoint = literalEndpoint(uri);
-  if (!endpoint) return { fault: 'the host is a name, and names are not resolved: give a literal address' };
-  const { user } = uri;
-  const plain = user?.replaceAll(/%23/g, '#');
+  const plain = uri.user?.replaceAll(/%23/g, '#');
   if (plain !== undefined && !NAME.test(plain)) return { fault: 'the user part holds what cannot be dialled' };
-  if (plain !== undefined && sameEndpoint(endpoint, peer)) return atPeer(plain, peer);
-  const at = user === undefined ? '' : `${user}@`;
-  const key = `sip:${at}${formatEndpoint(endpoint)}`;
-  return { key, uri: key, endpoint };
+  const scheme = uri.secure ? 'sips' : 'sip';
+  const at = uri.user === undefined ? '' : `${uri.user}@`;
+  const endpoint = literalEndpoint(uri);
+  if (!endpoint) return readNamed({ ...uri, at, plain, scheme }, trunk);
+  if (plain !== undefined && !trunk.lookUp && sameEndpoint(endpoint, trunk.peer)) return atPeer(plain, trunk, scheme);
+  const place = `${at}${formatEndpoint(endpoint)}`;
+  return { key: `sip:${place}`, uri: `${scheme}:${place}`, endpoint };
 }
 
-function atPeer(user: string, peer: Endpoint): Destination {
-  return { key: user, uri: `sip:${user.replaceAll('#', '%23')}@${uriHost(peer.address)}:${peer.port}`, endpoint: peer };
+function readNamed(
+  uri: {
+    readonly host: string;
+    readonly port: number | undefined;
+    readonly at: string;
+    readonly plain: string | undefined;
+    readonly scheme: Scheme;
+  },
+  trunk: DialledBy,
+): Destination | { readonly fault: string } {
+  const { host, port, at, plain, scheme } = uri;
+  const { lookUp } = trunk;
+  if (plain !== undefined && lookUp?.host === host && lookUp.port === port) return atPeer(plain, trunk, scheme);
+  const known = lookUpsOf(trunk).find((each) => each.host === host && each.port === port);
+  if (!known) return { fault: 'the host is a name that is not among the destinations of the trunk, and others are not looked up' };
+  const place = `${at}${host}${port === undefined ? '' : `:${port}`}`;
+  return { key: `sip:${place}`, uri: `${scheme}:${place}`, endpoint: { address: host, port: port ?? 0 }, lookUp: known };
 }
 
-/** Is it in the list? `+1555*` allows what begins so, everything else is compared whole. `*` alone is every number and name, and no URI. */
+type Scheme = 'sip' | 'sips';
+
+function atPeer(user: string, { peer, lookUp }: DialledBy, scheme: Scheme = 'sip'): Destination {
+  const port = lookUp ? lookUp.port : peer.port;
+  const host = `${uriHost(peer.address)}${port === undefined ? '' : `:${port}`}`;
+  return { key: user, uri: `${scheme}:${user.replaceAll('#', '%23')}@${host}`, endpoint: peer, ...(lookUp ? { lookUp } : {}) };
+}
+
+/** The names that stand whole among a trunk's destinations. DNS says how to get there, unless the trunk is of another transport than UDP. */
+export function lookUpsOf({ destinations = [], transport }: Pick<DialledBy, 'destinations' | 'transport'>): LookUp[] {
+  return destinations.flatMap((pattern): LookUp[] => {
+    const uri = wholeUri(pattern);
+    if (!uri || literalEndpoint(uri)) return [];
+    const { host, port } = uri;
+    return [{ host, ...(port === undefined ? {} : { port }), ...(transport === undefined || transport === 'udp' ? {} : { transport }) }];
+  });
+}
+
+/**
+ * Is it in the list? `+1555*` allows what begins so, `sip:*@HOST` everybody there, everything else is compared whole. `*` alone is every number and name,
+ * and no URI.
+ */
 export function isAllowed({ key }: Destination, patterns: readonly string[]): boolean {
   return patterns.some((pattern) => {
+    if (pattern.startsWith('sip:*@')) return key.startsWith('sip:') && key.slice(key.indexOf('@') + 1) === normal(pattern).slice(6);
     if (!pattern.endsWith('*')) return key === normal(pattern);
     const prefix = pattern.slice(0, -1);
     return key.startsWith('sip:') ? prefix.startsWith('sip:') && key.startsWith(prefix) : key.startsWith(prefix);
   });
 }
 
-/** A URI without a port means 5060. */
+/** A literal address without a port means 5060; a name without one is for DNS to say. */
 function normal(pattern: string): string {
-  const uri = pattern.startsWith('sip:') ? parseUri(pattern) : undefined;
-  const endpoint = uri && literalEndpoint(uri);
-  if (uri?.type !== 'sip' || !endpoint) return pattern;
-  return `sip:${uri.user === undefined ? '' : `${uri.user}@`}${formatEndpoint(endpoint)}`;
+  const uri = wholeUri(pattern);
+  if (!uri) return pattern;
+  const { user, host, port } = uri;
+  const endpoint = literalEndpoint(uri);
+  const at = user === undefined ? '' : `${user}@`;
+  return `sip:${at}${endpoint ? formatEndpoint(endpoint) : `${host}${port === undefined ? '' : `:${port}`}`}`;
+}
+
+function wholeUri(pattern: string): Extract<Uri, { type: 'sip' }> | undefined {
+  const uri = pattern.startsWith('sip:') && (!pattern.endsWith('*') || pattern.startsWith('sip:*@')) ? parseUri(pattern) : undefined;
+  return uri?.type === 'sip' ? uri : undefined;
 }

@@ -50,7 +50,7 @@ describe('a destination', () => {
           wire.map((text) => `sip:a@${text}`),
         ),
         (text) => {
-          const read = readDestination(text, PEER);
+          const read = readDestination(text, { peer: PEER });
           if ('fault' in read) return;
           expect(read.uri).toMatch(/^sip:[!-;=?-~]+$/);
           expect(read.uri).not.toMatch(/[\r\n <>"?]/);
@@ -63,7 +63,7 @@ describe('a destination', () => {
   it('is allowed by a prefix only when it begins so', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^\+?[0-9]{1,15}$/), fc.stringMatching(/^\+?[0-9]{1,6}$/), (number, prefix) => {
-        const read = readDestination(number, PEER);
+        const read = readDestination(number, { peer: PEER });
         if ('fault' in read) throw new Error(read.fault);
         expect(isAllowed(read, [`${prefix}*`])).toBe(number.startsWith(prefix));
       }),

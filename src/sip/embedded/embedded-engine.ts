@@ -9,6 +9,7 @@ import type { bindUdp } from '../../base/udp.ts';
 import type { BindingJournal } from '../binding-journal.ts';
 import type { DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
 import { SipIdentity } from '../sip-identity.ts';
+import type { Trunk } from '../trunk.ts';
 import { TrunkBook } from '../trunk-book.ts';
 import type { UserBook } from '../user.ts';
 import { DigestDoor } from './digest-door.ts';
@@ -159,7 +160,8 @@ export class EmbeddedEngine implements SipEngine {
     this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent }, trunks);
     this.#probes.start();
     const { metrics, identity = new SipIdentity() } = this.#deps;
-    this.#registrations = new TrunkRegistrations({ clock, log, metrics, services: this.#agent, identity });
+    const hopsTo = (trunk: Trunk) => trunks.hopsTo(trunk);
+    this.#registrations = new TrunkRegistrations({ clock, log, metrics, services: this.#agent, identity, hopsTo });
     this.#registrations.replace(trunks.trunks);
     return doors.transports.listeners.filter(({ transport }) => transport !== 'tls' || this.#deps.tls?.server !== undefined);
   }

@@ -2,6 +2,7 @@ import { GatewayError } from '../../base/errors.ts';
 import type { DialOptions, OutboundCall } from '../engine.ts';
 import { type Trunk, trunkRefusalError } from '../trunk.ts';
 import type { TrunkBook } from '../trunk-book.ts';
+import type { TrunkHop } from '../trunk-hops.ts';
 import { USERS_TRUNK, userOfDestination } from '../user.ts';
 import { ForkedCall } from './forked-call.ts';
 import { OutboundInvite } from './outbound-invite.ts';
@@ -65,10 +66,14 @@ export class OutboundCalls {
     const admission = this.#book.admitOutbound(options.trunk, options.destination);
     if ('refusal' in admission) throw new GatewayError(trunkRefusalError(admission.refusal), admission.detail);
     try {
-      if (!this.#services.reaches(admission.destination.endpoint.address))
+      const reached = (hops: readonly TrunkHop[]): TrunkHop[] => hops.filter(({ address }) => this.#services.reaches(address));
+      const hops = reached(admission.hops);
+      if (hops.length === 0)
         throw new GatewayError('ERR_NODE_UNREACHABLE', 'the destination has an address of a family that is not listened on');
       const call: OutboundInvite = new OutboundInvite(this.#services, {
-        admission,
+        admission: { ...admission, hops },
+        peers: this.#book.hopsTo(admission.trunk),
+        hopsTo: (destination) => reached(this.#book.hopsTo(admission.trunk, destination)),
         from,
         headers,
         ringTimeoutMs: Math.min(options.ringTimeoutMs ?? RING_MS, LONGEST_RING_MS),
@@ -90,7 +95,7 @@ export class OutboundCalls {
       if (!this.#services.reaches(hop.address)) continue;
       const destination = { key: uri, uri, endpoint: { address: hop.address, port: hop.port } };
       const call: OutboundInvite = new OutboundInvite(this.#services, {
-        admission: { trunk: userTrunk(hop), destination, lease: { release: () => undefined } },
+        admission: { trunk: userTrunk(hop), destination, hops: [], lease: { release: () => undefined } },
         from,
         headers: [...routes, ...headers],
         ringTimeoutMs: Math.min(options.ringTimeoutMs ?? RING_MS, LONGEST_RING_MS),

@@ -15,11 +15,12 @@ export function isChallenge(status: number): status is 401 | 407 {
 
 /** The credentials of one trunk for one call. They go to the trunk's peer and to nobody else, whatever realm a challenge names. */
 export class OutboundCredentials {
-  readonly #peer: Endpoint;
+  readonly #peers: readonly Endpoint[];
   readonly #clients: Readonly<Record<401 | 407, DigestClient>> | undefined;
 
-  constructor({ peer, username, password, realm }: Pick<Trunk, 'peer' | 'username' | 'password' | 'realm'>) {
-    this.#peer = peer;
+  /** @param peers where the trunk is */
+  constructor({ username, password, realm }: Pick<Trunk, 'username' | 'password' | 'realm'>, peers: readonly Endpoint[]) {
+    this.#peers = peers;
     if (username === undefined || password === undefined) return;
     const credentials = { username, password, ...(realm === undefined ? {} : { realm }) };
     this.#clients = { 401: new DigestClient(credentials), 407: new DigestClient(credentials) };
@@ -27,7 +28,7 @@ export class OutboundCredentials {
 
   /** Whether an address is the peer's. */
   mayGoTo(to: Endpoint): boolean {
-    return sameEndpoint(to, this.#peer);
+    return this.#peers.some((peer) => sameEndpoint(to, peer));
   }
 
   /** Takes a challenge that came from this address. @returns whether the request shall be sent again */

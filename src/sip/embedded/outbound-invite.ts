@@ -30,14 +30,21 @@ export interface OutboundInviteOptions {
   readonly from: string;
   readonly headers: readonly HeaderLine[];
   readonly ringTimeoutMs: number;
-  /** The way to a phone that registered, which everything of the call takes; by the destination's address when absent. */
+  /** The way to a phone that registered, which everything of the call takes; by the hops of the admission when absent. */
   readonly hop?: Hop;
+  /** Where the trunk is: nobody else gets its credentials. */
+  readonly peers?: readonly Endpoint[];
+  /** Where another destination of the trunk is. */
+  readonly hopsTo?: (destination: Destination) => readonly Hop[];
   /** Nothing of the call is left. Once. */
   readonly onGone: () => void;
 }
 
 /** A session interval that is raised by one proxy after another ends here (RFC 4028 §7.3). */
 const MAX_RAISES = 3;
+
+/** A place that has said nothing for so long is not there, as long as there is another one: three repeats over UDP. */
+const NEXT_HOP_MS = 4000;
 
 /** One INVITE of the call. */
 interface Attempt extends OutboundLine {
@@ -46,6 +53,8 @@ interface Attempt extends OutboundLine {
   readonly credentials: readonly HeaderLine[];
   /** Ends its transaction. */
   forget: () => void;
+  /** Another place was tried: whoever rings on this way all the same is told to stop. */
+  left: boolean;
 }
 
 /** A call that we place: its INVITEs, its branches, and the dialog that one of them becomes (RFC 3261 §13.2). */
@@ -72,6 +81,10 @@ export class OutboundInvite implements OutboundCall {
   readonly #driver: Driver<OutboundOutput>;
   readonly #branches: OutboundBranches;
   #target: Destination;
+  /** Where the target is, the next one to try first. */
+  #hops: readonly Hop[];
+  #hopTimer: Timer | undefined;
+  #undeliveredWhy: string | undefined;
   #attempt: Attempt | undefined;
   #cseq = 0;
   #minSeS: number;
@@ -87,11 +100,12 @@ export class OutboundInvite implements OutboundCall {
     const { trunk, destination } = options.admission;
     this.#services = services;
     this.#options = options;
-    this.#credentials = new OutboundCredentials(trunk);
+    this.#credentials = new OutboundCredentials(trunk, options.peers ?? [trunk.peer]);
     this.#inDialog = withCredentials(services, this.#credentials);
     this.#targets = new OutboundTargets(trunk, destination);
     this.#target = destination;
-    this.remote = destination.endpoint;
+    this.#hops = options.hop ? [options.hop] : options.admission.hops;
+    this.remote = this.#hops[0] ?? destination.endpoint;
     this.localAddress = services.localAddressFor(this.remote.address);
     this.requestUri = destination.uri;
     // Who has an account at the trunk is known there by its name, who has none by where it stands.
@@ -133,20 +147,23 @@ export class OutboundInvite implements OutboundCall {
     this.#abandoned = true;
     this.#driver.stop();
     this.#durationTimer?.cancel();
+    this.#hopTimer?.cancel();
   }
 
   #send(): void {
-    const { uri, endpoint } = this.#target;
-    const { trunk } = this.#options.admission;
+    const { uri } = this.#target;
+    const hop = this.#hops[0];
+    if (!hop) return;
+    const { address, port } = hop;
+    const endpoint = { address, port };
     this.#cseq += 1;
     const cseq = this.#cseq;
     const credentials = this.#credentials.lines('INVITE', uri, endpoint);
-    const lines = [...this.#lines(), ...credentials];
+    const lines = [...this.#lines(hop), ...credentials];
     const body = { type: ACCEPTED_TYPE, text: this.#offer };
-    const hop = this.#options.hop ?? { ...endpoint, transport: trunk.transport };
     const way = this.#services.way(hop, this.localAddress, (via) => writeOutbound('INVITE', this.#head, { uri, via, cseq }, lines, body));
     const line: OutboundLine = { uri, via: way.via, cseq };
-    const attempt: Attempt = { ...line, way, endpoint, credentials, forget: () => undefined };
+    const attempt: Attempt = { ...line, way, endpoint, credentials, forget: () => undefined, left: false };
     this.#attempt = attempt;
     const sent = way.send(
       'INVITE',
@@ -154,26 +171,44 @@ export class OutboundInvite implements OutboundCall {
       {
         onResponse: (response) => this.#handleResponse(attempt, response),
         onTimeout: () => this.#timedOut(attempt),
-        ...(way.mayFail ? { onUndelivered: () => this.#undelivered(attempt) } : {}),
+        onUndelivered: (why) => this.#undelivered(attempt, why),
       },
       (response) => writeRefusalAck(this.#head, line, response),
     );
     attempt.forget = () => sent.forget();
+    if (this.#hops.length > 1) this.#hopTimer = this.#services.clock.setTimer(NEXT_HOP_MS, () => this.#timedOut(attempt));
   }
 
-  /** It was too large for a datagram, and its receiver takes no TCP. */
-  #undelivered(attempt: Attempt): void {
+  /** It could not be delivered: its receiver takes no TCP, for which it was too large, or nobody is there. */
+  #undelivered(attempt: Attempt, why: string | undefined): void {
     if (attempt !== this.#attempt || this.#abandoned) return;
-    if (this.#machine.unwanted) this.#timedOut(attempt);
+    this.#undeliveredWhy = why ?? this.#undeliveredWhy;
+    if (this.#machine.unwanted || !attempt.way.mayFail) this.#timedOut(attempt);
     else this.#send();
   }
 
-  #lines(): HeaderLine[] {
+  /** Nobody has answered: the next place is tried (RFC 3263 §4.3). */
+  #timedOut(attempt: Attempt): void {
+    if (attempt !== this.#attempt || this.#abandoned) return;
+    this.#hopTimer?.cancel();
+    if (this.#machine.state === 'calling' && this.#nextHop()) {
+      attempt.left = true;
+      this.#send();
+    } else this.#driver.run((now) => this.#machine.handle(now, 'timed_out'));
+  }
+
+  #nextHop(): boolean {
+    if (this.#hops.length < 2) return false;
+    this.#hops = this.#hops.slice(1);
+    return true;
+  }
+
+  #lines({ transport }: Hop): HeaderLine[] {
     const { sessionIntervalS, minSessionS, userAgent } = this.#services;
     const interval: HeaderLine[] = sessionIntervalS > 0 ? [['Session-Expires', String(Math.max(sessionIntervalS, this.#minSeS))]] : [];
     const least: HeaderLine[] = sessionIntervalS > 0 && this.#minSeS > minSessionS ? [['Min-SE', String(this.#minSeS)]] : [];
     return [
-      ['Contact', this.#services.contact(this.localAddress, (this.#options.hop ?? this.#options.admission.trunk).transport)],
+      ['Contact', this.#services.contact(this.localAddress, transport, this.#target.uri.startsWith('sips:'))],
       ...[ALLOW, SUPPORTED, ACCEPT],
       ...interval,
       ...least,
@@ -182,17 +217,20 @@ export class OutboundInvite implements OutboundCall {
     ];
   }
 
-  #timedOut(attempt: Attempt): void {
-    if (attempt === this.#attempt) this.#driver.run((now) => this.#machine.handle(now, 'timed_out'));
-  }
-
   #handleResponse(attempt: Attempt, response: SipResponse): void {
     const { status } = response;
+    if (attempt === this.#attempt) this.#hopTimer?.cancel();
     if (status >= 200 && status < 300) this.#handleSuccess(attempt, response);
     else if (attempt !== this.#attempt)
-      return; // of an INVITE that another has taken the place of
+      this.#handleLeft(attempt, status); // of an INVITE that another has taken the place of
     else if (status < 200) this.#handleProvisional(attempt, response);
     else this.#handleRefusal(attempt, response);
+  }
+
+  #handleLeft(attempt: Attempt, status: number): void {
+    if (!attempt.left || status >= 200) return;
+    attempt.left = false;
+    this.#sendCancel(attempt);
   }
 
   #handleProvisional(attempt: Attempt, response: SipResponse): void {
@@ -226,11 +264,16 @@ export class OutboundInvite implements OutboundCall {
       return true;
     }
     // A redirection says where else to try; a busy target of it leaves the others (RFC 3261 §8.1.3.4).
+    if (status === 503 && this.#nextHop()) return true; // RFC 3263 §4.3
     if (status < 400) this.#targets.redirected(headers);
-    let next = status < 600 ? this.#targets.next() : undefined;
-    while (next && !this.#services.reaches(next.endpoint.address)) next = this.#targets.next();
-    if (next) this.#target = next;
-    return next !== undefined;
+    for (let next = status < 600 ? this.#targets.next() : undefined; next; next = this.#targets.next()) {
+      const hops = this.#options.hopsTo?.(next) ?? [];
+      if (hops.length === 0) continue;
+      this.#target = next;
+      this.#hops = hops;
+      return true;
+    }
+    return false;
   }
 
   #handleSuccess(attempt: Attempt, response: SipResponse): void {
@@ -254,7 +297,7 @@ export class OutboundInvite implements OutboundCall {
   #carryOut(output: OutboundOutput): void {
     switch (output.type) {
       case 'send_cancel':
-        this.#sendCancel();
+        if (this.#attempt) this.#sendCancel(this.#attempt);
         return;
       case 'answer':
         this.#answer();
@@ -270,9 +313,7 @@ export class OutboundInvite implements OutboundCall {
     }
   }
 
-  #sendCancel(): void {
-    const attempt = this.#attempt;
-    if (!attempt) return;
+  #sendCancel(attempt: Attempt): void {
     const nothing = (): void => undefined; // what counts is the answer to the INVITE
     const message = writeOutbound('CANCEL', this.#head, attempt, [['User-Agent', this.#services.userAgent]]);
     attempt.way.send('CANCEL', message, { onResponse: nothing, onTimeout: nothing });
@@ -328,7 +369,7 @@ export class OutboundInvite implements OutboundCall {
   #fail(why: Extract<OutboundOutput, { type: 'fail' }>['why']): void {
     if (why === 'cancelled') this.#failed({ cause: 'cancelled', status: 487, reason: 'Request Terminated' });
     else if (why === 'no_answer') this.#failed({ cause: 'no_answer', status: 408, reason: 'not answered in time' });
-    else if (why === 'timed_out') this.#failed({ cause: 'unreachable', status: 408, reason: 'no response' });
+    else if (why === 'timed_out') this.#failed({ cause: 'unreachable', status: 408, reason: this.#undeliveredWhy ?? 'no response' });
     else this.#failed(this.#failure ?? failureOf(500, 'no reason'));
   }
 
@@ -342,6 +383,7 @@ export class OutboundInvite implements OutboundCall {
     if (this.#gone) return;
     this.#gone = true;
     this.#durationTimer?.cancel();
+    this.#hopTimer?.cancel();
     this.#options.admission.lease.release();
     this.#options.onGone();
   }

@@ -22,7 +22,7 @@ export class OutboundTargets {
     if (this.#trunk.redirects === 'refuse') return;
     for (const contact of headers.elements('contact') ?? []) {
       const uri = parseNameAddress(contact)?.uri;
-      const target = uri === undefined ? undefined : readDestination(uri, this.#trunk.peer);
+      const target = uri === undefined ? undefined : readDestination(uri, this.#trunk);
       if (!target || 'fault' in target || !isAllowed(target, this.#trunk.destinations)) continue;
       if (this.#seen.has(target.uri) || this.#seen.size > MAX_TARGETS) continue;
       this.#seen.add(target.uri);

@@ -96,7 +96,8 @@ export class RequestSender {
   way(hop: Hop, localAddress: string, write: (via: string) => Uint8Array): OutboundWay {
     const plain = this.#open(this.#deps.transports.flowTo(hop), localAddress, write);
     if (plain.flow.reliable || plain.message.length <= MAX_DATAGRAM_BYTES || this.#hasRefused(hop)) return plain;
-    const byTcp = this.#open(this.#deps.transports.flowTo({ address: hop.address, port: hop.port, transport: 'tcp' }), localAddress, write);
+    const { address, port } = hop;
+    const byTcp = this.#open(this.#deps.transports.flowTo({ address, port, transport: 'tcp' }), localAddress, write, true);
     return { ...byTcp, usual: plain.flow, mayFail: true };
   }
 
@@ -106,7 +107,8 @@ export class RequestSender {
     return `<${secure ? 'sips' : 'sip'}:${uriHost(localAddress)}:${this.#deps.transports.portOf(transport)}${parameter}>`;
   }
 
-  #open(flow: Flow, localAddress: string, write: (via: string) => Uint8Array): OutboundWay {
+  /** @param forSize it goes by this flow for its size alone, and who refuses it is remembered */
+  #open(flow: Flow, localAddress: string, write: (via: string) => Uint8Array, forSize = false): OutboundWay {
     const branch = `${BRANCH_COOKIE}${randomText(ID_CHARACTERS)}`;
     const port = this.#deps.transports.portOf(flow.transport);
     const via = `SIP/2.0/${flow.transport.toUpperCase()} ${uriHost(localAddress)}:${port};branch=${branch};rport`;
@@ -120,15 +122,20 @@ export class RequestSender {
         const { onUndelivered } = events;
         return this.#deps.transactions.send(
           { method, branch, message, flow, ...(acknowledge ? { acknowledge } : {}) },
-          onUndelivered ? { ...eventsOf(events), onUndelivered: () => this.#undelivered(flow.remote, onUndelivered) } : events,
+          onUndelivered
+            ? {
+                ...eventsOf(events),
+                onUndelivered: (why) => this.#undelivered(forSize ? flow.remote : undefined, () => onUndelivered(why)),
+              }
+            : events,
         );
       },
     };
   }
 
   /** Later, so that nothing is sent again while it is still being sent. */
-  #undelivered(remote: Endpoint, tell: () => void): void {
-    this.#note(remote);
+  #undelivered(refuses: Endpoint | undefined, tell: () => void): void {
+    if (refuses) this.#note(refuses);
     this.#deps.clock.setTimer(0, tell);
   }
 

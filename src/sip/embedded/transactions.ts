@@ -23,8 +23,8 @@ export interface ClientEvents {
   onResponse(response: SipResponse): void;
   /** No final response came in 32 s: the same as a 408. */
   onTimeout(): void;
-  /** It never left: the connection did not come up. Without this it counts as a timeout. Nothing follows. */
-  onUndelivered?(): void;
+  /** It never left: the connection did not come up, in words where that is known. Without this it counts as a timeout. Nothing follows. */
+  onUndelivered?(why?: string): void;
 }
 
 export interface ClientRequest {
@@ -163,14 +163,14 @@ export class Transactions {
       if (this.#clients.get(key)?.machine === machine) this.#clients.delete(key);
       driver.stop();
     };
-    const failed = (): void => {
+    const failed = (why?: string): void => {
       if (this.#clients.get(key)?.machine !== machine) return;
       if (!events.onUndelivered) {
         driver.run((now) => machine.handleTransportError(now));
         return;
       }
       forget();
-      events.onUndelivered();
+      events.onUndelivered(why);
     };
     this.#clients.set(key, { machine, driver });
     driver.run((now) => machine.start(now));

@@ -90,17 +90,29 @@ export class TrunkProbes {
     this.#gauge?.set({ trunk: name }, up ? 1 : 0);
   }
 
-  #ask({ peer, transport, username }: Trunk, watch: TrunkWatch, driver: Driver<TrunkWatchOutput>): { forget(): void } {
+  #ask(trunk: Trunk, watch: TrunkWatch, driver: Driver<TrunkWatchOutput>): { forget(): void } {
     const { services } = this.#deps;
-    const localAddress = services.localAddressFor(peer.address);
-    const uri = `sip:${uriHost(peer.address)}:${peer.port}`;
+    const { peer, lookUp, username } = trunk;
+    const [hop] = this.#book.hopsTo(trunk);
+    if (!hop) {
+      services.clock.setTimer(0, () => driver.run((now) => watch.failed(now)));
+      return { forget: () => undefined };
+    }
+    const localAddress = services.localAddressFor(hop.address);
+    const port = lookUp ? lookUp.port : peer.port;
+    const uri = `sip:${uriHost(peer.address)}${port === undefined ? '' : `:${port}`}`;
     const head: OutboundHead = {
       from: `<sip:${username ?? 'ringdown'}@${uriHost(localAddress)}>;tag=${randomText(22)}`,
       to: `<${uri}>`,
       callId: randomText(22),
     };
-    const headers = [['Contact', services.contact(localAddress, transport)], ALLOW, ACCEPT, ['User-Agent', services.userAgent]] as const;
-    const way = services.way({ ...peer, transport }, localAddress, (via) => writeOutbound('OPTIONS', head, { uri, via, cseq: 1 }, headers));
+    const headers = [
+      ['Contact', services.contact(localAddress, hop.transport)],
+      ALLOW,
+      ACCEPT,
+      ['User-Agent', services.userAgent],
+    ] as const;
+    const way = services.way(hop, localAddress, (via) => writeOutbound('OPTIONS', head, { uri, via, cseq: 1 }, headers));
     return way.send('OPTIONS', way.message, {
       // Whatever it says, it is there; but for 503: it takes no calls now. And a 408 comes from a proxy that does not find it.
       onResponse: ({ status }) => {

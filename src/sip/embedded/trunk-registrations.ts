@@ -1,4 +1,5 @@
-import type { Endpoint } from '../../base/addresses.ts';
+import { isIP } from 'node:net';
+import { type Endpoint, sameEndpoint } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Driver } from '../../base/driver.ts';
 import { randomText, randomUint32 } from '../../base/ids.ts';
@@ -24,6 +25,8 @@ export interface TrunkRegistrationsDeps {
   readonly metrics: Metrics;
   readonly services: OutboundServices;
   readonly identity: SipIdentity;
+  /** Where a trunk with a name is. */
+  readonly hopsTo: (trunk: Trunk) => readonly Hop[];
 }
 
 /** How a registration stands, for people. */
@@ -131,6 +134,9 @@ class TrunkRegistration {
   #contact = '';
   #asked: { forget(): void } | undefined;
   #flow: Flow | undefined;
+  /** The place of a name that is asked as long as it answers, and one that did not. */
+  #hop: Hop | undefined;
+  #dead: Hop | undefined;
   #left: (() => void)[] = [];
   #over = false;
 
@@ -209,12 +215,23 @@ class TrunkRegistration {
   #send(index: number, expiresS: number): void {
     const { services, identity } = this.#deps;
     const { register, trunk } = this.#account;
-    const registrar = register.registrars[index] ?? trunk.peer;
+    const lost = (): void => {
+      this.#dead = this.#hop;
+      this.#hop = undefined;
+      this.#driver.run((now) => this.#machine.timedOut(now));
+    };
+    const hop = this.#hopTo(register.registrars[index] ?? trunk.peer);
+    if (!hop) {
+      this.#deps.clock.setTimer(0, lost);
+      return;
+    }
+    this.#hop = hop;
+    const registrar: Endpoint = { address: hop.address, port: hop.port };
     const uri = `sip:${register.domain}`;
     const aor = `<sip:${register.username}@${register.domain}>`;
     const head: OutboundHead = { from: `${aor};tag=${this.#tag}`, to: aor, callId: this.#callId };
     const localAddress = services.localAddressFor(registrar.address);
-    this.#contact = this.#contactUri(localAddress);
+    this.#contact = this.#contactUri(localAddress, hop.transport);
     const device = `;+sip.instance="<${identity.instance}>";reg-id=1`;
     this.#cseq += 1;
     const cseq = this.#cseq;
@@ -227,16 +244,26 @@ class TrunkRegistration {
       ...this.#credentialsTo(registrar).lines('REGISTER', uri, registrar),
       ['User-Agent', services.userAgent],
     ];
-    const tls = trunk.transport === 'tls' ? { tls: { profile: trunk.name, name: trunk.tls?.name ?? registrar.address } } : {};
-    const hop: Hop = { ...registrar, transport: trunk.transport, ...tls };
     const way = services.way(hop, localAddress, (via) => writeOutbound('REGISTER', head, { uri, via, cseq }, lines));
     this.#flow = way.flow;
-    const lost = (): void => this.#driver.run((now) => this.#machine.timedOut(now));
     this.#asked = way.send('REGISTER', way.message, {
       onResponse: (response) => this.#handleResponse(response, registrar),
       onTimeout: lost,
       onUndelivered: lost,
     });
+  }
+
+  /** Undefined while its name is not resolved. */
+  #hopTo(registrar: Endpoint): Hop | undefined {
+    const { trunk } = this.#account;
+    const { transport, tls, lookUp } = trunk;
+    if (isIP(registrar.address) !== 0) {
+      const name = tls?.name ?? registrar.address;
+      return { ...registrar, transport, ...(transport === 'tls' ? { tls: { profile: trunk.name, name } } : {}) };
+    }
+    const hops = lookUp?.host === registrar.address ? this.#deps.hopsTo(trunk) : [];
+    const is = (one: Hop | undefined) => (hop: Hop) => one !== undefined && one.transport === hop.transport && sameEndpoint(one, hop);
+    return hops.find(is(this.#hop)) ?? hops.find((hop) => !is(this.#dead)(hop)) ?? hops[0];
   }
 
   #handleResponse(response: SipResponse, registrar: Endpoint): void {
@@ -286,14 +313,13 @@ class TrunkRegistration {
     // Behind no NAT it sees what we said ourselves.
     const before = this.#contact;
     this.#learned = { address: address.replace(/^\[(.*)\]$/, '$1'), port };
-    const now = this.#contactUri('');
+    const now = this.#contactUri('', this.#hop?.transport ?? this.#account.trunk.transport);
     if (now === before) return false;
     this.#stale = before;
     return true;
   }
 
-  #contactUri(localAddress: string): string {
-    const { transport } = this.#account.trunk;
+  #contactUri(localAddress: string, transport: Hop['transport']): string {
     if (this.#learned && transport === 'udp') return `sip:${this.contactUser}@${uriHost(this.#learned.address)}:${this.#learned.port}`;
     // Of a connection the far end sees a port that nobody listens on.
     const own = this.#deps.services.contact(this.#learned?.address ?? localAddress, transport);
@@ -302,16 +328,13 @@ class TrunkRegistration {
 
   /** They are for the registrar that is asked, and for nobody else. */
   #credentialsTo(registrar: Endpoint): OutboundCredentials {
-    if (this.#credentials && this.#credentialsFor === registrar) return this.#credentials;
+    if (this.#credentials && this.#credentialsFor && sameEndpoint(this.#credentialsFor, registrar)) return this.#credentials;
     const { register, trunk } = this.#account;
     const { password } = register;
     const login = password === undefined ? {} : { username: register.authUsername, password };
     this.#credentialsFor = registrar;
-    this.#credentials = new OutboundCredentials({
-      peer: registrar,
-      ...login,
-      ...(trunk.realm === undefined ? {} : { realm: trunk.realm }),
-    });
+    const realm = trunk.realm === undefined ? {} : { realm: trunk.realm };
+    this.#credentials = new OutboundCredentials({ ...login, ...realm }, [registrar]);
     return this.#credentials;
   }
 }

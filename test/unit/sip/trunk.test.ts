@@ -19,7 +19,7 @@ const trunk = (more: Partial<Trunk> = {}): Trunk => ({
 });
 
 const key = (text: string): string => {
-  const read = readDestination(text, PEER);
+  const read = readDestination(text, { peer: PEER });
   return 'fault' in read ? `fault: ${read.fault}` : read.key;
 };
 
@@ -55,13 +55,13 @@ describe('a destination', () => {
   });
 
   it('has its # escaped in the Request-URI', () => {
-    expect(readDestination('*97#', PEER)).toMatchObject({ uri: 'sip:*97%23@192.0.2.9:5060' });
+    expect(readDestination('*97#', { peer: PEER })).toMatchObject({ uri: 'sip:*97%23@192.0.2.9:5060' });
   });
 });
 
 describe('the allow-list', () => {
   const allowed = (text: string, patterns: string[]): boolean => {
-    const read = readDestination(text, PEER);
+    const read = readDestination(text, { peer: PEER });
     return !('fault' in read) && isAllowed(read, patterns);
   };
 
