@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import { type Endpoint, mustBeLoopback } from './endpoint.ts';
 
@@ -94,5 +94,40 @@ export class SocketWire implements PhoneWire {
 
   close(): void {
     this.#socket.terminate();
+  }
+}
+
+/** A TLS server that carries SIP with whoever connected last. */
+export class TlsServerWire implements PhoneWire {
+  readonly #server: Server;
+  readonly local: Endpoint;
+  onDatagram: ((datagram: Buffer, from: Endpoint) => void) | undefined;
+  /** Connections that came up, the last one last. */
+  readonly connections: TlsWire[] = [];
+
+  private constructor(server: Server, local: Endpoint) {
+    this.#server = server;
+    this.local = local;
+    server.on('secureConnection', (socket: TLSSocket) => {
+      const wire = new TlsWire(socket, { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 });
+      wire.onDatagram = (datagram, from) => this.onDatagram?.(datagram, from);
+      this.connections.push(wire);
+    });
+  }
+
+  static async open(options: TlsOptions): Promise<TlsServerWire> {
+    const server = createServer(options);
+    await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
+    const at = server.address();
+    return new TlsServerWire(server, { address: '127.0.0.1', port: typeof at === 'object' && at ? at.port : 0 });
+  }
+
+  send(datagram: Uint8Array): void {
+    this.connections.at(-1)?.send(datagram);
+  }
+
+  close(): void {
+    for (const wire of this.connections) wire.close();
+    this.#server.close();
   }
 }
