@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { type Endpoint, formatEndpoint, parseEndpoint } from '../base/addresses.ts';
 import { maskedSecret, type SecretValue, secret } from './secrets.ts';
