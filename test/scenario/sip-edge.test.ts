@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { SessionState } from 'sip.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { issueCertificate } from '../../src/control/x509.ts';
+import type { LogLine } from '../support/gateway-process.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { Lateness } from '../support/lateness.ts';
 import type { DialOptions, PhoneCall } from '../support/phone-call.ts';
@@ -93,7 +94,8 @@ describe('a gateway with a certificate', () => {
 
     const before = ca;
     ca = renew();
-    await gateway.logged('new certificate in use', 2000 + (await lateness.soFar()));
+    const inUse = (line: LogLine): boolean => line.msg === 'new certificate in use' && line['certificate'] === 'sip';
+    await gateway.log.find(inUse, 2000 + (await lateness.soFar()), 'the new certificate');
     // Whoever comes now is shown the new one, and it alone.
     await expect(TlsWire.open(gateway.sips, { ca: before, servername: 'localhost' })).rejects.toThrow('unable to verify');
     const late = await tlsPhone();
