@@ -2,14 +2,16 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import type { ApiEvent } from '../support/browser-peer.ts';
+import { type ApiEvent, BrowserPeer, postTo } from '../support/browser-peer.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
+import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
+import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { rms, tone, toneShare } from '../support/tones.ts';
+import { concat, rms, tone, toneShare } from '../support/tones.ts';
 import { EventLog, eventually } from '../support/wait.ts';
 
 /* Calls to persons: whoever is called for a session, who hears whom, and what becomes of the caller. Everybody is known by a tone. */
@@ -119,37 +121,86 @@ async function newestCall(http: Endpoint): Promise<string> {
   return data[0]?.id ?? '';
 }
 
+interface Running {
+  readonly sip: Endpoint;
+  readonly http: Endpoint;
+  cdrs(): readonly Readonly<Record<string, unknown>>[];
+  stop(): Promise<unknown>;
+}
+
+const WHERE: Readonly<Record<string, (config: string) => Promise<Running>>> = {
+  'in one process': (config) => gatewayUnderTest({ mode: 'here', flags: ['--config', config, '--sip-rate', '0'] }),
+  'in workers': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0', '--workers', '2'] }),
+  'with roles apart': async (config) => {
+    const roles = await startRolesApart({ flags: ['--config', config, '--sip-rate', '0'] });
+    // The process that speaks SIP serves programs, too.
+    await roles.sip.stop();
+    const flags = roles.flags.sip.map((flag) => (flag === 'sip' ? 'sip,control' : flag));
+    const front = await GatewayProcess.start({ flags, name: 'ringdown sip,control' });
+    const stop = async (): Promise<void> => {
+      await front.stop();
+      await roles.stop();
+    };
+    return { sip: front.sip, http: front.http, cdrs: () => front.cdrs(), stop };
+  },
+};
+
 describe('a caller and a person', () => {
   const hook = new Switchhook();
+  const gateways = new Map<string, Running>();
+  const trunks = new Map<string, SipPhone>();
+  let gateway: Running;
   let trunk: SipPhone;
-  let gateway: GatewayUnderTest;
 
   beforeAll(async () => {
-    trunk = await hook.phone({ user: 'bob' });
-    gateway = await gatewayUnderTest({ mode: 'here', flags: ['--config', configFor(trunk), '--sip-rate', '0'] });
-  });
+    // Together: most of what they take is waiting for the machine.
+    const start = async ([where, run]: (typeof entries)[number]): Promise<void> => {
+      const phone = await hook.phone({ user: 'bob' });
+      trunks.set(where, phone);
+      gateways.set(where, await run(configFor(phone)));
+    };
+    const entries = Object.entries(WHERE);
+    await Promise.all(entries.map(start));
+    gateway = gateways.get('in one process') as Running;
+    trunk = trunks.get('in one process') as SipPhone;
+  }, 60_000);
+
   afterAll(async () => {
     await hook.close();
-    await gateway.stop();
+    await Promise.all([...gateways.values()].map((each) => each.stop()));
     removeFolder(folder);
   });
 
-  test('a phone is handed over: whisper, music, connect, and back to the agent', async () => {
-    const a = await hook.call(gateway.sip, {}, await hook.phone({ address: '127.0.0.2' }));
-    await nextSound(a.media, 3000);
-    const program = await Program.on(gateway.http, await newestCall(gateway.http));
+  async function caller(to = gateway): Promise<{ readonly a: PhoneCall; readonly program: Program }> {
+    const a = await hook.call(to.sip, {}, await hook.phone({ address: '127.0.0.2' }));
+    await nextSound(a.media, 5000);
+    const program = await Program.on(to.http, await newestCall(to.http));
     await a.media.press('3');
     await hears(a.media, AGENT_HZ, 'the agent, by the caller');
-    const incoming = trunk.nextCall(5000);
-    const leg = await program.dial('bob', { on_answer: 'whisper', while_ringing: 'agent' });
+    return { a, program };
+  }
+
+  /** Who was called for this program last. */
+  async function called(program: Program, destination: string, options: object): Promise<{ readonly leg: string; readonly b: PhoneCall }> {
+    const before = trunk.incoming.count;
+    const leg = await program.dial(destination, options);
+    const b = await trunk.incoming.find(() => true, 8000, 'the call to the person', before);
+    return { leg, b };
+  }
+
+  test.each(Object.keys(WHERE))('a phone is handed over: whisper, music, connect, and back to the agent; %s', async (where) => {
+    const gateway = gateways.get(where) as Running;
+    const trunk = trunks.get(where) as SipPhone;
+    const { a, program } = await caller(gateway);
+    const incoming = trunk.nextCall(8000);
+    const leg = await program.dial('bob', { on_answer: 'whisper' });
     const b = await incoming;
     b.ring();
     await program.event('call.leg.ringing');
     b.answer();
     await b.acknowledged();
     await program.event('call.leg.whispering');
-    await hears(b.media, AGENT_HZ, 'the agent, by the person');
-    await hearsMusic(a.media, 'music, by the caller');
+    await Promise.all([hears(b.media, AGENT_HZ, 'the agent, by the person'), hearsMusic(a.media, 'music, by the caller')]);
     a.media.background(tone(CALLER_HZ, 1000));
     b.media.background(tone(PERSON_HZ, 1000));
     expect((await program.post(`legs/${leg}/connect`, { agent: 'leave' })).status).toBe(200);
@@ -162,5 +213,35 @@ describe('a caller and a person', () => {
     await hears(a.media, AGENT_HZ, 'the agent again');
     await a.bye();
     await program.event('call.ended');
+    await eventually(() => gateway.cdrs().length >= 2, 5000, 'a record for each leg');
+  });
+
+  test('a browser is handed over to a phone, and is back with the agent', async () => {
+    const browser = await BrowserPeer.call({ post: postTo(gateway.http) });
+    await browser.connected();
+    await browser.nextSound(5000);
+    const program = await Program.on(gateway.http, browser.sessionId);
+    program.send({ type: 'response.cancel' });
+    program.send({ type: 'output_audio_buffer.clear' });
+    const { b } = await called(program, 'bob', { while_ringing: 'ringback' });
+    b.ring();
+    const ear = { arrivals: browser.arrivals, recording: (from = 0) => cut(browser, from) };
+    await hears(ear, 425, 'ringback, by the browser');
+    b.answer();
+    await b.acknowledged();
+    b.media.background(tone(PERSON_HZ, 1000));
+    await program.event('call.leg.connected');
+    void browser.say(tone(CALLER_HZ, 4000));
+    await Promise.all([hears(ear, PERSON_HZ, 'the person, by the browser'), hears(b.media, CALLER_HZ, 'the browser, by the person')]);
+    await b.bye();
+    expect(await program.event('call.leg.ended')).toMatchObject({ reason: 'remote_hangup' });
+    program.send({ type: 'response.create' });
+    await browser.nextSound(5000);
+    browser.close();
   });
 });
+
+/** What a browser heard from packet `from` on. */
+function cut(browser: BrowserPeer, from: number): { readonly samples: Int16Array } {
+  return { samples: concat(...browser.arrivals.all.slice(from).map(({ pcm }) => pcm)) };
+}
