@@ -21,6 +21,7 @@ const BENCHES = {
   'first-packet': async () => (await import('./first-packet.mjs')).benchFirstPacket,
   pipeline: async () => (await import('./pipeline.mjs')).benchPipeline,
   turns: async () => (await import('./turns.mjs')).benchTurns,
+  amd: async () => (await import('./amd.mjs')).benchAmd,
   sip: async () => (await import('./sip.mjs')).benchSip,
 };
 

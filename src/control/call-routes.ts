@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { GatewayError } from '../base/errors.ts';
 import type { CallCommand, CallView, SessionHost } from '../leg/session-host.ts';
+import { amdSchema } from '../realtime/surface/person-event.ts';
 import { RequestError } from './api-error.ts';
 import { jsonOf, MAX_SDP_BYTES, refuseOthers, sendJson } from './api-server.ts';
 import { openBrowserLeg } from './browser-leg.ts';
@@ -43,6 +44,7 @@ const dial = z.strictObject({
     trunk: z.string().min(1).max(64).optional(),
     from: z.string().min(1).max(64).optional(),
   }),
+  amd: amdSchema.optional(),
 });
 
 /** Calls: made by browsers and programs, decided, moved and ended by programs. */
@@ -104,7 +106,7 @@ async function place(
   dialler: CallDialler | undefined,
 ): Promise<FastifyReply> {
   if (secret) throw new GatewayError('ERR_FORBIDDEN', 'A client secret cannot place calls.');
-  const { session, transport } = parseBody(dial, request.body);
+  const { session, transport, amd } = parseBody(dial, request.body);
   const made = readSession(session);
   if (!dialler) throw new GatewayError('ERR_NODE_UNREACHABLE', 'There is nobody who places calls.');
   const { destination, from } = transport;
@@ -114,7 +116,7 @@ async function place(
   }
   const id = await dialler.dial(
     { destination, trunk, ...(from === undefined ? {} : { from }) },
-    { project: access.project, decide: { by: 'answer' }, session: made },
+    { project: access.project, decide: { by: 'answer' }, session: made, ...(amd && { amd: { onMachine: amd.on_machine } }) },
   );
   reply.header('location', locationOf(id));
   return sendJson(reply, CREATED, { session: { id }, transport: { type: 'sip' } });

@@ -4,6 +4,7 @@
  * between them. In one process they are direct calls, else messages over the node door (ownership/node-door.ts).
  */
 
+import type { AmdOptions } from './answered-by.ts';
 import type { TurnLedger } from './turn-ledger.ts';
 
 /** Who is at the other end, as far as the leg knows. Everything here is claimed by the peer, nothing is proven. */
@@ -41,6 +42,8 @@ export interface LegPolicy {
       };
   /** The reference's session object as JSON: what an answer without a program's word uses. */
   readonly session?: Readonly<Record<string, unknown>>;
+  /** Of a call that we place: who has answered is found out before the agent hears or says anything. */
+  readonly amd?: AmdOptions;
   /** Stream of the data channel that the client has made without asking (negotiated), 0 to 65534. */
   readonly dataChannelId?: number;
 }

@@ -75,6 +75,9 @@ const MAX_DESTINATION = 256;
 /** The session that a leg is one more of. */
 export const joinedSession = z.strictObject({ sessionId: z.string().max(64), leg: z.string().max(64) });
 
+/** Who answers is found out first. */
+export const amdOptions = z.strictObject({ onMachine: z.enum(['go_on', 'hang_up', 'leave_message']) });
+
 /** Whom to call. */
 export const dialRequest = z.strictObject({
   trunk: z.string().max(64),
@@ -134,6 +137,7 @@ export const legPolicy = z.strictObject({
     }),
   ]),
   session: sessionJson.exactOptional(),
+  amd: amdOptions.exactOptional(),
   /** RFC 8831 §6.4: 65535 is none. */
   dataChannelId: z.int().min(0).max(65_534).exactOptional(),
 });

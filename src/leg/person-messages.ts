@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { dialRequest } from './messages.ts';
+import { amdOptions, dialRequest } from './messages.ts';
 import type { PersonCommand, PersonView } from './person.ts';
 
 /** What is asked of persons, between a door for programs and the owner of the session. */
@@ -17,6 +17,7 @@ export const personCommand = z.discriminatedUnion('type', [
       onAnswer: z.enum(['wait', 'whisper', 'connect']),
       agent,
       onHangup: z.enum(['agent', 'end']),
+      amd: amdOptions.optional(),
     }),
   }),
   z.strictObject({ type: z.literal('connect'), leg, agent }),

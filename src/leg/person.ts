@@ -1,3 +1,4 @@
+import type { AmdOptions } from './answered-by.ts';
 import type { DialRequest } from './leg.ts';
 
 /**
@@ -28,6 +29,7 @@ export interface PersonOptions {
   readonly onAnswer: OnAnswer;
   readonly agent: AgentPresence;
   readonly onHangup: OnHangup;
+  readonly amd?: AmdOptions | undefined;
 }
 
 /** How a caller is handed over for good. `refer`: the phones are sent to each other and we leave; where that fails all stays as it is. */
@@ -65,4 +67,5 @@ export type PersonFailure =
   | 'overloaded'
   | 'unreachable'
   | 'cancelled'
+  | 'machine'
   | 'failed';

@@ -1,3 +1,4 @@
+import type { Answered } from '../leg/answered-by.ts';
 import type { EndCause, TransferState } from '../leg/leg.ts';
 import type { AgentPresence, PartyId, PersonFailure, PersonState } from '../leg/person.ts';
 import type { InputTranscriptEvent, RateLimit, ResponseRequest, ResponseUsage } from './model.ts';
@@ -127,6 +128,8 @@ export type PersonNews =
     }
   | { readonly type: 'person_answered'; readonly leg: PartyId }
   | { readonly type: 'person_ended'; readonly leg: PartyId; readonly cause: EndCause }
+  /** Who has answered a call that we placed: a person's, or the one that the session is. */
+  | (Answered & { readonly type: 'answered_by'; readonly leg: PartyId })
   | { readonly type: 'person_dtmf'; readonly leg: PartyId; readonly digit: string }
   /** The caller hears music, or no more, because a program says so. */
   | { readonly type: 'caller_held'; readonly held: boolean };

@@ -2,7 +2,9 @@ import { type Clock, soon } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Ticker } from '../base/ticker.ts';
+import type { AmdOptions } from '../leg/answered-by.ts';
 import type { DialRequest, EndCause, Leg, LegDialler, LegEvent, LegOpening, SessionSummary } from '../leg/leg.ts';
+import { CALLER } from '../leg/person.ts';
 import type { Access, CallCommand, CallView, EventChannel, OpenedChannel, SessionJson } from '../leg/session-host.ts';
 import type { RealtimeModel } from '../realtime/model.ts';
 import { Session } from '../realtime/session.ts';
@@ -13,6 +15,7 @@ import { type CallProgress, RealtimeSurface } from '../realtime/surface/realtime
 import type { SessionSettings } from '../realtime/surface/session-schema.ts';
 import type { VoiceDetector } from '../realtime/voice-detector.ts';
 import type { Identity } from '../webrtc/dtls/identity.ts';
+import { AnswerWatch } from './answer-watch.ts';
 import { checkedSession, checkRefusal, checkTarget } from './check-command.ts';
 import { Decision } from './decision.ts';
 import { startMetronome } from './metronome.ts';
@@ -67,6 +70,7 @@ interface HostedFacts {
   readonly ephemeral: boolean;
   /** What it was made with, where somebody said so. */
   settings: SessionSettings | undefined;
+  readonly amd?: AmdOptions | undefined;
 }
 
 /**
@@ -86,6 +90,8 @@ export class HostedSession {
   readonly #persons: Persons;
   /** It has a data channel, which opens when the agent has begun to speak. */
   #awaitsClient = false;
+  /** Of a call of ours: who has answered? */
+  #watch: AnswerWatch | undefined;
   #leg: Leg | undefined;
   #callBack: DialRequest | undefined;
   #media: PeerMedia | undefined;
@@ -119,6 +125,7 @@ export class HostedSession {
       project: policy?.project ?? LOCAL_PROJECT,
       ephemeral: policy?.ephemeral ?? false,
       settings: policy?.session && checkedSession(policy.session, { tools: deps.tools, project: policy.project ?? LOCAL_PROJECT }),
+      amd: origin.direction === 'outbound' ? policy?.amd : undefined,
     };
     const hosted = new HostedSession(deps, options, facts, opening);
     hosted.#leg = leg;
@@ -217,14 +224,15 @@ export class HostedSession {
   handleLegEvent(event: LegEvent): void {
     if (this.#ended) return;
     if (event.type === 'round_trip') this.#roundTripMs = event.ms;
-    if (event.type === 'answered') this.#handleAnswered();
+    if (event.type === 'answered' && !this.#answered) this.#handleAnswered();
     if (this.#facts.direction === 'outbound') this.#handleProgress(event);
     // The session may be over with it: what was asked is told first.
     if (event.type === 'transfer') {
       this.#transfer.handle(event);
       this.#persons.handleTransfer(event);
     }
-    this.#session.handleLegEvent(event);
+    // Who has answered is not known yet, and the agent says nothing until then.
+    if (event.type !== 'answered' || !this.#watchAnswer()) this.#session.handleLegEvent(event);
   }
 
   end(cause: EndCause): void {
@@ -424,6 +432,26 @@ export class HostedSession {
     this.#surface?.handleProgress(event.type);
   }
 
+  /** @returns whether it is listened to who has answered */
+  #watchAnswer(): boolean {
+    const { amd } = this.#facts;
+    if (!amd || this.#watch) return this.#watch !== undefined;
+    const watch = new AnswerWatch(amd, {
+      onAnswered: (answered) => {
+        this.#log.info({ ...answered }, 'answered by');
+        this.#session.tell({ type: 'answered_by', leg: CALLER, ...answered });
+      },
+      onDecided: (what) => {
+        this.#line.onCallerFrame = undefined;
+        if (what === 'go_on') this.#session.handleLegEvent({ type: 'answered' });
+        else this.#session.end('agent_hangup');
+      },
+    });
+    this.#watch = watch;
+    this.#line.onCallerFrame = (pcm) => watch.handleFrame(pcm);
+    return true;
+  }
+
   #handleAnswered(): void {
     this.#answered = true;
     this.#media?.answered();
@@ -445,6 +473,7 @@ export class HostedSession {
     this.#decision?.close();
     this.#stopTicking?.();
     this.#persons.end();
+    this.#watch?.end();
     this.#surface?.end(cause);
     const peer = this.#media?.peer.snapshot();
     const media = this.#media?.close();

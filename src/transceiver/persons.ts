@@ -2,8 +2,17 @@ import { type Clock, soon, type Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { EndCause, Leg, LegDialler, LegEvent } from '../leg/leg.ts';
-import { type AgentPresence, CALLER, type PartyId, type PersonCommand, type PersonOptions, type PersonView } from '../leg/person.ts';
+import {
+  type AgentPresence,
+  CALLER,
+  type OnAnswer,
+  type PartyId,
+  type PersonCommand,
+  type PersonOptions,
+  type PersonView,
+} from '../leg/person.ts';
 import type { PersonNews } from '../realtime/session-event.ts';
+import { AnswerWatch } from './answer-watch.ts';
 import type { MediaSession, MediaSnapshot } from './media.ts';
 import type { Comfort, PartyLine, Place } from './party-line.ts';
 import { failureOf, failureOfStatus } from './person-failure.ts';
@@ -69,6 +78,8 @@ interface Person {
   readonly options: PersonOptions;
   state: State;
   held: boolean;
+  /** Whoever has answered is listened to, before anybody talks to it. */
+  watch: AnswerWatch | undefined;
   leg: Leg | undefined;
   media: PersonMedia | undefined;
   sipCallId: string | undefined;
@@ -146,12 +157,14 @@ export class Persons {
     person.sipCallId = sipCallId;
     const { line, session } = this.#deps;
     const onKey = (digit: string): void => this.#personKey(person, digit);
-    const media = await makeMedia(line.join(id, person.music, { onKey })).catch((thrown: unknown) => {
-      person.leg = undefined;
-      this.#forget(person);
-      session.tell({ type: 'person_failed', leg: id, reason: 'failed' });
-      throw thrown;
-    });
+    const media = await makeMedia(line.join(id, person.music, { onKey, onFrame: (pcm) => person.watch?.handleFrame(pcm) })).catch(
+      (thrown: unknown) => {
+        person.leg = undefined;
+        this.#forget(person);
+        session.tell({ type: 'person_failed', leg: id, reason: 'failed' });
+        throw thrown;
+      },
+    );
     if (this.#persons.get(id) !== person) {
       media.close();
       throw new GatewayError('ERR_NOT_FOUND', 'nobody waits for this leg any more');
@@ -206,6 +219,7 @@ export class Persons {
       options,
       state: 'dialling',
       held: false,
+      watch: undefined,
       leg: undefined,
       media: undefined,
       sipCallId: undefined,
@@ -249,10 +263,33 @@ export class Persons {
   }
 
   #handleAnswered(person: Person): void {
-    if (person.state !== 'dialling' && person.state !== 'ringing') return;
+    if ((person.state !== 'dialling' && person.state !== 'ringing') || person.watch) return;
     person.media?.answered();
-    const { onAnswer, agent } = person.options;
-    this.#deps.session.tell({ type: 'person_answered', leg: person.id });
+    const { session } = this.#deps;
+    const { amd, onAnswer } = person.options;
+    session.tell({ type: 'person_answered', leg: person.id });
+    if (!amd) {
+      this.#begin(person, onAnswer);
+      return;
+    }
+    let isMachine = false;
+    person.watch ??= new AnswerWatch(amd, {
+      onAnswered: (answered) => {
+        isMachine = answered.by.startsWith('machine');
+        session.tell({ type: 'answered_by', leg: person.id, ...answered });
+      },
+      onDecided: (what) => {
+        if (what === 'go_on') this.#begin(person, amd.onMachine === 'leave_message' && isMachine ? 'whisper' : onAnswer);
+        else {
+          person.leg?.hangup('agent_hangup');
+          this.#failed(person, 'machine');
+        }
+      },
+    });
+  }
+
+  #begin(person: Person, onAnswer: OnAnswer): void {
+    const { agent } = person.options;
     if (onAnswer === 'connect') this.#connect(person, agent);
     else if (onAnswer === 'whisper') this.#whisper(person);
     else {
@@ -348,6 +385,7 @@ export class Persons {
 
   #close(person: Person): void {
     this.#deps.line.leave(person.id);
+    person.watch?.end();
     const media = person.media?.close();
     const { concealedFrames = 0, frames: uplinkFrames = 0 } = media?.uplink ?? {};
     person.leg?.report({ ...NO_TURNS, concealedFrames, uplinkFrames });

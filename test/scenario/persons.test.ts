@@ -5,7 +5,7 @@ import WebSocket from 'ws';
 import { type ApiEvent, BrowserPeer, postTo } from '../support/browser-peer.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
 import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
-import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
+import { gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';

@@ -16,6 +16,9 @@ const agent = z.enum(['stay', 'leave']);
 const MOST_RING_S = 300;
 const RING_S = 60;
 
+/** Who answers is found out first, and what is done where it is a machine. */
+export const amdSchema = z.strictObject({ on_machine: z.enum(['go_on', 'hang_up', 'leave_message']).default('go_on') });
+
 /** Whom to call and what becomes of it. */
 export const personDial = z.strictObject({
   leg_id: otherLeg.optional(),
@@ -30,6 +33,7 @@ export const personDial = z.strictObject({
   agent: agent.default('leave'),
   on_hangup: z.enum(['agent', 'end']).default('agent'),
   ring_seconds: z.int().min(1).max(MOST_RING_S).default(RING_S),
+  amd: amdSchema.optional(),
 });
 
 export const personConnect = z.strictObject({ agent: agent.default('leave') });
@@ -59,7 +63,10 @@ export function dialOf(dial: z.output<typeof personDial>, leg: string): PersonCo
     type: 'dial',
     leg,
     to: { destination, trunk, ringTimeoutMs: dial.ring_seconds * 1000, ...(from === undefined ? {} : { from }) },
-    options: { whileRinging: dial.while_ringing, onAnswer: dial.on_answer, agent: dial.agent, onHangup: dial.on_hangup },
+    options: {
+      ...{ whileRinging: dial.while_ringing, onAnswer: dial.on_answer, agent: dial.agent, onHangup: dial.on_hangup },
+      ...(dial.amd && { amd: { onMachine: dial.amd.on_machine } }),
+    },
   };
 }
 
@@ -127,6 +134,18 @@ export function personEventOf(news: PersonNews): { readonly type: string } & Rea
       return { type: 'call.leg.answered', leg_id: news.leg };
     case 'person_ended':
       return { type: 'call.leg.ended', leg_id: news.leg, reason: news.cause };
+    case 'answered_by':
+      return {
+        type: 'call.answered_by',
+        leg_id: news.leg,
+        by: news.by,
+        at_ms: news.atMs,
+        speech_ms: news.speechMs,
+        words: news.words,
+        silence_ms: news.silenceMs,
+        beep: news.beep ? { frequency_hz: news.beep.hz, duration_ms: news.beep.ms } : null,
+        greeting_over: news.greetingOver ?? false,
+      };
     case 'person_dtmf':
       return { type: 'call.leg.dtmf', leg_id: news.leg, event: news.digit };
     case 'caller_held':

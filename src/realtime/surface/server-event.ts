@@ -136,6 +136,7 @@ export function serverEventsOf(event: SessionEvent, telling: Telling): readonly 
     case 'person_failed':
     case 'person_answered':
     case 'person_ended':
+    case 'answered_by':
     case 'person_dtmf':
     case 'caller_held':
       return [personEventOf(event)];
