@@ -3,8 +3,8 @@ import { type FoundTone, ToneFinder } from './tone-finder.ts';
 
 const FRAME_MS = 20;
 
-/** The window is 40 ms: a tone of 80 ms fills it in three frames. */
-const LEAST_FRAMES = 3;
+/** The window is 40 ms: a tone of 100 ms fills it in four frames. Vowels are steady for three. */
+const LEAST_FRAMES = 4;
 /** What sways more is a voice. */
 const STEADY_SHARE = 0.02;
 /** The longest beep there is has a second; what is longer is a signal of the network. */
@@ -40,8 +40,8 @@ export type Signal =
   | { readonly type: 'network' }
   | { readonly type: 'fax' };
 
-/** Two frames within so much of the tone's level are no silence. */
-const AFTER_DB = 15;
+/** Two frames within so much of the tone's level are no silence; noise may come within 8 dB of it. */
+const AFTER_DB = 6;
 const LOUD_AFTER = 2;
 
 interface Run {

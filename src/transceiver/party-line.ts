@@ -3,6 +3,7 @@ import { CALLER, type PartyId } from '../leg/person.ts';
 import { MODEL_FRAME_SAMPLES } from '../realtime/model.ts';
 import type { MediaSession } from './media.ts';
 import { PartyQueue } from './party-queue.ts';
+import { stillness } from './sound-loop.ts';
 
 /** What a party hears while it is not on the line. */
 export interface Comfort {
@@ -109,7 +110,10 @@ export class PartyLine {
   }
 
   leave(id: PartyId): void {
-    if (id === CALLER || !this.#parties.delete(id)) return;
+    const party = this.#parties.get(id);
+    if (id === CALLER || !party) return;
+    this.#parties.delete(id);
+    party.place = { type: 'beside', comfort: stillness() };
     this.#overheard.delete(id);
     for (const { from } of this.#parties.values()) from.delete(id);
     this.#toAgent.delete(id);

@@ -418,8 +418,10 @@ export class Persons {
   }
 
   #callerPlace(persons: readonly Person[], whispers: boolean, connected: boolean): Place {
-    if (this.#callerHeld || whispers || this.#referring !== undefined) return { type: 'beside', comfort: this.#music };
+    if (this.#callerHeld || whispers) return { type: 'beside', comfort: this.#music };
     if (connected) return { type: 'line' };
+    // The person's phone talks to the caller's already, or soon.
+    if (this.#referring !== undefined) return { type: 'beside', comfort: this.#music };
     const waited = persons.findLast(
       ({ state, options }) => (state === 'dialling' || state === 'ringing') && options.whileRinging !== 'agent',
     );

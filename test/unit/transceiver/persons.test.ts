@@ -1,0 +1,310 @@
+import { describe, expect, test } from 'vitest';
+import { GatewayError } from '../../../src/base/errors.ts';
+import { createLog } from '../../../src/base/log.ts';
+import type { DialRequest, EndCause, Leg, LegEvent } from '../../../src/leg/leg.ts';
+import type { PersonCommand, PersonOptions } from '../../../src/leg/person.ts';
+import { PartyLine, type Place } from '../../../src/transceiver/party-line.ts';
+import { type CallerLeg, Persons } from '../../../src/transceiver/persons.ts';
+import { plainSounds } from '../../../src/transceiver/plain-sounds.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+const log = createLog('silent', { write: () => undefined });
+const OPTIONS: PersonOptions = { whileRinging: 'agent', onAnswer: 'connect', agent: 'leave', onHangup: 'agent' };
+
+/** Where a party is, in a word. */
+function wordOf(place: Place): string {
+  if (place.type === 'line') return 'line';
+  return place.soft ? 'soft' : 'beside';
+}
+
+function setting(caller: Partial<CallerLeg> = {}) {
+  const clock = new FakeClock();
+  const happened: string[] = [];
+  const dialled: DialRequest[] = [];
+  const places = new Map<string, string>([['caller', 'line']]);
+  const media = { handleUplink: () => undefined, pullDownlink: () => false, handleLegEvent: () => undefined };
+  const line = new PartyLine(media);
+  const place = line.place.bind(line);
+  line.place = (id, where) => {
+    places.set(id, wordOf(where));
+    place(id, where);
+  };
+  let refusal: GatewayError | undefined;
+  const persons = new Persons(
+    {
+      ...{ clock, log, line, sounds: plainSounds() },
+      dialler: {
+        dial: async (request) => {
+          dialled.push(request);
+          if (refusal) throw refusal;
+        },
+      },
+      session: {
+        pause: () => void happened.push('pause'),
+        resume: () => void happened.push('resume'),
+        end: (cause) => void happened.push(`end ${cause}`),
+        tell: (news) => {
+          const { type, ...rest } = news;
+          happened.push([type.replace('person_', ''), ...Object.values(rest)].join(' '));
+        },
+      },
+      caller: () => ({ kind: 'phone', answered: true, leg: legOf('caller'), ...caller }),
+    },
+    'rtc_1_x',
+  );
+  const legOf = (id: string): Leg => ({
+    answer: () => void happened.push(`${id}: answer`),
+    reject: () => undefined,
+    hangup: (cause) => void happened.push(`${id}: hangup ${cause}`),
+    referToCall: (callId) => void happened.push(`${id}: refer to ${callId}`),
+    sendDtmf: (digits) => void happened.push(`${id}: keys ${digits}`),
+    report: () => void happened.push(`${id}: report`),
+  });
+  const tells = new Map<string, (event: LegEvent) => void>();
+  return {
+    clock,
+    happened,
+    dialled,
+    persons,
+    line,
+    place: (id: string) => places.get(id),
+    refuse: (error: GatewayError | undefined) => {
+      refusal = error;
+    },
+    command: (command: PersonCommand) => persons.command(command),
+    dial: (leg: string, options: Partial<PersonOptions> = {}) =>
+      persons.command({ type: 'dial', leg, to: { trunk: 'pbx', destination: leg }, options: { ...OPTIONS, ...options } }),
+    /** The leg of a person who was dialled is there. */
+    async open(id: string): Promise<void> {
+      const closed = { answered: () => undefined, close: () => void happened.push(`${id}: media closed`) as undefined };
+      const { tell } = await persons.open(id, legOf(id), `${id}@sip`, async () => closed);
+      tells.set(id, tell);
+    },
+    tell: (id: string, event: LegEvent) => tells.get(id)?.(event),
+    async there(id: string, options: Partial<PersonOptions> = {}): Promise<void> {
+      await this.dial(id, options);
+      await this.open(id);
+      this.tell(id, { type: 'ringing' });
+      this.tell(id, { type: 'answered' });
+    },
+    end: (id: string, cause: EndCause = 'remote_hangup', status?: number) => tells.get(id)?.({ type: 'ended', cause, status }),
+  };
+}
+
+const code = (thrown: unknown): string => GatewayError.from(thrown).code;
+
+describe('a person', () => {
+  test('is dialled for the session, rings, is connected, and hangs up: the caller is back with the agent', async () => {
+    const room = setting();
+    await room.there('bob');
+    expect(room.dialled).toEqual([{ trunk: 'pbx', destination: 'bob', joins: { sessionId: 'rtc_1_x', leg: 'bob' } }]);
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+    room.end('bob');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(room.happened.filter((each) => !each.includes(': '))).toEqual([
+      'state bob dialling',
+      'state bob ringing',
+      'answered bob',
+      'state bob connected leave',
+      'pause',
+      'ended bob remote_hangup',
+      'resume',
+    ]);
+    expect(room.persons.views()).toEqual([]);
+    expect(room.place('caller')).toBe('line');
+  });
+
+  test.each([
+    [486, 'busy'],
+    [600, 'busy'],
+    [603, 'declined'],
+    [408, 'no_answer'],
+    [480, 'no_answer'],
+    [404, 'not_found'],
+    [500, 'failed'],
+  ])('who refuses with %i is %s, and the caller hears the agent again', async (status, reason) => {
+    const room = setting();
+    await room.dial('bob', { whileRinging: 'music' });
+    await room.open('bob');
+    expect(room.place('caller')).toBe('soft');
+    room.end('bob', 'rejected', status);
+    expect(room.happened).toContain(`failed bob ${reason} ${status}`);
+    expect(room.place('caller')).toBe('line');
+    expect(room.happened).not.toContain('pause');
+  });
+
+  test('who cannot be called is told by name, and whoever asked gets the error', async () => {
+    const room = setting();
+    room.refuse(new GatewayError('ERR_FORBIDDEN', 'not among the destinations'));
+    await expect(room.dial('bob')).rejects.toMatchObject({ code: 'ERR_FORBIDDEN' });
+    expect(room.happened).toEqual(['state bob dialling', 'failed bob forbidden ']);
+  });
+
+  test('whose leg never comes has failed after seven seconds, and a leg that comes later finds nobody', async () => {
+    const room = setting();
+    await room.dial('bob');
+    room.clock.advance(7000);
+    expect(room.happened).toContain('failed bob failed ');
+    await expect(room.open('bob')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+  });
+
+  test('nobody has asked for does not come in, nor twice', async () => {
+    const room = setting();
+    await expect(room.open('mallory')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    await room.dial('bob');
+    await room.open('bob');
+    await expect(room.open('bob')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+  });
+
+  test('is given up while it rings', async () => {
+    const room = setting();
+    await room.dial('bob');
+    await room.open('bob');
+    await room.command({ type: 'hangup', leg: 'bob' });
+    expect(room.happened).toContain('bob: hangup agent_hangup');
+    expect(room.happened).toContain('failed bob cancelled ');
+    // The answer that crosses it changes nothing.
+    room.tell('bob', { type: 'answered' });
+    expect(room.persons.views()).toEqual([]);
+  });
+
+  test('ends the call with its own hang-up where that is wanted', async () => {
+    const room = setting();
+    await room.there('bob', { onHangup: 'end' });
+    room.end('bob');
+    expect(room.happened).toContain('end remote_hangup');
+  });
+
+  test('whose media is lost is hung up', async () => {
+    const room = setting();
+    await room.there('bob');
+    room.persons.lost('bob', 'media_failed');
+    room.persons.lost('bob', 'media_failed');
+    expect(room.happened.filter((each) => each === 'ended bob media_failed')).toHaveLength(1);
+    expect(room.happened).toContain('bob: hangup media_failed');
+  });
+});
+
+describe('persons', () => {
+  test('are consulted: whisper, swap and back, connect with the agent', async () => {
+    const room = setting();
+    await room.there('bob', { onAnswer: 'whisper' });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['beside', 'line']);
+    await room.command({ type: 'swap', leg: 'bob' });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'beside']);
+    await room.command({ type: 'swap', leg: 'bob' });
+    await room.command({ type: 'connect', leg: 'bob', agent: 'stay' });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+    expect(room.happened).not.toContain('pause');
+  });
+
+  test('who are whispered to take the agent back, and leave it again', async () => {
+    const room = setting();
+    await room.there('bob');
+    await room.command({ type: 'whisper', leg: 'bob' });
+    expect(room.happened.slice(-2)).toEqual(['state bob whispering', 'resume']);
+    await room.command({ type: 'connect', leg: 'bob', agent: 'leave' });
+    expect(room.happened.at(-1)).toBe('pause');
+  });
+
+  test('are four at most, each of its own name, and of a caller who is there', async () => {
+    const room = setting();
+    for (const id of ['a', 'b', 'c', 'd']) await room.dial(id);
+    await expect(room.dial('e')).rejects.toMatchObject({ code: 'ERR_OVERLOADED' });
+    const other = setting();
+    await other.dial('bob');
+    await expect(other.dial('bob')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' });
+    await expect(other.dial('caller')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' });
+    await expect(setting({ answered: false }).dial('bob')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' });
+    await expect(setting({ kind: 'websocket' }).dial('bob')).rejects.toMatchObject({ code: 'ERR_INVALID_STATE' });
+  });
+
+  test('are connected only when they have answered, and are there', async () => {
+    const room = setting();
+    await room.dial('bob');
+    await room.open('bob');
+    expect(await room.command({ type: 'connect', leg: 'bob', agent: 'leave' }).catch(code)).toBe('ERR_INVALID_STATE');
+    expect(await room.command({ type: 'connect', leg: 'eve', agent: 'leave' }).catch(code)).toBe('ERR_NOT_FOUND');
+    expect(await room.command({ type: 'hold', leg: 'eve', held: true }).catch(code)).toBe('ERR_NOT_FOUND');
+  });
+
+  test('and the caller hear music on hold; a connect that crosses it takes everybody back', async () => {
+    const room = setting();
+    await room.there('bob');
+    await room.command({ type: 'hold', leg: 'caller', held: true });
+    await room.command({ type: 'hold', leg: 'bob', held: true });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['beside', 'beside']);
+    expect(room.persons.views()).toEqual([{ leg: 'bob', state: 'held' }]);
+    await room.command({ type: 'connect', leg: 'bob', agent: 'leave' });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+  });
+
+  test('are all hung up when the caller goes, those that ring too, and an answer that crosses it finds nobody', async () => {
+    const room = setting();
+    await room.there('bob');
+    await room.dial('carol');
+    await room.open('carol');
+    room.persons.end();
+    room.persons.end();
+    room.tell('carol', { type: 'answered' });
+    expect(room.happened.filter((each) => each.includes('hangup'))).toEqual(['bob: hangup agent_hangup', 'carol: hangup agent_hangup']);
+    expect(room.happened.filter((each) => each.includes('media closed'))).toHaveLength(2);
+    expect(await room.dial('dave').catch(code)).toBe('ERR_NOT_FOUND');
+    expect(room.clock.nextTimer()).toBeUndefined();
+  });
+
+  test('of whom one is left are connected still when another hangs up', async () => {
+    const room = setting();
+    await room.there('bob', { onHangup: 'end' });
+    await room.there('carol');
+    room.end('bob');
+    expect(room.happened).not.toContain('end remote_hangup');
+    expect(room.place('carol')).toBe('line');
+    expect(room.happened.filter((each) => each === 'resume')).toEqual([]);
+  });
+
+  test('and the caller press keys for each other while the agent is away', async () => {
+    const room = setting();
+    await room.there('bob');
+    room.line.onCallerKey?.('5');
+    room.tell('bob', { type: 'dtmf', digit: '6', durationMs: 100 });
+    expect(room.happened).toContain('bob: keys 5');
+    expect(room.happened).toContain('caller: keys 6');
+    await room.command({ type: 'connect', leg: 'bob', agent: 'stay' });
+    room.tell('bob', { type: 'dtmf', digit: '7', durationMs: 100 });
+    expect(room.happened).not.toContain('caller: keys 7');
+  });
+});
+
+describe('a transfer by REFER', () => {
+  test('sends the caller to the person’s own call, and a failure leaves all as it was', async () => {
+    const room = setting();
+    await room.there('bob');
+    await room.command({ type: 'transfer', leg: 'bob', mode: 'refer' });
+    expect(room.happened).toContain('caller: refer to bob@sip');
+    expect(room.place('caller')).toBe('line');
+    expect(await room.command({ type: 'transfer', leg: 'bob', mode: 'refer' }).catch(code)).toBe('ERR_INVALID_STATE');
+    expect(await room.dial('carol').catch(code)).toBe('ERR_INVALID_STATE');
+    room.persons.handleTransfer({ type: 'transfer', state: 'accepted' });
+    room.persons.handleTransfer({ type: 'transfer', state: 'failed', status: 486 });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+  });
+
+  test('waits for its end when the person’s phone has left us for the caller’s', async () => {
+    const room = setting();
+    await room.there('bob', { onHangup: 'end' });
+    await room.command({ type: 'transfer', leg: 'bob', mode: 'refer' });
+    room.end('bob');
+    expect(room.happened).not.toContain('end remote_hangup');
+    expect(room.place('caller')).toBe('beside');
+    expect(room.happened.at(-1)).not.toBe('resume');
+    room.persons.handleTransfer({ type: 'transfer', state: 'failed' });
+    expect(room.happened.at(-1)).toBe('resume');
+  });
+
+  test('is between two phones only', async () => {
+    const room = setting({ kind: 'browser' });
+    await room.there('bob');
+    expect(await room.command({ type: 'transfer', leg: 'bob', mode: 'refer' }).catch(code)).toBe('ERR_INVALID_STATE');
+  });
+});
