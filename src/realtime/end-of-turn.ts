@@ -1,4 +1,6 @@
 import { type AskedFor, NOTHING_ASKED, pauseFactorOf } from './caller-words.ts';
+import { ENGLISH } from './lexicon/english.ts';
+import type { Lexicon } from './lexicon/lexicon.ts';
 import { PauseStatistics } from './pause-statistics.ts';
 import type { EndOfTurn } from './turn-options.ts';
 
@@ -28,7 +30,8 @@ export interface EndOfTurnQuestion {
 export class EndOfTurnWait {
   readonly #pauses = new PauseStatistics();
   #words = '';
-  #factor = 1;
+  /** What they do to the wait; undefined: nothing. */
+  #factor: number | undefined;
   #probability: number | undefined;
 
   get words(): string {
@@ -37,17 +40,17 @@ export class EndOfTurnWait {
 
   /** Do the words say that more comes? */
   get isOpen(): boolean {
-    return this.#factor > 1;
+    return (this.#factor ?? 1) > 1;
   }
 
   learn(pauseMs: number): void {
     this.#pauses.learn(pauseMs);
   }
 
-  /** What the turn says so far; replaces what it said before. */
-  setWords(words: string, asked: AskedFor = NOTHING_ASKED): void {
+  /** What the turn says so far; replaces what it said before. @param lexicon null: of a language that nobody knows here */
+  setWords(words: string, asked: AskedFor = NOTHING_ASKED, lexicon: Lexicon | null = ENGLISH): void {
     this.#words = words;
-    this.#factor = words === '' ? 1 : pauseFactorOf(words, asked);
+    this.#factor = words === '' || !lexicon ? undefined : pauseFactorOf(words, asked, lexicon);
   }
 
   /** How likely the turn is over, in the gap that runs. */
@@ -61,7 +64,7 @@ export class EndOfTurnWait {
     if (rule.type === 'upstream') return Number.POSITIVE_INFINITY;
     if (this.#probability !== undefined) return waitFor(this.#probability);
     const wait = this.#pauses.waitMs(rule.z);
-    if (this.#words === '') return wait;
+    if (this.#factor === undefined) return wait;
     return Math.min(MAX_WORDS_WAIT_MS, Math.max(MIN_WORDS_WAIT_MS, wait * this.#factor));
   }
 }

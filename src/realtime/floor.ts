@@ -7,6 +7,8 @@ import { ConversationCommands } from './conversation-commands.ts';
 import type { EndOfTurnPredictor } from './end-of-turn.ts';
 import { HEARD_TOLERANCE_MS } from './heard-transcript.ts';
 import { IdleWatch } from './idle-watch.ts';
+import type { Lexicon } from './lexicon/lexicon.ts';
+import { lexiconOf } from './lexicon/of-language.ts';
 import {
   type CallContext,
   MODEL_FRAME_SAMPLES,
@@ -129,6 +131,7 @@ export class Floor {
   /** undefined: as the options say; null: turns are committed by hand. */
   #policy: TurnPolicy | null | undefined;
   #transcribeOnly = false;
+  #lexicon: Lexicon | null;
   #modelConfig: ModelConfig | undefined;
   #modelTakesTurns = true;
   #state: 'pending' | 'live' | 'paused' | 'closing' | 'over' = 'pending';
@@ -147,6 +150,8 @@ export class Floor {
     this.#deps = deps;
     this.#options = options;
     this.#spoken = new SpokenText(this.playout);
+    this.#lexicon = lexiconOf(model.language);
+    this.#spoken.lexicon = this.#lexicon;
     this.#playback = new PlaybackRecord(audience);
     this.#wishes = new FillerWishes(this.#filler, { ...deps, streams, phrase: (text) => this.link.connection.phrase?.(text) });
     this.tools = this.#createTools();
@@ -205,6 +210,8 @@ export class Floor {
     this.#policy = config.turns;
     this.#transcribeOnly = config.transcribeOnly ?? false;
     this.#idle.timeoutMs = config.turns?.idleTimeoutMs;
+    this.#lexicon = lexiconOf(config.model.transcription?.language ?? this.#deps.model.language);
+    this.#spoken.lexicon = this.#lexicon;
     this.#turns.setOptions(this.#turnOptions(config.turns ?? undefined));
     this.#modelConfig = config.model;
     this.#configureModel();
@@ -549,6 +556,7 @@ export class Floor {
     return turnOptionsOf(policy, this.#options.streams, {
       ...this.#options.turns,
       prepares,
+      lexicon: this.#lexicon,
       findsWords: connection.findWords !== undefined,
       predicts: predictor !== undefined && !model.takesTurns,
       takesTurns: model.takesTurns ?? false,

@@ -277,6 +277,8 @@ export interface ModelConnection {
 /** Where conversations come from: the embedded agent, a Realtime-compatible server, a pipeline of services. */
 export interface RealtimeModel {
   readonly name: string;
+  /** The language that callers are taken to speak where a session does not name one: `de`. */
+  readonly language?: string | undefined;
   /** Does its server hear the caller all the time and say when turns begin and end? Then they are left to it. */
   readonly takesTurns?: boolean;
   /** What it hears while we speak, where it takes turns. Default `auto`. */

@@ -1,5 +1,7 @@
 import { type AskedFor, askedBy, NOTHING_ASKED } from './caller-words.ts';
 import { HeardTranscript } from './heard-transcript.ts';
+import { ENGLISH } from './lexicon/english.ts';
+import type { Lexicon } from './lexicon/lexicon.ts';
 import type { PlayoutLedger } from './playout-ledger.ts';
 import { samplesToMs } from './playout-ledger.ts';
 
@@ -23,6 +25,8 @@ interface SpokenItem {
 export class SpokenText {
   readonly #ledger: Pick<PlayoutLedger, 'entries'>;
   readonly #items = new Map<string, SpokenItem>();
+  /** Of the language that is spoken; null: nobody knows it. */
+  lexicon: Lexicon | null = ENGLISH;
   #latestId: string | undefined;
   #asked: { readonly length: number; readonly itemId: string; readonly asked: AskedFor } | undefined;
 
@@ -72,9 +76,15 @@ export class SpokenText {
     if (!item || this.#latestId === undefined) return NOTHING_ASKED;
     const { text } = item.transcript;
     if (this.#asked?.itemId !== this.#latestId || this.#asked.length !== text.length) {
-      this.#asked = { itemId: this.#latestId, length: text.length, asked: askedBy(text) };
+      this.#asked = { itemId: this.#latestId, length: text.length, asked: this.#askedBy(text) };
     }
     return this.#asked.asked;
+  }
+
+  #askedBy(text: string): AskedFor {
+    if (this.lexicon) return askedBy(text, this.lexicon);
+    // A question mark is one in most languages.
+    return /[?؟？]\s*$/.test(text) ? { asked: 'open' } : NOTHING_ASKED;
   }
 
   /** How much of it has left, 0 to 1; 0 while more may come. */

@@ -161,16 +161,19 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   /** What the caller says, as a streaming transcript has it so far; replaces what it had before. */
   handleWords(words: string, now: number): void {
-    if (this.#state === 'held') {
+    const { lexicon, lateWordsMs } = this.#options;
+    if (this.#isInTurn) {
+      this.#wait.setWords(words, this.#agent.asked(), lexicon);
+    } else if (!lexicon) {
+      // Words that nobody here understands judge no hold.
+    } else if (this.#state === 'held') {
       this.#wait.setWords(words);
-      if (asksForFloor(words)) this.handle('hold_interrupted', now);
-    } else if (this.#isInTurn) {
-      this.#wait.setWords(words, this.#agent.asked());
-    } else if (this.#state === 'agent' && now - this.#rejectedAt <= this.#options.lateWordsMs && asksForFloor(words)) {
+      if (asksForFloor(words, lexicon)) this.handle('hold_interrupted', now);
+    } else if (this.#state === 'agent' && now - this.#rejectedAt <= lateWordsMs && asksForFloor(words, lexicon)) {
       // The hold was over before its words were there: "stop" is as short as "yeah".
       this.#rejectedAt = NEVER;
       this.handle('hold_overruled', now);
-    } else if (this.#state === 'agent' && isAcknowledgement(words)) this.#rejectedAt = NEVER; // the second "uh-huh" is still one
+    } else if (this.#state === 'agent' && isAcknowledgement(words, lexicon)) this.#rejectedAt = NEVER; // the second "uh-huh" is still one
   }
 
   /** What an outside judge says of the gap that runs; of another one it is no news. */
@@ -288,7 +291,7 @@ export class TurnMachine implements Machine<TurnOutput> {
   }
 
   #judgeWords(words: string, now: number): void {
-    if (isAcknowledgement(words)) this.#expire('acknowledgement', now);
+    if (this.#options.lexicon && isAcknowledgement(words, this.#options.lexicon)) this.#expire('acknowledgement', now);
     else this.handle('hold_answered', now);
   }
 

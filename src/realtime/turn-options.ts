@@ -1,3 +1,6 @@
+import { ENGLISH } from './lexicon/english.ts';
+import type { Lexicon } from './lexicon/lexicon.ts';
+
 /** When a caller's silence ends the turn: after a fixed time, or after what this caller's own pauses (and words, where there are any) predict. */
 export type EndOfTurn =
   | { readonly type: 'fixed'; readonly waitMs: number }
@@ -25,6 +28,8 @@ export interface TurnOptions {
   readonly quietestDb: number;
   /** An onset this soon after a commit takes the commit back; negative: never. */
   readonly continuationMs: number;
+  /** Words of the caller's language; null: nobody here knows it, and words say nothing. */
+  readonly lexicon: Lexicon | null;
   /** Is there somebody who can find out what a voice over the agent's speech said? */
   readonly findsWords: boolean;
   /** Is there a judge from outside to be asked about each gap? */
@@ -81,6 +86,7 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   bargeIn: 'hold',
   quietestDb: Number.NEGATIVE_INFINITY,
   continuationMs: 700,
+  lexicon: ENGLISH,
   findsWords: false,
   predicts: false,
   prepares: false,

@@ -40,6 +40,7 @@ interface Service {
 /** A model made of services in a row: transcription, chat, speech. Nothing is contacted before a call is answered. */
 export class PipelineModel implements RealtimeModel {
   readonly name: string;
+  readonly language: string | undefined;
   readonly #deps: PipelineDeps;
   readonly #options: PipelineOptions;
   readonly #services: Readonly<Record<Stage, Service>>;
@@ -50,6 +51,7 @@ export class PipelineModel implements RealtimeModel {
 
   /** @throws GatewayError ERR_CONFIG for an address that is none */
   constructor(deps: PipelineDeps, options: PipelineOptions) {
+    this.language = options.transcription.language;
     this.#deps = deps;
     this.#options = options;
     this.#services = forEachStage((stage) => {
