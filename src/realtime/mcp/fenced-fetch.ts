@@ -25,6 +25,8 @@ export interface FencedFetchOptions {
   readonly timeoutMs: number;
   /** Certificates to trust beside the system's, PEM. */
   readonly ca?: string | undefined;
+  /** An endless answer was cut off: whoever waits for something in it waits in vain. */
+  readonly onCutOff?: ((fault: McpFault) => void) | undefined;
 }
 
 /** A request a call, a stream for news, and one that is being closed. */
@@ -148,11 +150,13 @@ export class FencedFetch {
       return new Response(null, init);
     }
     const isEvents = /^text\/event-stream\b/i.test(headers['content-type'] ?? '');
-    return new Response(this.#bodyOf(response, new StreamBounds(isEvents || isStream ? 'events' : 'whole')), init);
+    const framing = isEvents || isStream ? 'events' : 'whole';
+    return new Response(this.#bodyOf(response, framing), init);
   }
 
-  #bodyOf(response: IncomingMessage, bounds: StreamBounds): ReadableStream<Uint8Array> {
+  #bodyOf(response: IncomingMessage, framing: 'events' | 'whole'): ReadableStream<Uint8Array> {
     const { clock } = this.#deps;
+    const bounds = new StreamBounds(framing);
     let over = false;
     return new ReadableStream<Uint8Array>(
       {
@@ -168,6 +172,7 @@ export class FencedFetch {
             const fault = bounds.pass(chunk, clock.now());
             if (fault) {
               fail(fault);
+              if (framing === 'events') this.#options.onCutOff?.(fault);
               return;
             }
             controller.enqueue(new Uint8Array(chunk));

@@ -1,6 +1,6 @@
 import type { CallToolResult, Client, Tool, Transport } from '@modelcontextprotocol/client';
 import type { AddressFence } from '../../base/address-fence.ts';
-import type { Clock } from '../../base/clock.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { BoundedTransport } from './bounded-transport.ts';
 import { FencedFetch, type ResolveName } from './fenced-fetch.ts';
@@ -68,6 +68,7 @@ export class McpConnection {
   readonly #goodbye: () => Promise<void>;
   readonly #release: () => void;
   #fault: McpFault | undefined;
+  #isLost = false;
   #isClosed = false;
 
   /** @throws McpFault */
@@ -75,10 +76,10 @@ export class McpConnection {
     const mcp = await loadMcp();
     const connection = new McpConnection(deps, mcp, endpoint, options);
     try {
-      await connection.#connect(endpoint);
+      await connection.#connect();
       return connection;
     } catch (thrown) {
-      const fault = connection.#fault ?? faultOf(thrown);
+      const fault = connection.#fault ?? connection.#faultOf(thrown);
       await connection.close();
       throw fault;
     }
@@ -90,7 +91,8 @@ export class McpConnection {
     this.#mcp = mcp;
     this.#clock = deps.clock;
     this.#options = options;
-    const { transport, goodbye, release } = transportOf(deps, mcp, endpoint, options);
+    const onCutOff = (fault: McpFault) => this.#breakOff(fault);
+    const { transport, goodbye, release } = transportOf(deps, mcp, endpoint, { ...options, onCutOff });
     this.#transport = new BoundedTransport(transport, deps.clock);
     this.#goodbye = goodbye;
     this.#release = release;
@@ -151,22 +153,21 @@ export class McpConnection {
     this.#release();
   }
 
-  async #connect(endpoint: McpEndpoint): Promise<void> {
+  async #connect(): Promise<void> {
     const { listTimeoutMs: timeout } = this.#options;
+    let timer: Timer | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       // The library bounds each message, and a server may answer many.
-      this.#clock.setTimer(timeout, () => reject(new McpFault('stuck', 'The server did not say hello in time.')));
+      timer = this.#clock.setTimer(timeout, () => reject(new McpFault('stuck', 'The server did not say hello in time.')));
     });
-    await Promise.race([this.#client.connect(this.#transport, { timeout, maxTotalTimeout: timeout }), late]);
-    if (endpoint.type === 'http') return;
-    this.#fault = undefined;
+    await Promise.race([this.#client.connect(this.#transport, { timeout, maxTotalTimeout: timeout }), late]).finally(() => timer?.cancel());
   }
 
   async #ask<Result>(
     ask: (options: { timeout: number; maxTotalTimeout: number; signal?: AbortSignal }) => Promise<Result>,
     { timeout, signal }: { readonly timeout: number; readonly signal?: AbortSignal },
   ): Promise<Result> {
-    if (this.#isClosed || this.#fault?.code === 'flood') throw this.#fault ?? new McpFault('gone', 'The server is gone.');
+    if (this.#isClosed || this.#isLost) throw this.#fault ?? new McpFault('gone', 'The server is gone.');
     try {
       return await ask({ timeout, maxTotalTimeout: timeout, ...(signal ? { signal } : {}) });
     } catch (thrown) {
@@ -175,13 +176,15 @@ export class McpConnection {
   }
 
   #faultOf(thrown: unknown): McpFault {
-    const { SdkError, SdkErrorCode, SdkHttpError, ProtocolError } = this.#mcp;
+    const { SdkError, SdkErrorCode, SdkHttpError, ProtocolError, InsufficientScopeError } = this.#mcp;
     const own = causeOf(thrown);
     if (own) return own;
     if (thrown instanceof SdkHttpError) {
       const { status } = thrown.data;
       return new McpFault('refused', `The server refuses with ${status}.`, { status, cause: thrown });
     }
+    if (thrown instanceof InsufficientScopeError)
+      return new McpFault('refused', 'The server refuses with 403.', { status: 403, cause: thrown });
     if (thrown instanceof ProtocolError) {
       return new McpFault('failed', thrown.message.slice(0, MOST_ERROR), { status: thrown.code, cause: thrown });
     }
@@ -194,7 +197,13 @@ export class McpConnection {
     return faultOf(thrown);
   }
 
+  #breakOff(fault: McpFault): void {
+    this.#fault ??= fault;
+    this.#client.close().catch(() => {});
+  }
+
   #lose(): void {
+    this.#isLost = true;
     if (this.#isClosed) return;
     this.onLost?.(this.#fault ?? new McpFault('gone', 'The server is gone.'));
   }
@@ -204,13 +213,16 @@ function transportOf(
   deps: McpConnectionDeps,
   mcp: McpModule,
   endpoint: McpEndpoint,
-  { callTimeoutMs }: McpConnectionOptions,
+  { callTimeoutMs, onCutOff }: McpConnectionOptions & { readonly onCutOff: (fault: McpFault) => void },
 ): { readonly transport: Transport; readonly goodbye: () => Promise<void>; readonly release: () => void } {
   const { clock, log, fence, resolve } = deps;
   if (endpoint.type === 'stdio') {
     return { transport: new StdioTransport({ clock, log, mcp }, endpoint), goodbye: async () => {}, release: () => {} };
   }
-  const fenced = new FencedFetch({ clock, fence, ...(resolve ? { resolve } : {}) }, { timeoutMs: callTimeoutMs, ca: endpoint.ca });
+  const fenced = new FencedFetch(
+    { clock, fence, ...(resolve ? { resolve } : {}) },
+    { timeoutMs: callTimeoutMs, ca: endpoint.ca, onCutOff },
+  );
   const transport = new mcp.StreamableHTTPClientTransport(new URL(endpoint.url), {
     fetch: fenced.fetch,
     requestInit: { headers: { ...endpoint.headers } },

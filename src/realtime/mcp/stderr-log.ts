@@ -12,7 +12,8 @@ const MOST_SECRET = 4096;
 const LEAST_SECRET = 6;
 
 /** What looks like a credential, whoever's it is. */
-const CREDENTIAL = /(\b(?:bearer|basic|token|api[-_]?key|secret|password|authorization)\b["']?\s*[:= ]\s*["']?)[^\s"',;]+/gi;
+const CREDENTIAL =
+  /(\b(?:token|api[-_]?key|secret|password|authorization)\b["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?|\b(?:bearer|basic)\s+)[^\s"',;]+/gi;
 
 /** What a program says on its standard error, as lines that a log may have: bounded, and without secrets. */
 export class StderrLog {
