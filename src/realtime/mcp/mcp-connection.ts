@@ -77,6 +77,7 @@ export class McpConnection {
     const connection = new McpConnection(deps, mcp, endpoint, options);
     try {
       await connection.#connect();
+      connection.#fault = undefined;
       return connection;
     } catch (thrown) {
       const fault = connection.#fault ?? connection.#faultOf(thrown);

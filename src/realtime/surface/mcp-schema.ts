@@ -92,11 +92,9 @@ export function keepKeys<Tool extends { readonly type: string }>(tools: readonly
     const old = next && settingsOf(sameServer(tool, before));
     if (!next || !old || next.authorization !== undefined || next.headers !== undefined) return tool;
     const { authorization, headers } = old;
-    return {
-      ...next,
-      ...(authorization === undefined ? {} : { authorization }),
-      ...(headers === undefined ? {} : { headers }),
-    } as unknown as Tool;
+    const kept = { ...next, ...(authorization === undefined ? {} : { authorization }), ...(headers === undefined ? {} : { headers }) };
+    // In the order of the schema: servers are told from each other by their JSON.
+    return mcpTool.parse(kept) as unknown as Tool;
   });
 }
 

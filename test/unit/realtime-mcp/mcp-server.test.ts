@@ -1,4 +1,4 @@
-import type { CallToolResult, Tool } from '@modelcontextprotocol/client';
+import type { CallToolResult } from '@modelcontextprotocol/client';
 import { describe, expect, test } from 'vitest';
 import { createLog } from '../../../src/base/log.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
@@ -6,32 +6,7 @@ import { McpFault } from '../../../src/realtime/mcp/mcp-fault.ts';
 import { createMcpMetrics } from '../../../src/realtime/mcp/mcp-metrics.ts';
 import { McpServer, type McpServerOptions, type ServerConnection } from '../../../src/realtime/mcp/mcp-server.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-
-const tool = (name: string): Tool => ({ name, inputSchema: { type: 'object' } });
-
-/** A connection that says what it is told to. */
-class FakeConnection implements ServerConnection {
-  onToolsChanged: (() => void) | undefined;
-  onLost: ((fault: McpFault) => void) | undefined;
-  lists = 0;
-  closed = false;
-  tools: readonly Tool[] | McpFault = [tool('a')];
-  answer: (signal: AbortSignal) => Promise<CallToolResult> = () => Promise.resolve({ content: [{ type: 'text', text: 'ok' }] });
-
-  listTools(): Promise<readonly Tool[]> {
-    this.lists += 1;
-    return this.tools instanceof McpFault ? Promise.reject(this.tools) : Promise.resolve(this.tools);
-  }
-
-  callTool(_tool: Tool, _args: object, signal: AbortSignal): Promise<CallToolResult> {
-    return this.answer(signal);
-  }
-
-  close(): Promise<void> {
-    this.closed = true;
-    return Promise.resolve();
-  }
-}
+import { FakeConnection, settle, tool } from './fake-connection.ts';
 
 class Bench {
   readonly clock = new FakeClock();
@@ -80,10 +55,6 @@ class Bench {
   call(signal = new AbortController().signal): Promise<CallToolResult> {
     return this.server.call(tool('a'), {}, signal);
   }
-}
-
-async function settle(): Promise<void> {
-  for (let n = 0; n < 10; n++) await Promise.resolve();
 }
 
 const gone = new McpFault('unreachable', 'gone');

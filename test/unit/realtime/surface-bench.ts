@@ -185,7 +185,7 @@ export class SurfaceBench {
         tools: options.tools,
         ...(options.metrics ? { metrics: options.metrics } : {}),
       },
-      { streams, speaksFirst: false, ...(options.answer ? { answer: options.answer } : {}) },
+      { streams, speaksFirst: false, project: 'shop', ...(options.answer ? { answer: options.answer } : {}) },
     );
     const checked = checkSession({ type: 'realtime', ...options.session });
     if ('fault' in checked) throw new Error(checked.fault.message);
@@ -196,6 +196,7 @@ export class SurfaceBench {
         media: this.media,
         settings: checked.session,
         ephemeral: options.ephemeral ?? false,
+        refuseTool: (tool) => options.tools?.refuse?.(tool, 'shop'),
         ...(options.maxDurationMs === undefined ? {} : { maxDurationMs: options.maxDurationMs }),
       },
     );
