@@ -13,12 +13,12 @@ import type { Trunk } from '../trunk.ts';
 import { TrunkBook } from '../trunk-book.ts';
 import type { UserBook } from '../user.ts';
 import { DigestDoor } from './digest-door.ts';
-import { EngineDoors, type EngineTls } from './engine-doors.ts';
+import { type DoorHandlers, type Doors, EngineDoors, type EngineTls } from './engine-doors.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
 import { GuessBrake } from './guess-brake.ts';
 import { InboundLogin } from './inbound-login.ts';
-import { type Fault, MAX_MESSAGE_BYTES, parseMessage } from './message.ts';
+import { type Fault, MAX_MESSAGE_BYTES, parseMessage, type SipMessage } from './message.ts';
 import { OutboundCalls } from './outbound-calls.ts';
 import { RefusedInvites } from './refused-invites.ts';
 import { Registrar } from './registrar.ts';
@@ -42,6 +42,8 @@ export interface EmbeddedEngineDeps {
   readonly bindingJournal?: BindingJournal;
   /** What registrars know us by; a new one at each start without it. */
   readonly identity?: SipIdentity;
+  /** Doors that are somebody else's: a drachtio server's. Own sockets without it. */
+  readonly openDoors?: (handlers: DoorHandlers) => Promise<Doors>;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
   /** base/tcp.ts unless a test plays the network. */
@@ -86,7 +88,7 @@ export class EmbeddedEngine implements SipEngine {
   #agent: UserAgent | undefined;
   #outbound: OutboundCalls | undefined;
   #probes: TrunkProbes | undefined;
-  #doors: EngineDoors | undefined;
+  #doors: Doors | undefined;
   #registrar: Registrar | undefined;
   #registrations: TrunkRegistrations | undefined;
 
@@ -114,18 +116,10 @@ export class EmbeddedEngine implements SipEngine {
   }
 
   async start(): Promise<readonly SipListener[]> {
-    const { bind, port, publicAddress, userAgent } = this.#options;
-    const { clock, log } = this.#deps;
-    const doors = await EngineDoors.open(
-      {
-        ...{ clock, log, metrics: this.#metrics, tls: this.#deps.tls },
-        ...{ bind: this.#deps.bind, listen: this.#deps.listen, connect: this.#deps.connect },
-        admit: (address) => this.#guard.admit(address, clock.now()),
-        onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
-        onMessage: (bytes, flow, fault) => this.#guarded(() => this.#handleStream(bytes, flow, fault)),
-      },
-      { address: bind, port },
-    );
+    const { bind, publicAddress, userAgent } = this.#options;
+    const { clock, log, openDoors } = this.#deps;
+    const onRead: DoorHandlers['onRead'] = (message, source, flow) => this.#guarded(() => this.#handleRead(message, source, flow));
+    const doors: Doors = openDoors ? await openDoors({ onRead }) : await this.#openOwnDoors();
     this.#doors = doors;
     const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
     const brake = new GuessBrake();
@@ -163,6 +157,7 @@ export class EmbeddedEngine implements SipEngine {
     const hopsTo = (trunk: Trunk) => trunks.hopsTo(trunk);
     this.#registrations = new TrunkRegistrations({ clock, log, metrics, services: this.#agent, identity, hopsTo });
     this.#registrations.replace(trunks.trunks);
+    if (openDoors) return [];
     return doors.transports.listeners.filter(({ transport }) => transport !== 'tls' || this.#deps.tls?.server !== undefined);
   }
 
@@ -178,7 +173,7 @@ export class EmbeddedEngine implements SipEngine {
 
   /** Takes a WebSocket (RFC 7118) that the HTTP port has let in; closed at once when the engine does not run. */
   accept(socket: MessageSocket): void {
-    if (this.#doors) this.#doors.accept(socket);
+    if (this.#doors?.accept) this.#doors.accept(socket);
     else socket.close(1001, 'not running');
   }
 
@@ -221,6 +216,28 @@ export class EmbeddedEngine implements SipEngine {
     }
   }
 
+  #openOwnDoors(): Promise<EngineDoors> {
+    const { bind, port } = this.#options;
+    const { clock, log } = this.#deps;
+    return EngineDoors.open(
+      {
+        ...{ clock, log, metrics: this.#metrics, tls: this.#deps.tls },
+        ...{ bind: this.#deps.bind, listen: this.#deps.listen, connect: this.#deps.connect },
+        admit: (address) => this.#guard.admit(address, clock.now()),
+        onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
+        onMessage: (bytes, flow, fault) => this.#guarded(() => this.#handleStream(bytes, flow, fault)),
+      },
+      { address: bind, port },
+    );
+  }
+
+  /** Of a door that has read it: the server behind it keeps floods away, and repeats what is lost. */
+  #handleRead(message: SipMessage, source: SipSource | undefined, flow: Flow | undefined): void {
+    this.#metrics.received();
+    if (message.type === 'response') this.#agent?.handleResponse(message);
+    else if (source && flow) this.#agent?.handleRequest(message, source, () => flow);
+  }
+
   #handleDatagram(datagram: Buffer, source: SipSource): void {
     if (!this.#guard.admit(source.address, this.#deps.clock.now())) {
       this.#metrics.dropped('rate_limited');
@@ -255,7 +272,7 @@ export class EmbeddedEngine implements SipEngine {
     if (message.type === 'request') {
       const usual = flow.transport === 'tls' ? SIPS_PORT : SIP_PORT;
       this.#agent?.handleRequest(fault ? { ...message, fault } : message, source, (via) =>
-        this.#doors ? this.#doors.replyFlow(flow, { address, port: via?.port ?? usual }) : flow,
+        this.#doors?.replyFlow ? this.#doors.replyFlow(flow, { address, port: via?.port ?? usual }) : flow,
       );
     } else if (!fault) this.#agent?.handleResponse(message);
   }

@@ -9,7 +9,7 @@ import { connectTls, listenTls } from '../../base/tls.ts';
 import { bindUdp, type DatagramSocket } from '../../base/udp.ts';
 import type { SipSource } from '../engine.ts';
 import type { Flow, TlsName } from './flow.ts';
-import type { Fault } from './message.ts';
+import type { Fault, SipMessage } from './message.ts';
 import { Occasion } from './occasion.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { SocketConnections } from './socket-connections.ts';
@@ -33,6 +33,23 @@ export interface EngineTls {
   contextOf(profile: string): SecureContext;
 }
 
+/** What an engine sends by. */
+export interface Doors {
+  readonly transports: Transports;
+  readonly connections: { readonly tcp: number; readonly tls: number; readonly sockets: number };
+  /** A WebSocket that another door has let in. */
+  accept?(socket: MessageSocket): void;
+  /** The way of responses to what came by a connection. */
+  replyFlow?(flow: Flow, sentBy: Endpoint): Flow;
+  close(): void;
+}
+
+/** Who hears of what came by doors that have read it themselves. */
+export interface DoorHandlers {
+  /** @param source and flow of a request */
+  readonly onRead: (message: SipMessage, source: SipSource | undefined, flow: Flow | undefined) => void;
+}
+
 export interface EngineDoorsDeps {
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,7 +70,7 @@ export interface EngineDoorsDeps {
 const PORT_TRIES = 10;
 
 /** All that one engine listens on and sends by. */
-export class EngineDoors {
+export class EngineDoors implements Doors {
   readonly transports: Transports;
   readonly #deps: EngineDoorsDeps;
   readonly #tcp: StreamTransport;
