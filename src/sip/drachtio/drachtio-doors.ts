@@ -74,6 +74,11 @@ export class DrachtioDoors implements Doors {
     return { tcp: this.#link.connections, tls: 0, sockets: 0 };
   }
 
+  /** Is there a server by which calls can be placed? */
+  get dials(): boolean {
+    return this.#link.dialling !== undefined;
+  }
+
   close(): void {
     this.#link.stop();
   }
