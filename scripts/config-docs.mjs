@@ -195,7 +195,31 @@ const TOOLS = [
   '',
   'Nothing is needed, and without any of it the model is given none of these tools. [tools.md](tools.md) says what each does.',
 ];
-const EXAMPLES = { trunks: TRUNKS, users: USERS, projects: PROJECTS, routes: ROUTES, model: MODEL, mcp: MCP, tools: TOOLS };
+const DRACHTIO = [
+  '```yaml',
+  'drachtio:',
+  '  secret: { env: DRACHTIO_SECRET } # shared with the servers; a text, {env: NAME} or {file: PATH}',
+  '  listen: 10.0.0.5:9023 # where servers come to with a call; nobody can when left out',
+  '  announce: 10.0.0.5:9023 # what GET /drachtio/route names to a server that asks where to go; as listen when left out',
+  '  allow: [10.0.0.0/24] # servers that may come and ask; this machine only, when left out',
+  '  servers: [10.0.0.4:9022] # that we go to: by these calls are placed, and come in as well',
+  '  cert: cert.pem # what we show to servers that come by TLS; plain TCP when left out. With key',
+  '  key: key.pem',
+  '  ca: ca.pem # authorities of the servers we go to; they are then reached by TLS',
+  '```',
+  '',
+  '`secret` and one of `listen` and `servers` are needed. [drachtio.md](drachtio.md) says how the servers are set up.',
+];
+const EXAMPLES = {
+  trunks: TRUNKS,
+  users: USERS,
+  projects: PROJECTS,
+  routes: ROUTES,
+  model: MODEL,
+  mcp: MCP,
+  tools: TOOLS,
+  drachtio: DRACHTIO,
+};
 const lines = [
   '# Configuration',
   '',

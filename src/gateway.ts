@@ -25,6 +25,7 @@ import { type ApiOptions, HttpDoor } from './control/http-door.ts';
 import { postWebhook } from './control/webhook-delivery.ts';
 import { openSipCertificates, type SipCertificates } from './gateway-certificates.ts';
 import { withDesk } from './gateway-desk.ts';
+import { DrachtioFront } from './gateway-drachtio.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver, type ModelSwitch } from './gateway-media.ts';
@@ -124,6 +125,7 @@ class RunningGateway implements Gateway {
   #switchboard: Switchboard | undefined;
   readonly #desk: CallDesk;
   #engine: EmbeddedEngine | undefined;
+  readonly #drachtio: DrachtioFront | undefined;
   readonly #certificateMetrics = new CertificateMetrics(this.#metrics);
   #started = false;
   #draining = false;
@@ -132,6 +134,7 @@ class RunningGateway implements Gateway {
     this.#config = config;
     this.#source = source;
     this.#log = createLog(config.logLevel, process.stderr);
+    this.#drachtio = config.drachtio && new DrachtioFront({ clock: this.#clock, log: this.#log }, config.drachtio);
     this.#ticker = new WorkerTicker(this.#clock);
     this.#stops.push(() => this.#ticker.stop());
     const routes = createRoutes(config);
@@ -262,6 +265,7 @@ class RunningGateway implements Gateway {
         users: () => this.#phones?.engine.registrar?.snapshot() ?? (this.#phones && []),
       },
       host: () => this.#sessionHost(),
+      ...(this.#drachtio ? { drachtio: this.#drachtio.route } : {}),
       sip: { who: sip.sockets, origins: sip.origins, accept: () => this.#engine && ((socket) => this.#engine?.accept(socket)) },
       pages: fileURLToPath(new URL('../dist/web', import.meta.url)),
     };
@@ -381,13 +385,19 @@ class RunningGateway implements Gateway {
     const bindingJournal = await BindingJournal.open(clock, log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => bindingJournal.stop());
     const identity = await SipIdentity.open(log, { dataDir: this.#config.dataDir });
+    const drachtio = this.#drachtio;
     const engine = new EmbeddedEngine(
-      { clock, log, metrics, trunks, users, bindingJournal, identity, tls: certificates.tls },
+      {
+        ...{ clock, log, metrics, trunks, users, bindingJournal, identity, tls: certificates.tls },
+        ...(drachtio ? { openDoors: (handlers) => drachtio.open(handlers) } : {}),
+      },
       {
         bind,
         port: sip.port,
         requestsPerSecond: sip.requestsPerSecond,
         userAgent: 'Ringdown',
+        // The server refreshes sessions.
+        ...(drachtio ? { sessionIntervalS: 0 } : {}),
         ...(publicAddress ? { publicAddress } : {}),
       },
     );
@@ -411,6 +421,7 @@ class RunningGateway implements Gateway {
     const listeners = await engine.start();
     this.#engine = engine;
     this.#stops.push(() => engine.stop());
+    if (drachtio) this.doors.push({ name: 'sip', detail: `drachtio: ${drachtio.detail}` });
     for (const listener of listeners) {
       const name = listener.transport === 'tls' ? 'sips' : 'sip';
       this.doors.push({ name, detail: `${listener.transport} ${formatEndpoint(listener)}` });

@@ -1,4 +1,5 @@
 import type { LogLevel } from '../base/log.ts';
+import { type DrachtioConfig, drachtioOf, LEAST_DRACHTIO_SECRET } from './drachtio.ts';
 import { LEAST_MCP_SECRET, type McpConfig, mcpOf } from './mcp.ts';
 import { type ModelConfig, modelOf } from './model.ts';
 import { LEAST_MODEL_KEY } from './model-fields.ts';
@@ -80,6 +81,8 @@ export interface Config {
   readonly model: ModelConfig;
   readonly mcp: McpConfig;
   readonly tools: ToolsConfig;
+  /** Who has the sockets of SIP, when it is not us. */
+  readonly drachtio?: DrachtioConfig;
   /** A certificate from elsewhere; else one of our own authority. */
   readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
   readonly agent: {
@@ -95,6 +98,7 @@ export interface Config {
 /** The values of the settings, by the names the code uses. */
 export function configOf(values: Values, beside: Beside): Config {
   const { 'public-address': publicAddress, 'node.id': id, 'node.cluster-key-file': clusterKeyFile, 'node.nodes': nodes } = values;
+  const drachtio = drachtioOf(values.drachtio, (value, path) => beside.secret(value, 'drachtio', path, LEAST_DRACHTIO_SECRET));
   const node = id !== undefined && clusterKeyFile !== undefined && nodes !== undefined;
   return {
     sip: { port: values['sip.port'], requestsPerSecond: values['sip.rate'], realm: values['sip.realm'], ...sipDoorsOf(values) },
@@ -129,6 +133,7 @@ export function configOf(values: Values, beside: Beside): Config {
     model: modelOf(values.model, (value, path) => beside.secret(value, 'model', path, LEAST_MODEL_KEY)),
     mcp: mcpOf(values.mcp, (value, path) => beside.secret(value, 'mcp', path, LEAST_MCP_SECRET)),
     tools: toolsOf(values.tools),
+    ...(drachtio ? { drachtio } : {}),
     ...(values['tls.cert'] !== undefined && values['tls.key'] !== undefined
       ? { tls: { certificateFile: values['tls.cert'], keyFile: values['tls.key'] } }
       : {}),

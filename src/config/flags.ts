@@ -9,7 +9,7 @@ export interface Option extends FileOption {
 }
 
 /** What a command line has no place for. */
-export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools';
+export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools' | 'drachtio';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -31,6 +31,7 @@ type Group =
   | 'Model'
   | 'MCP'
   | 'Tools'
+  | 'Drachtio'
   | 'Process'
   | 'Roles apart';
 
@@ -364,6 +365,12 @@ export const fileOptions: readonly FileOption[] = [
     help: 'what the model may do by itself, and what callers hear while it does',
     allowed: 'a map of what docs/configuration.md names',
   },
+  {
+    key: 'drachtio',
+    group: 'Drachtio',
+    help: 'drachtio servers that have the sockets of SIP in place of this process',
+    allowed: 'false, or a map with secret and listen or servers, and what else docs/configuration.md names',
+  },
 ];
 
 export function isFileKey(key: Key): key is FileKey {
@@ -385,9 +392,6 @@ export const CONFIG_FLAG = 'config';
 export const notBuilt: readonly { readonly flag?: string; readonly key?: string; readonly what: string }[] = [
   { flag: 'redis', key: 'redis', what: 'the Redis directory' },
   { flag: 'region', key: 'region', what: 'regions' },
-  { flag: 'drachtio', key: 'drachtio', what: 'the drachtio engine' },
-  { flag: 'drachtio-host', key: 'drachtio.host', what: 'the drachtio engine' },
-  { flag: 'drachtio-secret', key: 'drachtio.secret', what: 'the drachtio engine' },
   { flag: 'recordings', key: 'recordings', what: 'recordings' },
 ];
 

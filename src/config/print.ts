@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { formatEndpoint } from '../base/addresses.ts';
+import { shownDrachtio } from './drachtio.ts';
 import { settings as every, type FileKey, isFileKey } from './flags.ts';
 import type { Settings } from './load.ts';
 import { shownMcp } from './mcp.ts';
@@ -62,6 +63,7 @@ function fileLines(key: FileKey, values: Values, source: string): string[] {
     model: shownModel,
     mcp: shownMcp,
     tools: shownTools,
+    drachtio: shownDrachtio,
   }[key](values[key] as never);
   if (Array.isArray(shown) && shown.length === 0) return [`${key}: [] # ${source}`];
   const [, ...body] = stringify({ [key]: shown }, { lineWidth: 0 })

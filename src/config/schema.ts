@@ -1,6 +1,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseEndpoint } from '../base/addresses.ts';
+import { drachtio } from './drachtio.ts';
 import { mcp } from './mcp.ts';
 import { model } from './model.ts';
 import { phoneCodecs, sdesOverPlain, srtpPolicy } from './phone-media.ts';
@@ -216,6 +217,7 @@ export const schema = {
   model: model.default({ type: 'embedded' }).describe('`type: embedded`: the agent that needs no other service'),
   mcp: mcp.prefault({}).describe('no servers; programs with a key may bring theirs, over https and on the public internet'),
   tools: tools.prefault({}).describe('none: the model can do nothing but speak, unless a program gives it tools'),
+  drachtio: drachtio.default(false).describe('`false`: SIP needs no other program'),
   'node.id': nodeId.optional().describe('not set: one process needs no name'),
   'node.cluster-key-file': nonEmptyText.optional().describe('not set: one process makes a random key at each start'),
   'node.nodes': nodes.optional().describe('not set: one process has nobody to find'),

@@ -10,6 +10,7 @@ import { createApiServer, sendError } from './api-server.ts';
 import type { CallDialler } from './call-dialler.ts';
 import { addCallRoutes } from './call-routes.ts';
 import type { Certificates } from './certificates.ts';
+import { addDrachtioRoute, type DrachtioRoute } from './drachtio-route.ts';
 import { EphemeralSecrets } from './ephemeral-secrets.ts';
 import { Gatekeeper } from './gatekeeper.ts';
 import type { GatewayControl } from './gateway-control.ts';
@@ -42,6 +43,8 @@ export interface ApiOptions {
   readonly pages?: string;
   /** Who speaks SIP over WebSocket. */
   readonly sip?: SipSockets;
+  /** Where drachtio servers are sent. */
+  readonly drachtio?: DrachtioRoute;
 }
 
 export interface HttpDoorOptions extends HttpListenerOptions {
@@ -113,6 +116,7 @@ export class HttpDoor {
       this.#listener.secureContext = await certificates.start();
     }
     if (pages !== undefined) addPages(app, await readPages(pages, this.#deps.log));
+    if (api.drachtio) addDrachtioRoute(app, api.drachtio, this.#deps.readiness);
     const host = this.#hostOf(api);
     const { secrets } = this.#gatekeeper;
     await app.register(

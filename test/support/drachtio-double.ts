@@ -96,7 +96,7 @@ export class DrachtioDouble {
   }
 
   /** A request as if a phone had sent it, to every program. */
-  sendRequest(raw: string, transaction = randomUUID()): void {
+  sendRequest(raw: string, transaction: string): void {
     for (const program of this.#programs) this.#pass(program, raw, { address: LOOPBACK, port: 9 }, transaction, '');
   }
 

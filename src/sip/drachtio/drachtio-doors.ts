@@ -88,7 +88,8 @@ function transport(wire: DrachtioWire, name: SipListener['transport']): Transpor
   return { listener: { ...OF_THE_SERVER, transport: name }, flowTo: (remote) => wire.flow(remote, name), close: () => undefined };
 }
 
-function allowList(addresses: readonly string[]): (address: string) => boolean {
+/** Whether an address is in a list of addresses and networks (CIDR). */
+export function allowList(addresses: readonly string[]): (address: string) => boolean {
   const list = new BlockList();
   for (const each of addresses) {
     const [address = '', prefix] = each.split('/');
