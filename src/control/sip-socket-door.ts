@@ -179,6 +179,7 @@ class SipSocket implements MessageSocket {
   }
 
   close(code: number, reason: string): void {
+    this.#socket.resume(); // or the answer to our close frame would never be read
     this.#socket.close(code, reason);
   }
 }
