@@ -52,19 +52,22 @@ const KINDS: readonly Kind[] = [
 ];
 
 describePeer('baresip', 'baresip calls the gateway with', () => {
-  let gateway: GatewayUnderTest;
+  /** One carries its calls itself, one has a worker for them. */
+  let gateways: GatewayUnderTest[] = [];
   const phones: Baresip[] = [];
 
   beforeAll(async () => {
-    gateway = await gatewayUnderTest({ mode: 'process', flags: ['--sdes-over-plain', 'allow'] });
-  });
+    const start = (...flags: string[]) => gatewayUnderTest({ mode: 'process', flags: ['--sdes-over-plain', 'allow', ...flags] });
+    gateways = await Promise.all([start(), start('--workers', '1')]);
+  }, 60_000);
   afterAll(async () => {
     await Promise.all(phones.map((phone) => phone.stop()));
-    await gateway?.stop();
+    await Promise.all(gateways.map((gateway) => gateway.stop()));
   });
 
   /** @returns how long it heard itself without a gap, and what the record says */
-  async function call({ options, heardRateHz }: Kind) {
+  async function call({ options, heardRateHz }: Kind, index: number) {
+    const gateway = gateways[index % 2] as GatewayUnderTest;
     const rateHz = options.rateHz ?? NARROW;
     const phone = await Baresip.start({ ...options, microphone: concat(silence(3000, rateHz), tone(700, 1500, { rateHz })) });
     phones.push(phone);

@@ -85,6 +85,9 @@ export class RtpPhone {
   sequence: number;
   timestamp: number;
   mangle: Mangle | undefined;
+  /** Makes SRTP of what goes out, and RTP of what comes in. */
+  seal: ((packet: Uint8Array) => Uint8Array) | undefined;
+  open: ((datagram: Buffer) => Buffer | undefined) | undefined;
   /** Packets that left. */
   sent = 0;
 
@@ -101,7 +104,8 @@ export class RtpPhone {
     this.mangle = options.mangle;
     this.#frameMs = FRAME_MS / (1 + (options.skewPpm ?? 0) * 1e-6);
     rtp.onDatagram = (datagram, from) => {
-      const packet = readRtp(datagram);
+      const opened = this.open ? this.open(datagram) : datagram;
+      const packet = opened && readRtp(opened);
       if (packet) this.arrivals.push({ ...packet, at: performance.now(), from });
     };
     rtcp.onDatagram = (datagram, from) => this.rtcpArrivals.push({ at: performance.now(), from, datagram });
@@ -283,7 +287,7 @@ export class RtpPhone {
 
   #transmit(datagram: Uint8Array): void {
     if (!this.remote) return;
-    this.#rtp.send(datagram, this.remote);
+    this.#rtp.send(this.seal ? this.seal(datagram) : datagram, this.remote);
     this.sent += 1;
   }
 }
