@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { GatewayError } from '../base/errors.ts';
 import type { CallCommand, CallView, SessionHost } from '../leg/session-host.ts';
-import { amdSchema } from '../realtime/surface/person-event.ts';
+import { amdSchema, USERS_TRUNK } from '../realtime/surface/person-event.ts';
 import { RequestError } from './api-error.ts';
 import { jsonOf, MAX_SDP_BYTES, refuseOthers, sendJson } from './api-server.ts';
 import { openBrowserLeg } from './browser-leg.ts';
@@ -19,9 +19,6 @@ export interface CallRoutesDeps {
   readonly host: () => SessionHost;
   readonly dialler: CallDialler | undefined;
 }
-
-/** Stands in place of a trunk for `user:NAME`: a phone that is registered here. */
-const USERS_TRUNK = 'users';
 
 /** What a phone's side is told when a program says no more than "no". */
 const DECLINE = 603;

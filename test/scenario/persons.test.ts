@@ -1,17 +1,20 @@
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { type ApiEvent, BrowserPeer, postTo } from '../support/browser-peer.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
+import { decodeG711 } from '../support/g711.ts';
 import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
 import { gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
+import { speech } from '../support/speech.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { concat, rms, tone, toneShare } from '../support/tones.ts';
+import { concat, rms, silence, tone, toneShare } from '../support/tones.ts';
 import { EventLog, eventually } from '../support/wait.ts';
 
 /* Calls to persons: whoever is called for a session, who hears whom, and what becomes of the caller. Everybody is known by a tone. */
@@ -35,6 +38,8 @@ trunks:
     peer: ${endpointText(trunk.local)}
     destinations: [bob, carol]
     caps: { concurrent: 20, per-second: 100 }
+users:
+  - { name: erin, password: erins-password }
 `,
   );
   return file;
@@ -153,17 +158,14 @@ describe('a caller and a person', () => {
   let trunk: SipPhone;
 
   beforeAll(async () => {
-    // Together: most of what they take is waiting for the machine.
-    const start = async ([where, run]: (typeof entries)[number]): Promise<void> => {
+    for (const [where, run] of Object.entries(WHERE)) {
       const phone = await hook.phone({ user: 'bob' });
       trunks.set(where, phone);
       gateways.set(where, await run(configFor(phone)));
-    };
-    const entries = Object.entries(WHERE);
-    await Promise.all(entries.map(start));
+    }
     gateway = gateways.get('in one process') as Running;
     trunk = trunks.get('in one process') as SipPhone;
-  }, 60_000);
+  }, 120_000);
 
   afterAll(async () => {
     await hook.close();
@@ -239,7 +241,138 @@ describe('a caller and a person', () => {
     await browser.nextSound(5000);
     browser.close();
   });
+
+  test('a phone that has registered is called by its name, and the agent stays on the line', async () => {
+    const softphone = await hook.phone({ user: 'erin', address: '127.0.0.3' });
+    await register(softphone, gateway.sip, 'erin', 'erins-password');
+    const { a, program } = await caller();
+    const incoming = softphone.nextCall(8000);
+    const transport = { type: 'sip', destination: 'user:erin' };
+    expect((await program.post('legs', { transport, agent: 'stay', leg_id: 'desk' })).status).toBe(201);
+    const b = await incoming;
+    b.answer();
+    await b.acknowledged();
+    expect(await program.event('call.leg.connected')).toMatchObject({ leg_id: 'desk', agent: 'stay' });
+    await hears(b.media, AGENT_HZ, 'the agent, by the person');
+    expect((await program.post('legs/desk/hold')).status).toBe(200);
+    await hearsMusic(b.media, 'music, by the person');
+    expect((await program.post('legs/caller/hold')).status).toBe(200);
+    await hearsMusic(a.media, 'music, by the caller');
+    await a.bye();
+    await b.hungUp(5000);
+  });
+
+  test('two phones are sent to each other, and the gateway leaves', async () => {
+    const { a, program } = await caller();
+    const { leg, b } = await called(program, 'bob', {});
+    b.answer();
+    await b.acknowledged();
+    await program.event('call.leg.connected');
+    const refer = a.requests.find((each) => each.method === 'REFER', 5000, 'REFER');
+    expect((await program.post(`legs/${leg}/transfer`, { mode: 'refer' })).status).toBe(200);
+    const target = (await refer).header('refer-to') ?? '';
+    expect(decodeURIComponent(target)).toMatch(
+      new RegExp(`^<sip:bob@.*\\?Replaces=${b.callId.replace(/[^\w-]/g, '.')};to-tag=.*;from-tag=`),
+    );
+    const notify = { contentType: 'message/sipfrag;version=2.0', body: 'SIP/2.0 200 OK\r\n' };
+    const headers = [['Event', 'refer'] as const, ['Subscription-State', 'terminated;reason=noresource'] as const];
+    expect((await a.request('NOTIFY', { headers, ...notify })).status).toBe(200);
+    await Promise.all([a.hungUp(5000), b.hungUp(5000)]);
+    await program.event('call.transfer.succeeded');
+  });
+
+  test('a refused transfer, a busy phone and a number that is not in the list leave the caller where it was', async () => {
+    const { a, program } = await caller();
+    const { b: busy } = await called(program, 'bob', { while_ringing: 'music' });
+    busy.refuse(486, 'Busy Here');
+    expect(await program.event('call.leg.failed')).toMatchObject({ reason: 'busy', status_code: 486 });
+    expect(await program.post('legs', { transport: { type: 'sip', trunk: 'pbx', destination: '+999' } })).toMatchObject({ status: 403 });
+    const { leg, b } = await called(program, 'bob', { on_answer: 'wait' });
+    b.answer();
+    await b.acknowledged();
+    await program.event('call.leg.waiting');
+    const refer = a.requests.find((each) => each.method === 'REFER', 5000, 'REFER');
+    await program.post(`legs/${leg}/transfer`, { mode: 'refer' });
+    await refer;
+    const headers = [['Event', 'refer'] as const, ['Subscription-State', 'terminated;reason=noresource'] as const];
+    const notify = { headers, body: 'SIP/2.0 603 Decline\r\n', contentType: 'message/sipfrag;version=2.0' };
+    expect((await a.request('NOTIFY', notify)).status).toBe(200);
+    expect(await program.event('call.transfer.failed')).toMatchObject({ status_code: 603 });
+    await a.media.press('3');
+    await hears(a.media, AGENT_HZ, 'the agent again');
+    // The caller goes while the person rings: both ends are given up.
+    const { b: ringing } = await called(program, 'carol', {});
+    ringing.ring();
+    await program.event('call.leg.ringing');
+    const cancelled = ringing.requests.find(
+      (each) => each.method === 'CANCEL' || each.method === 'BYE',
+      5000,
+      'the end of the call that rings',
+    );
+    await a.bye();
+    await cancelled;
+    await b.hungUp(5000);
+  });
+
+  test('what a phone plays before it is answered is heard by the caller', async () => {
+    const { a, program } = await caller();
+    await a.media.press('1');
+    program.send({ type: 'output_audio_buffer.clear' });
+    const { b } = await called(program, 'bob', { while_ringing: 'early_media' });
+    b.media.background(tone(PERSON_HZ, 1000));
+    b.progress();
+    await hears(a.media, PERSON_HZ, 'early media, by the caller');
+    b.answer();
+    await b.acknowledged();
+    await hears(a.media, PERSON_HZ, 'the person, by the caller');
+    await a.bye();
+    await b.hungUp(5000);
+  });
+
+  test('a machine that answers is told by its beep, and the agent speaks after it', async () => {
+    const incoming = trunk.nextCall(8000);
+    const transport = { type: 'sip', trunk: 'pbx', destination: 'carol' };
+    const placed = await fetch(`http://${endpointText(gateway.http)}/v1/realtime/calls`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ session: { type: 'realtime' }, transport, amd: { on_machine: 'leave_message' } }),
+    });
+    expect(placed.status).toBe(201);
+    const program = await Program.on(gateway.http, placed.headers.get('location')?.split('/').pop() ?? '');
+    const machine = await incoming;
+    machine.answer();
+    await machine.acknowledged();
+    const said = machine.media.say(concat(silence(300), speech(900, { peak: 8000 }), silence(300), tone(1400, 400)));
+    const answered = await program.event('call.answered_by');
+    expect(answered).toMatchObject({ leg_id: 'caller', by: 'machine_beep' });
+    expect(Math.abs(((answered['beep'] as { frequency_hz: number } | null)?.frequency_hz ?? 0) - 1400)).toBeLessThan(10);
+    const { endedAt } = await said;
+    const first = await machine.media.arrivals.find((each) => each.at > endedAt && isLoud(each), 8000, 'the agent after the beep');
+    expect(machine.media.arrivals.all.some((each) => each.at < endedAt - 100 && isLoud(each))).toBe(false);
+    expect(first.at).toBeGreaterThan(endedAt);
+    await machine.bye();
+  });
 });
+
+/** Registers this phone with a password. */
+async function register(phone: SipPhone, at: Endpoint, name: string, password: string): Promise<void> {
+  const uri = `sip:${at.address}`;
+  const about = `sip:${name}@${at.address}`;
+  const asked = await phone.ask('REGISTER', at, { uri, about });
+  const challenge = asked.all('www-authenticate').find((value) => /algorithm=MD5/i.test(value)) ?? '';
+  const value = (key: string): string => new RegExp(`\\b${key}="([^"]*)"`).exec(challenge)?.[1] ?? '';
+  const md5 = (text: string): string => createHash('md5').update(text).digest('hex');
+  const [realm, nonce, cnonce] = [value('realm'), value('nonce'), 'f00d'];
+  const response = md5(`${md5(`${name}:${realm}:${password}`)}:${nonce}:00000001:${cnonce}:auth:${md5(`REGISTER:${uri}`)}`);
+  const shown = [`username="${name}"`, `realm="${realm}"`, `nonce="${nonce}"`, `uri="${uri}"`, `response="${response}"`];
+  const header = `Digest ${[...shown, 'algorithm=MD5', 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`].join(', ')}`;
+  const taken = await phone.ask('REGISTER', at, { uri, about, headers: [['Authorization', header]] });
+  expect(taken.startLine).toContain(' 200 ');
+}
+
+function isLoud({ payload }: { readonly payload: Uint8Array }): boolean {
+  return rms(decodeG711('PCMU', payload)) > LOUD;
+}
 
 /** What a browser heard from packet `from` on. */
 function cut(browser: BrowserPeer, from: number): { readonly samples: Int16Array } {

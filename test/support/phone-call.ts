@@ -172,6 +172,12 @@ export class PhoneCall {
     this.#replyToInvite(180, 'Ringing');
   }
 
+  /** Of an incoming call: 183 with our description. Audio runs from then on. */
+  progress(sdp = this.sdp()): void {
+    this.#replyToInvite(183, 'Session Progress', sdp);
+    this.#talk();
+  }
+
   /** Of an incoming call: 200 with our answer, repeated until the ACK is in. Audio runs from then on. */
   answer(sdp = this.sdp()): void {
     this.#replyToInvite(200, 'OK', sdp);

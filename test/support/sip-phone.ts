@@ -102,7 +102,7 @@ export class SipPhone implements PhoneLine {
   async ask(
     method: string,
     to: Endpoint,
-    { headers = [], body = '', uri = `sip:agent@${endpointText(to)}`, deadlineMs = 5000 }: AskOptions = {},
+    { headers = [], body = '', uri = `sip:agent@${endpointText(to)}`, about = uri, deadlineMs = 5000 }: AskOptions = {},
   ): Promise<SipMessage> {
     this.#cseq += 1;
     const branch = newBranch();
@@ -112,7 +112,7 @@ export class SipPhone implements PhoneLine {
         ['Via', this.via(branch)],
         ['Max-Forwards', '70'],
         ['From', `<${this.uri}>;tag=${newTag()}`],
-        ['To', `<${uri}>`],
+        ['To', `<${about}>`],
         ['Call-ID', newCallId()],
         ['CSeq', `${this.#cseq} ${method}`],
         ['Contact', `<${this.uri}>`],
@@ -235,6 +235,8 @@ export class SipPhone implements PhoneLine {
 }
 
 export interface AskOptions {
+  /** URI of To; the one that is asked when left out. */
+  readonly about?: string;
   readonly headers?: readonly HeaderLine[];
   readonly body?: string;
   readonly uri?: string;

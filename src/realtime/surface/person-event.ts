@@ -12,6 +12,9 @@ const legId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 const otherLeg = legId.refine((id) => id !== 'caller', { message: 'The caller is not somebody who is called.' });
 const agent = z.enum(['stay', 'leave']);
 
+/** Stands in place of a trunk for `user:NAME`: a phone that is registered here. */
+export const USERS_TRUNK = 'users';
+
 /** Longer than anybody lets a phone ring; SIP itself gives up after five minutes. */
 const MOST_RING_S = 300;
 const RING_S = 60;
@@ -22,12 +25,17 @@ export const amdSchema = z.strictObject({ on_machine: z.enum(['go_on', 'hang_up'
 /** Whom to call and what becomes of it. */
 export const personDial = z.strictObject({
   leg_id: otherLeg.optional(),
-  transport: z.strictObject({
-    type: z.literal('sip'),
-    destination: z.string().min(1).max(256),
-    trunk: z.string().min(1).max(64),
-    from: z.string().min(1).max(64).optional(),
-  }),
+  transport: z
+    .strictObject({
+      type: z.literal('sip'),
+      destination: z.string().min(1).max(256),
+      trunk: z.string().min(1).max(64).optional(),
+      from: z.string().min(1).max(64).optional(),
+    })
+    .refine(({ destination, trunk }) => trunk !== undefined || destination.startsWith('user:'), {
+      message: "Missing required parameter: 'transport.trunk'.",
+      path: ['trunk'],
+    }),
   while_ringing: z.enum(['agent', 'music', 'ringback', 'early_media']).default('agent'),
   on_answer: z.enum(['wait', 'whisper', 'connect']).default('connect'),
   agent: agent.default('leave'),
@@ -58,7 +66,7 @@ export type PersonClientEvent = z.output<(typeof personEvents)[number]>;
 
 /** @param leg the name that the person will have */
 export function dialOf(dial: z.output<typeof personDial>, leg: string): PersonCommand {
-  const { destination, trunk, from } = dial.transport;
+  const { destination, trunk = USERS_TRUNK, from } = dial.transport;
   return {
     type: 'dial',
     leg,
