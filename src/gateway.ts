@@ -415,7 +415,7 @@ class RunningGateway implements Gateway {
         policy: (invite, { tried }) => this.#desk.policyFor(invite.sipCallId, arrivingCall(invite, clock.wallclock()), tried),
         onReport: (report) => records.write(recordOf(report)),
       },
-      { maxCalls, ...this.#config.agent },
+      { maxCalls, ...this.#config.agent, transferTargets: this.#config.tools.transfer?.targets.map(({ uri }) => uri) ?? [] },
     );
     this.#phones = { trunks, users, engine, certificates };
     const listeners = await engine.start();

@@ -48,6 +48,8 @@ export interface SwitchboardOptions {
   readonly callbackTrunk?: string;
   /** Whom a phone may be sent to beside the destinations of its trunk. */
   readonly transferTarget?: string;
+  /** The same, of the model's tool. */
+  readonly transferTargets?: readonly string[];
 }
 
 /** What is known of a call that comes in, beside what it says of itself. */
@@ -235,9 +237,10 @@ export class Switchboard implements LegDialler {
     return undefined;
   }
 
-  /** Whom its own session may have a phone call: the configured target, and what could be dialled by the phone's trunk. */
+  /** Whom its own session may have a phone call: the configured targets, and what could be dialled by the phone's trunk. */
   #mayRefer(target: string, call: PhoneCall): boolean {
-    if (target === this.#options.transferTarget) return true;
+    const { transferTarget, transferTargets = [] } = this.#options;
+    if (target === transferTarget || transferTargets.includes(target)) return true;
     const { trunks } = this.#deps;
     const trunk = call.trunkIn(trunks);
     // An attended transfer names the call to be replaced; whom it leads to stands before.

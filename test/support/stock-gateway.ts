@@ -82,6 +82,16 @@ export class StockGateway {
     return new StockGateway([await GatewayProcess.start({ flags: [...flags, ...workers] })], folder);
   }
 
+  /** All that its processes have written. */
+  get lines(): readonly string[] {
+    return this.#all.flatMap(({ stderr, stdout }) => [...stderr, ...stdout]);
+  }
+
+  /** Its call records, as they stand in the file. */
+  get records(): readonly string[] {
+    return this.#all.flatMap((each) => each.cdrs().map((record) => JSON.stringify(record)));
+  }
+
   get sip(): Endpoint {
     return this.phones.sip;
   }
