@@ -1,8 +1,8 @@
 import { Rnnoise, type VoiceProbability } from './rnnoise.ts';
 
 /**
- * Callers of a process that may have one at a time. Each costs 0.5 ms in 20: eight of them are a quarter of a core, and make the beat of all others
- * 4 ms late at the worst, of the 20 ms that are heard.
+ * Callers of a process that may have one at a time. Each costs 0.25 to 0.5 ms in 20: eight of them are a tenth to a fifth of a core, and make the beat of
+ * all others 4 ms late at the worst, of the 20 ms that are heard.
  */
 const MOST_OPEN = 8;
 

@@ -27,12 +27,12 @@ class Caller {
   readonly hangups: string[] = [];
   #now = systemClock.now();
 
-  private constructor(server: ScriptedUpstream) {
+  private constructor(server: ScriptedUpstream, turns: 'gateway' | 'upstream') {
     const leg: Leg = { answer() {}, reject() {}, report() {}, hangup: (cause) => void this.hangups.push(cause) };
     const clock = { ...systemClock, now: () => this.#now };
     const model = new UpstreamModel(
       { clock: systemClock, log: createLog('silent') },
-      { url: server.url, profile: upstreamProfile('openai'), greet: true },
+      { url: server.url, profile: upstreamProfile('openai'), greet: true, turns },
     );
     const createVoiceDetector = () => ({
       process: (pcm: Int16Array) => ({ voiced: pcm[7] !== 0, levelDb: pcm[7] === 0 ? -90 : -26 }),
@@ -45,8 +45,8 @@ class Caller {
     open.push({ session: this.session, server });
   }
 
-  static async call(options: UpstreamServerOptions): Promise<Caller> {
-    return new Caller(await ScriptedUpstream.start(options));
+  static async call(options: UpstreamServerOptions, turns: 'gateway' | 'upstream' = 'gateway'): Promise<Caller> {
+    return new Caller(await ScriptedUpstream.start(options), turns);
   }
 
   /** Moves the call on; returns how much of it sounded. */
@@ -99,6 +99,27 @@ describe('a conversation over a model server', () => {
     expect(heard.filter((sample) => sample === 3000).length / 24).toBe(800);
     await caller.queued(400);
     expect(caller.pass(1000)).toBe(400);
+  });
+
+  test('a server that takes the turns hears the caller all the time, and its word begins and ends them', async () => {
+    const caller = await Caller.call({ respond: (session, ask) => void session.say(ask, { pcm: say(400) }) }, 'upstream');
+    await caller.queued(400);
+    expect(caller.pass(1000)).toBe(400);
+    const session = await caller.server.session(1);
+    expect(session.session).toMatchObject({ audio: { input: { turn_detection: { type: 'server_vad' } } } });
+    const appended = await session.received.find(({ type }) => type === 'input_audio_buffer.append', 5000, 'the caller’s silence');
+    expect(Buffer.from(String(appended['audio']), 'base64')).toHaveLength(40 * 48);
+    caller.pass(600, true);
+    session.send('input_audio_buffer.speech_started', { audio_start_ms: 1000, item_id: 'theirs' });
+    await eventually(() => caller.session.snapshot().state === 'user', 5000, 'a turn that the server began');
+    caller.pass(600);
+    session.send('input_audio_buffer.speech_stopped', { audio_end_ms: 1600, item_id: 'theirs' });
+    session.send('input_audio_buffer.committed', { item_id: 'theirs' });
+    session.say({ eventId: undefined, response: {} }, { pcm: say(500) });
+    await caller.queued(500);
+    expect(caller.pass(1000)).toBe(500);
+    expect(caller.session.snapshot()).toMatchObject({ turns: 1, discardedTurns: 0 });
+    expect([session.all('response.create').length, session.all('input_audio_buffer.commit'), session.all('error')]).toEqual([1, [], []]);
   });
 
   test('a model that is lost in the middle of a sentence goes on, and nobody is hung up', async () => {
