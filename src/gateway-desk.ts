@@ -38,9 +38,9 @@ class Watch {
           this.#decide();
           leg.reject(cause, status);
         },
-        hangup: (cause) => {
+        hangup: (cause, headers) => {
           this.#decide();
-          leg.hangup(cause);
+          leg.hangup(cause, headers);
         },
       },
       onOpened: (sessionId) => {

@@ -9,6 +9,12 @@ export function recordOf(report: CallReport): CallRecord {
   const { media, session, setup, answeredAt } = report;
   const figures: Record<string, number | string | undefined> = {
     call_id: report.callId,
+    trunk: report.facts?.trunk,
+    user: report.facts?.user,
+    caller: report.facts?.caller,
+    called: report.facts?.called,
+    original_called: report.facts?.originalCalled,
+    diverted_by: report.facts?.diversions?.[0]?.number,
     detail: report.detail,
     setup_opened_ms: setup.openedMs,
     setup_connected_ms: setup.connectedMs,

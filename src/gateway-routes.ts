@@ -4,6 +4,7 @@ import { KeyBook } from './control/key-book.ts';
 import { type ArrivingCall, dialledNumber, type Route, RouteTable } from './control/route-table.ts';
 import { checkSession } from './realtime/surface/check-session.ts';
 import type { InboundCall } from './sip/engine.ts';
+import type { InviteFacts } from './sip/read-call-facts.ts';
 
 /**
  * The routes of the configuration. The sessions they answer with are checked here, where the API's schema is at hand.
@@ -26,11 +27,12 @@ function faultsOf({ action }: Route, at: string, source: string): Fault[] {
 }
 
 /** A call that comes in, as routes look at it. @param at Unix milliseconds */
-export function arrivingCall(invite: InboundCall, at: number): ArrivingCall {
+export function arrivingCall(invite: InboundCall, at: number, facts?: InviteFacts): ArrivingCall {
   const { requestUri, from, caller } = invite;
   return {
     to: requestUri,
-    caller: dialledNumber(from),
+    number: facts?.called,
+    caller: facts?.caller ?? dialledNumber(from),
     at,
     ...(caller?.type === 'trunk' ? { trunk: caller.name } : {}),
     ...(caller?.type === 'user' ? { user: caller.name } : {}),

@@ -412,7 +412,7 @@ class RunningGateway implements Gateway {
         mediaPolicy: (invite) => phoneMediaPolicy(this.#config, invite),
         media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
         users,
-        policy: (invite, { tried }) => this.#desk.policyFor(invite.sipCallId, arrivingCall(invite, clock.wallclock()), tried),
+        policy: (invite, { tried, facts }) => this.#desk.policyFor(invite.sipCallId, arrivingCall(invite, clock.wallclock(), facts), tried),
         onReport: (report) => records.write(recordOf(report)),
       },
       { maxCalls, ...this.#config.agent, transferTargets: this.#config.tools.transfer?.targets.map(({ uri }) => uri) ?? [] },

@@ -1,6 +1,7 @@
 import { formatEndpoint } from '../base/addresses.ts';
 import { randomText } from '../base/ids.ts';
 import { keptRules, type RuleTried } from '../base/rule-tried.ts';
+import type { CallFacts } from '../leg/call-facts.ts';
 import type { EndCause, SessionSummary } from '../leg/leg.ts';
 import type { InboundCall } from '../sip/engine.ts';
 import type { PhoneMediaSnapshot } from './phone-media.ts';
@@ -31,6 +32,8 @@ export interface CallReport {
   readonly session: SessionSummary | undefined;
   /** The rules that were looked at to decide about it, in their order. */
   readonly tried?: readonly RuleTried[];
+  /** What the INVITE said of it. */
+  readonly facts?: CallFacts;
 }
 
 /** Milliseconds since the INVITE reached the bridge; undefined where it did not come to that. */

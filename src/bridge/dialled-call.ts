@@ -13,6 +13,7 @@ import type {
   OutboundCall,
   ReferProgress,
   Refusal,
+  SentHeaders,
   SipEngine,
   SipSource,
 } from '../sip/engine.ts';
@@ -128,17 +129,17 @@ export class DialledDialog implements Call {
     return this.#call?.update?.(sdp) ?? Promise.reject(notUp());
   }
 
-  refer(target: string, onProgress: (progress: ReferProgress) => void): void {
+  refer(target: string, onProgress: (progress: ReferProgress) => void, headers?: SentHeaders): void {
     if (!this.#call?.refer) throw notUp();
-    this.#call.refer(target, onProgress);
+    this.#call.refer(target, onProgress, headers);
   }
 
   info(info: CallInfo): void {
     this.#call?.info?.(info);
   }
 
-  hangup(reason?: HangupReason): void {
-    if (this.#call) this.#call.hangup(reason);
+  hangup(reason?: HangupReason, headers?: SentHeaders): void {
+    if (this.#call) this.#call.hangup(reason, headers);
     else this.#outbound.cancel();
   }
 

@@ -1,13 +1,24 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
+import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
 import type { DialRequest, EndCause, Leg, LegOrigin, LegPolicy, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import type { PhoneCodecName } from '../sdp/phone-format.ts';
 import type { PhoneTermsPolicy } from '../sdp/phone-terms.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
-import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
+import type {
+  Call,
+  CallEnd,
+  CallInfo,
+  DialProgress,
+  InboundCall,
+  IncomingRefer,
+  ReferProgress,
+  Refusal,
+  SentHeaders,
+} from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
@@ -65,6 +76,8 @@ export interface PhoneCallDeps {
   readonly mediaPolicy?: (invite: InboundCall) => PhoneMediaPolicy;
   /** Where its media is carried: in this process or in a worker. */
   readonly media: MediaHost;
+  /** What the INVITE says of the call; absent for one of ours. */
+  readonly facts?: CallFacts;
   /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
   readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
   /** How this caller could be called back, if it may be. */
@@ -117,6 +130,7 @@ export class PhoneCall {
   #call: Call | undefined;
   /** Whom the phone's side wants us transferred to, while it rings. */
   #transfer: Call | undefined;
+  #farewell: SentHeaders = [];
   #summary: SessionSummary | undefined;
   #setupTimer: Timer | undefined;
   #ownerTimer: Timer | undefined;
@@ -151,7 +165,8 @@ export class PhoneCall {
   }
 
   /** Ends the call from our side, whatever state it is in. */
-  hangup(cause: EndCause): void {
+  hangup(cause: EndCause, headers: readonly LegHeader[] = []): void {
+    this.#farewell = headers.map(({ name, value }) => [name, value] as const);
     if (this.#state === 'answered') this.#end(cause);
     else this.#refuse(cause === 'shutdown' ? 'overloaded' : 'unavailable', `ended before it was answered: ${cause}`);
   }
@@ -161,7 +176,6 @@ export class PhoneCall {
     return this.#setup.acknowledgedMs !== undefined;
   }
 
-  /** Where the INVITE really came from. */
   /** The trunk it came by, or goes by. */
   trunkIn(trunks: TrunkBook | undefined): Trunk | undefined {
     const { caller, source } = this.#invite;
@@ -169,6 +183,7 @@ export class PhoneCall {
     return trunks?.ofSource(source.address);
   }
 
+  /** Where the INVITE really came from. */
   get sourceAddress(): string {
     return this.#invite.source.address;
   }
@@ -227,7 +242,8 @@ export class PhoneCall {
     const callBack = this.#deps.callBack?.(this.#invite);
     // Only who is asked about the call has a use for them.
     const headers = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
-    return { ...origin, ...(callBack ? { callBack } : {}), ...(headers ? { headers } : {}) };
+    const { facts } = this.#deps;
+    return { ...origin, ...(callBack ? { callBack } : {}), ...(headers ? { headers } : {}), ...(facts && { facts }) };
   }
 
   /** The answer to the phone's offer, or an offer of ours when the INVITE has none. @throws GatewayError */
@@ -275,9 +291,9 @@ export class PhoneCall {
         this.#maybeAnswer();
       },
       reject: (cause, status) => this.#refuse(cause, 'refused by the session', status),
-      hangup: (cause) => this.hangup(cause),
-      refer: (target) => this.#refer(target),
-      referToCall: (sipCallId) => this.#refer(this.#deps.replacesUriOf?.(sipCallId), true),
+      hangup: (cause, headers) => this.hangup(cause, headers),
+      refer: (target, headers) => this.#refer(target, { headers }),
+      referToCall: (sipCallId) => this.#refer(this.#deps.replacesUriOf?.(sipCallId), { isOurs: true }),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
         this.#summary = summary;
@@ -423,7 +439,10 @@ export class PhoneCall {
   }
 
   /** The session has the phone's side call somebody in our place. */
-  #refer(target: string | undefined, isOurs = false): void {
+  #refer(
+    target: string | undefined,
+    { isOurs = false, headers = [] }: { readonly isOurs?: boolean; readonly headers?: readonly LegHeader[] | undefined } = {},
+  ): void {
     const fail = (status: number): void => this.#media?.tell({ type: 'transfer', state: 'failed', status });
     if (this.#state !== 'answered' || !this.#call?.refer) {
       fail(501);
@@ -440,10 +459,12 @@ export class PhoneCall {
       return;
     }
     try {
-      this.#call.refer(target, (progress) => {
+      const onProgress = (progress: ReferProgress): void => {
         this.#log.info({ ...progress }, 'transfer');
         this.#media?.tell({ type: 'transfer', state: progress.type, ...('status' in progress ? { status: progress.status } : {}) });
-      });
+      };
+      const further = headers.map(({ name, value }) => [name, value] as const);
+      this.#call.refer(target, onProgress, further);
     } catch (thrown) {
       this.#log.warn({ err: thrown }, 'transfer refused');
       fail(400);
@@ -557,12 +578,22 @@ export class PhoneCall {
     this.#setupTimer?.cancel();
     this.#ownerTimer?.cancel();
     this.#transfer?.hangup(hangupReason(cause));
-    this.#call?.hangup(hangupReason(cause));
+    this.#hangUp(cause);
     const status = this.#dialled?.failure?.status;
     this.#media?.end(cause, status);
     if (this.#sessionId !== undefined && !this.#summary) this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
     else this.#close();
     if (!this.#call) this.#deps.onGone();
+  }
+
+  /** With what a program wanted said; without it where that may not be said. */
+  #hangUp(cause: EndCause): void {
+    try {
+      this.#call?.hangup(hangupReason(cause), this.#farewell);
+    } catch (thrown) {
+      this.#log.warn({ err: thrown }, 'headers of the farewell refused');
+      this.#call?.hangup(hangupReason(cause));
+    }
   }
 
   /** True when the call ended while something was awaited; frees what has been opened meanwhile. */

@@ -5,6 +5,7 @@ import type { Counter, Metrics } from '../base/metrics.ts';
 import { keptRules, type RuleTried } from '../base/rule-tried.ts';
 import type { DialRequest, EndCause, LegDialler, LegPolicy } from '../leg/leg.ts';
 import type { InboundCall, IncomingRefer, RefusedInvite, SipEngine } from '../sip/engine.ts';
+import { type InviteFacts, readCallFacts } from '../sip/read-call-facts.ts';
 import { type Trunk, trunkRefusalStatus } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import type { CallLease } from '../sip/trunk-meter.ts';
@@ -28,7 +29,7 @@ const LEAST_UNPROVEN = 4;
 const GOODBYE_MS = 1500;
 
 export interface SwitchboardDeps
-  extends Omit<PhoneCallDeps, 'policy' | 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
+  extends Omit<PhoneCallDeps, 'policy' | 'facts' | 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
   readonly engine: SipEngine;
   /** Whose the session of a call is, and who decides whether it is taken. @param arrived gets the rules that were looked at for it */
   readonly policy?: (invite: InboundCall, arrived: Arrived) => LegPolicy | undefined;
@@ -56,6 +57,8 @@ export interface SwitchboardOptions {
 export interface Arrived {
   /** The rules that were looked at so far; who decides more adds its own. */
   readonly tried: RuleTried[];
+  /** What its INVITE says. */
+  readonly facts?: InviteFacts;
   /** Whom a user wants to talk to, when it is not the agent. */
   readonly wanted?: DialRequest;
 }
@@ -123,11 +126,17 @@ export class Switchboard implements LegDialler {
   }
 
   /** As `dial`. @returns SIP's Call-ID, by which the leg's origin is known again */
-  async place({ trunk, destination, from, ringTimeoutMs, joins }: DialRequest): Promise<string> {
+  async place({ trunk, destination, from, headers, ringTimeoutMs, joins }: DialRequest): Promise<string> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
     const transport = this.#deps.trunks?.find(trunk)?.transport;
-    const options = { trunk, destination, ...(from !== undefined && { from }), ...(ringTimeoutMs !== undefined && { ringTimeoutMs }) };
+    const options = {
+      trunk,
+      destination,
+      ...(from !== undefined && { from }),
+      ...(headers && { headers: headers.map(({ name, value }) => [name, value] as const) }),
+      ...(ringTimeoutMs !== undefined && { ringTimeoutMs }),
+    };
     const call = new DialledCall(this.#deps.engine, options, transport, joins);
     this.#take(call);
     return call.sipCallId;
@@ -179,7 +188,14 @@ export class Switchboard implements LegDialler {
       return;
     }
     const wanted = user?.call.type === 'dial' ? { trunk: user.call.trunk, destination: user.call.destination } : undefined;
-    this.#take(invite, admitted, { tried, ...(wanted && { wanted }) });
+    this.#take(invite, admitted, { tried, facts: this.#factsOf(invite, admitted?.trunk), ...(wanted && { wanted }) });
+  }
+
+  #factsOf({ caller, from, to, requestUri, headers = [] }: InboundCall, trunk: Trunk | undefined): InviteFacts {
+    const user = caller?.type === 'user' ? caller.name : undefined;
+    const isRegistered = caller?.type === 'trunk' && caller.registered === true;
+    const callerId = user === undefined ? undefined : this.#deps.users?.find(user)?.callerId;
+    return readCallFacts({ from, to, requestUri, headers }, { trunk: trunk?.name, user, callerId, numbers: trunk?.numbers, isRegistered });
   }
 
   #judgeUser(invite: InboundCall, name: string): ReturnType<typeof judgeUserCall> | undefined {
@@ -208,6 +224,7 @@ export class Switchboard implements LegDialler {
     const call: PhoneCall = new PhoneCall(
       {
         ...this.#deps,
+        ...(arrived.facts && { facts: arrived.facts }),
         policy: (each) => this.#deps.policy?.(each, { ...arrived, tried }),
         callBack: (from) => this.#callBack(from),
         onRefer: (refer) => this.#transfer(refer, call),
@@ -216,7 +233,8 @@ export class Switchboard implements LegDialler {
         onClosed: (record) => {
           admitted?.lease.release();
           capTimer?.cancel();
-          this.#closed(call, tried.length > 0 ? { ...record, tried: keptRules(tried) } : record);
+          const { facts } = arrived;
+          this.#closed(call, { ...record, ...(tried.length > 0 ? { tried: keptRules(tried) } : {}), ...(facts && { facts }) });
         },
         onGone: () => this.#gone(call),
       },

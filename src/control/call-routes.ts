@@ -7,11 +7,13 @@ import { RequestError } from './api-error.ts';
 import { jsonOf, MAX_SDP_BYTES, refuseOthers, sendJson } from './api-server.ts';
 import { openBrowserLeg } from './browser-leg.ts';
 import type { CallDialler } from './call-dialler.ts';
+import { callFactsView } from './call-facts-view.ts';
 import { noteCall } from './ephemeral-secrets.ts';
 import type { Credential } from './gatekeeper.ts';
 import { CREATED, OK } from './http-status.ts';
 import { addLegRoutes } from './leg-routes.ts';
 import { parseBody } from './parse-body.ts';
+import { headersPart, requestHeaders } from './request-headers.ts';
 import { readSession, sessionFor } from './session-request.ts';
 
 export interface CallRoutesDeps {
@@ -31,8 +33,8 @@ const TARGET = /^(?:sips?|tel):[!#-;=?-~]{1,250}$/i;
 const MOST_STREAM = 65_534;
 
 const reject = z.strictObject({ status_code: z.int().min(300).max(699).optional() });
-const refer = z.strictObject({ target_uri: z.string().regex(TARGET) });
-const nothing = z.strictObject({});
+const refer = z.strictObject({ target_uri: z.string().regex(TARGET), ...requestHeaders });
+const hangup = z.strictObject(requestHeaders);
 const dial = z.strictObject({
   session: z.unknown().optional(),
   transport: z.strictObject({
@@ -40,6 +42,7 @@ const dial = z.strictObject({
     destination: z.string().min(1).max(256),
     trunk: z.string().min(1).max(64).optional(),
     from: z.string().min(1).max(64).optional(),
+    ...requestHeaders,
   }),
   amd: amdSchema.optional(),
 });
@@ -86,10 +89,12 @@ export function addCallRoutes(app: FastifyInstance, { host, dialler }: CallRoute
   };
   command('accept', (body) => ({ type: 'accept', session: readSession(body ?? {}) }));
   command('reject', (body) => ({ type: 'reject', status: parseBody(reject, body ?? {}).status_code ?? DECLINE }));
-  command('refer', (body) => ({ type: 'refer', target: parseBody(refer, body ?? {}).target_uri }));
+  command('refer', (body) => {
+    const read = parseBody(refer, body ?? {});
+    return { type: 'refer', target: read.target_uri, ...headersPart(read) };
+  });
   command('hangup', (body) => {
-    parseBody(nothing, body ?? {});
-    return { type: 'hangup' };
+    return { type: 'hangup', ...headersPart(parseBody(hangup, body ?? {})) };
   });
   addLegRoutes(app, host);
   refuseOthers(app, '/calls', ['GET', 'POST']);
@@ -112,7 +117,7 @@ async function place(
     throw new RequestError("Missing required parameter: 'transport.trunk'.", 'transport.trunk', 'missing_required_parameter');
   }
   const id = await dialler.dial(
-    { destination, trunk, ...(from === undefined ? {} : { from }) },
+    { destination, trunk, ...(from === undefined ? {} : { from }), ...headersPart(transport) },
     { project: access.project, decide: { by: 'answer' }, session: made, ...(amd && { amd: { onMachine: amd.on_machine } }) },
   );
   reply.header('location', locationOf(id));
@@ -184,9 +189,18 @@ async function reachable(host: SessionHost, { access, secret }: Credential): Pro
   return secret ? calls.filter(({ id }) => secret.calls.has(id)) : calls;
 }
 
-function viewOf({ id, kind, direction, state, startedAt, legs = [] }: CallView): unknown {
+function viewOf({ id, kind, direction, state, startedAt, legs = [], facts }: CallView): unknown {
   const persons = legs.map((each) => ({ id: each.leg, state: each.state }));
-  return { id, object: 'realtime.call', kind, direction, state, created_at: Math.floor(startedAt / 1000), legs: persons };
+  return {
+    id,
+    object: 'realtime.call',
+    kind,
+    direction,
+    state,
+    created_at: Math.floor(startedAt / 1000),
+    legs: persons,
+    ...(facts && { call: callFactsView(facts) }),
+  };
 }
 
 function credentialOf({ credential }: FastifyRequest): Credential {

@@ -38,6 +38,8 @@ type SessionObject = Readonly<Record<string, unknown>>;
 export interface ArrivingCall {
   /** The Request-URI. */
   readonly to: string;
+  /** The number that was dialled, as the trunk's rules make it; of the Request-URI when absent. */
+  readonly number?: string | undefined;
   /** The name of the trunk it comes by. */
   readonly trunk?: string | undefined;
   /** The user who calls. */
@@ -93,7 +95,7 @@ export class RouteTable {
 
   /** A call that fits no route is answered by the local agent. @param tried gets every route that was looked at */
   routeFor(call: ArrivingCall, tried?: RuleTried[]): Routing {
-    const number = dialledNumber(call.to);
+    const number = call.number ?? dialledNumber(call.to);
     for (const [index, { route, routing }] of this.#routes.entries()) {
       let missed: string | undefined;
       for (const condition of CONDITIONS) missed ??= condition(route, call, number);

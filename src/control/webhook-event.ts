@@ -1,4 +1,5 @@
 import type { LegOrigin } from '../leg/leg.ts';
+import { callFactsView } from './call-facts-view.ts';
 
 /** A credential of SIP; the sender of the headers has left them out already. */
 const CREDENTIALS = /^(?:proxy-)?(?:authorization|authenticate)$|^authentication-info$/i;
@@ -15,7 +16,7 @@ export interface IncomingCall {
 
 /** The body of `realtime.call.incoming`: header fields in their order, duplicates kept. */
 export function incomingCallBody({ id, createdAt, callId, origin }: IncomingCall): string {
-  const { from, to, sipCallId } = origin;
+  const { from, to, sipCallId, facts } = origin;
   const essential = [
     ['From', from],
     ['To', to],
@@ -25,6 +26,7 @@ export function incomingCallBody({ id, createdAt, callId, origin }: IncomingCall
   const data = {
     call_id: callId,
     sip_headers: headers.filter(({ name }) => !CREDENTIALS.test(name)).map(({ name, value }) => ({ name, value })),
+    ...(facts && { call: callFactsView(facts) }),
   };
   return JSON.stringify({ object: 'event', id, type: 'realtime.call.incoming', created_at: createdAt, data });
 }

@@ -6,8 +6,8 @@ export function commandedLeg(command: (command: LegCommand) => void): Leg {
   return {
     answer: () => command({ type: 'answer' }),
     reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
-    hangup: (cause) => command({ type: 'hangup', cause }),
-    refer: (target) => command({ type: 'refer', target }),
+    hangup: (cause, headers) => command({ type: 'hangup', cause, ...(headers && { headers }) }),
+    refer: (target, headers) => command({ type: 'refer', target, ...(headers && { headers }) }),
     referToCall: (sipCallId) => command({ type: 'refer_to_call', sipCallId }),
     sendDtmf: (digits) => command({ type: 'dtmf', digits }),
     report: (summary) => command({ type: 'report', summary }),

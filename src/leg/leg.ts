@@ -1,3 +1,5 @@
+import type { CallFacts, LegHeader } from './call-facts.ts';
+
 /**
  * A leg attaches a session to the world: a phone call, a browser, a WebSocket. The side that holds the leg (for a phone:
  * the bridge, with the SIP dialog) and the owner of the session may be one process or two; these are the only words
@@ -22,6 +24,8 @@ export interface LegOrigin {
   readonly joins?: JoinedSession;
   /** For phones: Call-ID of the SIP dialog. */
   readonly sipCallId?: string;
+  /** For phones: what the INVITE says of the call. */
+  readonly facts?: CallFacts;
   /** For phones: the header fields of the INVITE, in order, those with credentials left out. */
   readonly headers?: readonly { readonly name: string; readonly value: string }[];
 }
@@ -56,6 +60,8 @@ export interface DialRequest {
   readonly destination: string;
   /** The number or name we call as. */
   readonly from?: string | undefined;
+  /** Further header fields of the INVITE. */
+  readonly headers?: readonly LegHeader[] | undefined;
   /** Given up as not answered after this long. */
   readonly ringTimeoutMs?: number | undefined;
   /** A session that lives already, and the name by which it waits for this leg. A session of its own when absent. */
@@ -101,13 +107,13 @@ export interface Leg {
   /** Refuse a pending call. @param status of SIP, where somebody chose one */
   reject(cause: RejectCause, status?: number): void;
   /** Asks the phone's side to call this URI in our place; `transfer` events say what comes of it. */
-  refer?(target: string): void;
+  refer?(target: string, headers?: readonly LegHeader[]): void;
   /** Asks the phone's side to take our place in another call of ours, by its Call-ID (RFC 5589 §7); `transfer` events as above. */
   referToCall?(sipCallId: string): void;
   /** Presses keys towards the phone. */
   sendDtmf?(digits: string): void;
   /** End an answered call; a pending one is refused as unavailable. */
-  hangup(cause: EndCause): void;
+  hangup(cause: EndCause, headers?: readonly LegHeader[]): void;
   /** The session is over and this is what it was: for the call record. The last word of the owner. */
   report(summary: SessionSummary): void;
 }

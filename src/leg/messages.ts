@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
+import { callFacts, sentHeaders } from './call-facts.ts';
 import type { EndCause, LegOrigin, RejectCause, TransferState } from './leg.ts';
 import { TURN_STAGES } from './turn-ledger.ts';
 
@@ -83,6 +84,7 @@ export const dialRequest = z.strictObject({
   trunk: z.string().max(64),
   destination: z.string().min(1).max(MAX_DESTINATION),
   from: z.string().max(64).optional(),
+  headers: sentHeaders.optional(),
   ringTimeoutMs: z.int().min(1000).max(300_000).optional(),
   joins: joinedSession.optional(),
 });
@@ -107,6 +109,7 @@ const legOrigin = z.strictObject({
   callBack: dialRequest.optional(),
   joins: joinedSession.optional(),
   headers: legHeaders.optional(),
+  facts: callFacts.optional(),
 });
 
 /** Of a session object as JSON text: twice what any model of this kind can keep in mind. */
@@ -181,8 +184,8 @@ const summary = z.strictObject({
 export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answer') }),
   z.strictObject({ type: z.literal('reject'), cause: rejectCause, status: refusalStatus.optional() }),
-  z.strictObject({ type: z.literal('hangup'), cause: endCause }),
-  z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI) }),
+  z.strictObject({ type: z.literal('hangup'), cause: endCause, headers: sentHeaders.optional() }),
+  z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI), headers: sentHeaders.optional() }),
   z.strictObject({ type: z.literal('refer_to_call'), sipCallId: z.string().min(1).max(MAX_URI) }),
   z.strictObject({ type: z.literal('dtmf'), digits: z.string().regex(/^[0-9A-D*#]{1,64}$/) }),
   z.strictObject({ type: z.literal('report'), summary }),

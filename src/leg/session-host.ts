@@ -1,3 +1,4 @@
+import type { CallFacts, LegHeader } from './call-facts.ts';
 import type { LegHost } from './leg.ts';
 import type { PersonCommand, PersonView } from './person.ts';
 
@@ -44,10 +45,10 @@ export type CallCommand =
   | { readonly type: 'accept'; readonly session: SessionJson }
   /** @param status of SIP, 300 to 699 */
   | { readonly type: 'reject'; readonly status: number }
-  | { readonly type: 'refer'; readonly target: string }
+  | { readonly type: 'refer'; readonly target: string; readonly headers?: readonly LegHeader[] }
   /** Calls a person for the session, or says who talks to whom. */
   | { readonly type: 'person'; readonly command: PersonCommand }
-  | { readonly type: 'hangup' };
+  | { readonly type: 'hangup'; readonly headers?: readonly LegHeader[] };
 
 /** What a call is, for GET /v1/realtime/calls. */
 export interface CallView {
@@ -57,6 +58,8 @@ export interface CallView {
   readonly direction: 'inbound' | 'outbound';
   readonly state: 'pending' | 'live';
   readonly startedAt: number;
+  /** Of a phone: what its INVITE says. */
+  readonly facts?: CallFacts;
   /** The persons beside the caller. */
   readonly legs?: readonly PersonView[];
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { callFacts, sentHeaders } from './call-facts.ts';
 import { errorCode, MAX_REFUSAL_TEXT, MAX_SDP, project, refusalStatus, sessionJson } from './messages.ts';
 import { personCommand, personView } from './person-messages.ts';
 
@@ -29,9 +30,9 @@ const access = z.strictObject({ project, ephemeral: z.boolean() });
 const callCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('accept'), session: sessionJson }),
   z.strictObject({ type: z.literal('reject'), status: refusalStatus }),
-  z.strictObject({ type: z.literal('refer'), target: z.string().max(2048) }),
+  z.strictObject({ type: z.literal('refer'), target: z.string().max(2048), headers: sentHeaders.exactOptional() }),
   z.strictObject({ type: z.literal('person'), command: personCommand }),
-  z.strictObject({ type: z.literal('hangup') }),
+  z.strictObject({ type: z.literal('hangup'), headers: sentHeaders.exactOptional() }),
 ]);
 
 const callView = z.strictObject({
@@ -41,6 +42,7 @@ const callView = z.strictObject({
   direction: z.enum(['inbound', 'outbound']),
   state: z.enum(['pending', 'live']),
   startedAt: z.number().min(0),
+  facts: callFacts.exactOptional(),
   legs: z.array(personView).max(16).readonly().exactOptional(),
 });
 

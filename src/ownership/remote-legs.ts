@@ -155,8 +155,8 @@ function openMessage(id: number, { origin, offer, policy }: LegOpening): BridgeM
 function carryOut(leg: Leg, command: LegCommand): void {
   if (command.type === 'answer') leg.answer();
   else if (command.type === 'reject') leg.reject(command.cause, command.status);
-  else if (command.type === 'hangup') leg.hangup(command.cause);
-  else if (command.type === 'refer') leg.refer?.(command.target);
+  else if (command.type === 'hangup') leg.hangup(command.cause, command.headers);
+  else if (command.type === 'refer') leg.refer?.(command.target, command.headers);
   else if (command.type === 'refer_to_call') leg.referToCall?.(command.sipCallId);
   else if (command.type === 'dtmf') leg.sendDtmf?.(command.digits);
 }

@@ -41,7 +41,12 @@ export interface SipSource extends Endpoint {
 /** Who calls, as far as it has proved it. */
 export type InboundCaller =
   /** By its address, or by the address it was given in our REGISTER; with its password where one is asked for. */
-  | { readonly type: 'trunk'; readonly name: string }
+  | {
+      readonly type: 'trunk';
+      readonly name: string;
+      /** The Request-URI is the Contact of our registration: who was dialled stands in To. */
+      readonly registered?: boolean;
+    }
   /** By its password. */
   | { readonly type: 'user'; readonly name: string }
   | { readonly type: 'stranger' };
@@ -216,7 +221,7 @@ export interface Call {
    * @param target a URI; one of replacesUri for an attended transfer
    * @throws GatewayError ERR_NOT_FOUND when it is no URI, ERR_INVALID_STATE when the call is over or another transfer is under way
    */
-  refer?(target: string, onProgress: (progress: ReferProgress) => void): void;
+  refer?(target: string, onProgress: (progress: ReferProgress) => void, headers?: SentHeaders): void;
   /** What somebody else calls to take our place in this call (RFC 3891). */
   readonly replacesUri?: string;
   /** The peer asks us to call somebody. True takes it, and then notify() must say what comes of it; without a handler it is declined (603). */
@@ -228,8 +233,11 @@ export interface Call {
   /** The call is over. Called exactly once. */
   onEnd: ((end: CallEnd) => void) | undefined;
   /** Sends BYE, at once or as soon as the ACK is in (RFC 3261 §15). Repeated calls do nothing. */
-  hangup(reason?: HangupReason): void;
+  hangup(reason?: HangupReason, headers?: SentHeaders): void;
 }
+
+/** Further header fields of a request of ours: `X-…` ones and a few that describe a call. */
+export type SentHeaders = readonly (readonly [name: string, value: string])[];
 
 /** What becomes of a transfer that we asked for. After `succeeded` or `failed` nothing follows. */
 export type ReferProgress =

@@ -28,7 +28,8 @@ export interface CallerRules {
 
 /** Whom to take it for. */
 export type Presumed =
-  | { readonly type: 'trunk'; readonly trunk: Trunk }
+  /** @property registered whether it was the Contact of our registration that told it */
+  | { readonly type: 'trunk'; readonly trunk: Trunk; readonly registered: boolean }
   /** Somebody who is to show a user's password. */
   | { readonly type: 'user' }
   | { readonly type: 'stranger' }
@@ -45,14 +46,14 @@ export function identifyCaller(
   const registered = rules.trunks.find(({ trunk }) => trunk.name === facts.registered);
   if (registered) {
     tried.push(rule(registered.trunk, 'register', true, 'the Request-URI is the Contact of this registration'));
-    return { presumed: { type: 'trunk', trunk: registered.trunk }, tried };
+    return { presumed: { type: 'trunk', trunk: registered.trunk, registered: true }, tried };
   }
   for (const { trunk, sources } of rules.trunks) {
     const matched = sources.check(plain, family);
     const all = [trunk.peer.address, ...trunk.addresses];
     const why = matched ? `${plain} is one of its addresses` : `${plain} is none of ${shortList(all)}`;
     tried.push(rule(trunk, trunk.addresses.length > 0 ? 'addresses' : 'peer', matched, why));
-    if (matched) return { presumed: { type: 'trunk', trunk }, tried };
+    if (matched) return { presumed: { type: 'trunk', trunk, registered: false }, tried };
   }
   const open = rules.callers === 'anyone' || (rules.callers === 'by-trunks' && !rules.dialsOut && !rules.hasUsers);
   if (rules.hasUsers && (facts.showsCredentials || facts.phoneOf !== undefined || !open)) {

@@ -5,7 +5,7 @@ import type { RuleTried } from '../base/rule-tried.ts';
 import type { InboundCaller } from './engine.ts';
 import type { CallerRules, Callers } from './identify-caller.ts';
 import type { LookUp, Trunk, TrunkRefusal } from './trunk.ts';
-import { type Destination, isAllowed, lookUpsOf, readDestination } from './trunk-destination.ts';
+import { type Destination, isAllowed, lookUpsOf, readDestination, rewrittenDestination } from './trunk-destination.ts';
 import { hopsOf, type Names, peerHops, type TrunkHop } from './trunk-hops.ts';
 import type { TrunkDays, TrunkJournal } from './trunk-journal.ts';
 import { type CallLease, type DayCount, dayOf, TrunkMeter } from './trunk-meter.ts';
@@ -171,7 +171,8 @@ export class TrunkBook {
       return { refusal: 'trunk_down', detail: `${lookUp?.host} cannot be found: ${why}` };
     }
     const lease = this.#take(entry?.outbound);
-    return typeof lease === 'string' ? capReached(lease, judged.trunk) : { ...judged, hops, lease };
+    if (typeof lease === 'string') return capReached(lease, judged.trunk);
+    return { ...judged, destination: rewrittenDestination(judged.destination, judged.trunk), hops, lease };
   }
 
   /**

@@ -1,5 +1,6 @@
 import { type Endpoint, formatEndpoint, sameEndpoint } from '../base/addresses.ts';
 import { literalEndpoint, parseUri, type Uri, uriHost } from './embedded/uri.ts';
+import { type NumberRules, rewriteOutbound } from './rewrite-number.ts';
 import type { LookUp, Trunk } from './trunk.ts';
 
 /** Something that can be dialled by a trunk. */
@@ -91,6 +92,14 @@ function atPeer(user: string, { peer, lookUp }: DialledBy, scheme: Scheme = 'sip
   const port = lookUp ? lookUp.port : peer.port;
   const host = `${uriHost(peer.address)}${port === undefined ? '' : `:${port}`}`;
   return { key: user, uri: `${scheme}:${user.replaceAll('#', '%23')}@${host}`, endpoint: peer, ...(lookUp ? { lookUp } : {}) };
+}
+
+/** As the trunk writes it (its `numbers:`); the allow-list has looked at what was asked for. */
+export function rewrittenDestination(destination: Destination, trunk: DialledBy & { readonly numbers?: NumberRules }): Destination {
+  const { key, uri } = destination;
+  if (key.startsWith('sip:')) return destination;
+  const user = rewriteOutbound(key, 'called', trunk.numbers);
+  return user === key ? destination : { ...atPeer(user, trunk, uri.startsWith('sips:') ? 'sips' : 'sip'), key };
 }
 
 /** The names that stand whole among a trunk's destinations. DNS says how to get there, unless the trunk is of another transport than UDP. */

@@ -3,6 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Ticker } from '../base/ticker.ts';
 import type { AmdOptions } from '../leg/answered-by.ts';
+import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
 import type { DialRequest, EndCause, Leg, LegDialler, LegEvent, LegOpening, SessionSummary } from '../leg/leg.ts';
 import { CALLER } from '../leg/person.ts';
 import type { Access, CallCommand, CallView, EventChannel, OpenedChannel, SessionJson } from '../leg/session-host.ts';
@@ -64,6 +65,8 @@ const CALL_BACK_AFTER_MS = 2000;
 const BROWSER_SETUP_MS = 30_000;
 
 interface HostedFacts {
+  /** What the INVITE of a phone says. */
+  readonly call?: CallFacts;
   readonly kind: CallView['kind'];
   readonly direction: CallView['direction'];
   readonly project: string;
@@ -124,6 +127,7 @@ export class HostedSession {
       direction: origin.direction ?? 'inbound',
       project: policy?.project ?? LOCAL_PROJECT,
       ephemeral: policy?.ephemeral ?? false,
+      ...(origin.facts && { call: origin.facts }),
       settings: policy?.session && checkedSession(policy.session, { tools: deps.tools, project: policy.project ?? LOCAL_PROJECT }),
       amd: origin.direction === 'outbound' ? policy?.amd : undefined,
     };
@@ -203,9 +207,18 @@ export class HostedSession {
   }
 
   view(): CallView {
-    const { kind, direction, project } = this.#facts;
+    const { kind, direction, project, call } = this.#facts;
     const state = this.#decision?.isOpen || (this.#leg && !this.#answered) ? 'pending' : 'live';
-    return { id: this.id, project, kind, direction, state, startedAt: this.#startedAt, legs: this.#persons.views() };
+    return {
+      id: this.id,
+      project,
+      kind,
+      direction,
+      state,
+      startedAt: this.#startedAt,
+      legs: this.#persons.views(),
+      ...(call && { facts: call }),
+    };
   }
 
   /**
@@ -279,7 +292,7 @@ export class HostedSession {
         return;
       case 'refer':
         checkTarget(command.target);
-        await this.#refer(command.target);
+        await this.#refer(command.target, command.headers);
         return;
       case 'person':
         if (this.#ended || this.#decision?.isOpen) throw new GatewayError('ERR_INVALID_STATE', 'the call is not answered');
@@ -287,6 +300,8 @@ export class HostedSession {
         return;
       case 'hangup':
         if (this.#decision?.isOpen) this.#decision.take();
+        // The first word counts: the farewell that follows has no headers.
+        if (command.headers && !this.#ended) this.#leg?.hangup('agent_hangup', command.headers);
         this.end('agent_hangup');
         return;
     }
@@ -409,9 +424,9 @@ export class HostedSession {
     this.end('rejected');
   }
 
-  async #refer(target: string): Promise<void> {
+  async #refer(target: string, headers: readonly LegHeader[] | undefined): Promise<void> {
     const leg = this.#leg;
-    const refer = leg?.refer?.bind(leg, target);
+    const refer = leg?.refer?.bind(leg, target, headers);
     if (!leg || !refer || this.#facts.kind !== 'phone') throw new GatewayError('ERR_INVALID_STATE', 'only a phone can be sent on');
     if (this.#decision?.isOpen) this.#decision.take();
     if (this.#answered) return this.#transfer.begin(refer);

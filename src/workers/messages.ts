@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { InnerEnd } from '../bridge/inner-connection.ts';
 import type { PhoneMediaSnapshot } from '../bridge/phone-media.ts';
+import { callFacts } from '../leg/call-facts.ts';
 import {
   bridgeMessage,
   dialRequest,
@@ -79,6 +80,7 @@ const origin = z.strictObject({
   callBack: dialRequest.exactOptional(),
   joins: joinedSession.exactOptional(),
   headers: legHeaders.exactOptional(),
+  facts: callFacts.exactOptional(),
 });
 
 const service = {

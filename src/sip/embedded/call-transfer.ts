@@ -1,6 +1,6 @@
 import { Driver } from '../../base/driver.ts';
 import { GatewayError } from '../../base/errors.ts';
-import type { IncomingRefer, ReferProgress } from '../engine.ts';
+import type { IncomingRefer, ReferProgress, SentHeaders } from '../engine.ts';
 import type { CallServices } from './call-services.ts';
 import type { Dialog } from './dialog.ts';
 import type { Respond } from './dialog-session.ts';
@@ -9,6 +9,7 @@ import { parseNameAddress } from './name-address.ts';
 import { ReferMachine } from './refer-machine.ts';
 import { ReceivedRefer } from './refer-received.ts';
 import { readReferTo } from './refer-to.ts';
+import { sentHeaderLines } from './sent-headers.ts';
 import { readFragment } from './sipfrag.ts';
 import { encodeText } from './text.ts';
 
@@ -34,7 +35,8 @@ export class CallTransfer {
   }
 
   /** @throws GatewayError as Call.refer() */
-  refer(target: string, onProgress: (progress: ReferProgress) => void): void {
+  refer(target: string, onProgress: (progress: ReferProgress) => void, headers: SentHeaders = []): void {
+    const further = sentHeaderLines(headers);
     const written = encodeText(target);
     if (parseNameAddress(`<${written}>`) === undefined) throw new GatewayError('ERR_NOT_FOUND', 'the target is no URI');
     if (this.#stopped) throw new GatewayError('ERR_INVALID_STATE', 'the call is over');
@@ -52,6 +54,7 @@ export class CallTransfer {
         ['Refer-To', `<${written}>`],
         ['Referred-By', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport, this.#dialog.secure)],
         ['Contact', this.#services.contact(this.#localAddress, this.#dialog.nextHop().transport, this.#dialog.secure)],
+        ...further,
       ],
       {
         onResponse: ({ status, reason, headers }) => {

@@ -1,6 +1,6 @@
 import { Driver } from '../../base/driver.ts';
 import { GatewayError } from '../../base/errors.ts';
-import type { Call, CallEnd, CallInfo, HangupReason, IncomingRefer, ReferProgress, Refusal } from '../engine.ts';
+import type { Call, CallEnd, CallInfo, HangupReason, IncomingRefer, ReferProgress, Refusal, SentHeaders } from '../engine.ts';
 import { sessionDescription } from './admission.ts';
 import { CallMachine, type CallOutput } from './call-machine.ts';
 import type { CallServices, DialogHolder } from './call-services.ts';
@@ -14,6 +14,7 @@ import type { IncomingRequest } from './incoming-request.ts';
 import { withReplaces } from './refer-to.ts';
 import { quotedString } from './refusal-parts.ts';
 import { writeReplaces } from './replaces.ts';
+import { sentHeaderLines } from './sent-headers.ts';
 import type { SessionInterval } from './session-expires.ts';
 import type { ServerTransaction } from './transactions.ts';
 import type { HeaderLine, ResponseParts } from './write-response.ts';
@@ -51,6 +52,7 @@ export class DialogCall implements Call, DialogHolder {
   readonly #driver: Driver<CallOutput>;
   #acknowledged: boolean;
   #hangupReason: HangupReason | undefined;
+  #farewell: readonly HeaderLine[] | undefined;
   /** Where the latest 2xx goes when it is repeated. */
   #successFlow: Flow | undefined;
 
@@ -91,9 +93,9 @@ export class DialogCall implements Call, DialogHolder {
     return this.#session.offer(sdp, 'UPDATE');
   }
 
-  refer(target: string, onProgress: (progress: ReferProgress) => void): void {
+  refer(target: string, onProgress: (progress: ReferProgress) => void, headers: SentHeaders = []): void {
     if (this.#machine.state !== 'confirmed') throw new GatewayError('ERR_INVALID_STATE', 'the call is not up');
-    this.#transfer.refer(target, onProgress);
+    this.#transfer.refer(target, onProgress, headers);
   }
 
   get replacesUri(): string {
@@ -117,8 +119,9 @@ export class DialogCall implements Call, DialogHolder {
     this.#driver.run((now) => this.#machine.handleSuccessSent(now, cseq, message));
   }
 
-  hangup(reason?: HangupReason): void {
+  hangup(reason?: HangupReason, headers: SentHeaders = []): void {
     this.#hangupReason ??= reason;
+    this.#farewell ??= sentHeaderLines(headers);
     this.#driver.run(() => this.#machine.handle('hangup'));
   }
 
@@ -250,7 +253,8 @@ export class DialogCall implements Call, DialogHolder {
 
   #sendBye(): void {
     const reason = this.#hangupReason;
-    const headers: HeaderLine[] = reason ? [['Reason', `Q.850;cause=${reason.q850};text=${quotedString(reason.text)}`]] : [];
+    const because: HeaderLine[] = reason ? [['Reason', `Q.850;cause=${reason.q850};text=${quotedString(reason.text)}`]] : [];
+    const headers = [...because, ...(this.#farewell ?? [])];
     const done = (): void => this.#driver.run(() => this.#machine.handle('bye_done'));
     this.#services.request(this.#dialog, this.#localAddress, 'BYE', headers, {
       onResponse: (response) => {

@@ -55,7 +55,7 @@ export class InboundLogin {
     );
     switch (presumed.type) {
       case 'trunk':
-        return this.#asTrunk(presumed.trunk, request, tried);
+        return this.#asTrunk(presumed, request, tried);
       case 'user':
         return this.#asUser(request, tried);
       default: // who is nobody is refused by the book, with a record
@@ -63,8 +63,12 @@ export class InboundLogin {
     }
   }
 
-  #asTrunk(trunk: Trunk, request: IncomingRequest, tried: readonly RuleTried[]): Login {
-    const caller = { type: 'trunk', name: trunk.name } as const;
+  #asTrunk(
+    { trunk, registered }: { readonly trunk: Trunk; readonly registered: boolean },
+    request: IncomingRequest,
+    tried: readonly RuleTried[],
+  ): Login {
+    const caller = { type: 'trunk', name: trunk.name, ...(registered ? { registered } : {}) } as const;
     const door = trunk.auth && this.#doorOf(trunk.auth);
     if (!door) return { caller, tried };
     const shown = door.check(request);

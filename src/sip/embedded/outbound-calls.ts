@@ -1,5 +1,6 @@
 import { GatewayError } from '../../base/errors.ts';
 import type { DialOptions, OutboundCall } from '../engine.ts';
+import { rewriteOutbound } from '../rewrite-number.ts';
 import { type Trunk, trunkRefusalError } from '../trunk.ts';
 import type { TrunkBook } from '../trunk-book.ts';
 import type { TrunkHop } from '../trunk-hops.ts';
@@ -8,7 +9,7 @@ import { ForkedCall } from './forked-call.ts';
 import { OutboundInvite } from './outbound-invite.ts';
 import type { OutboundServices } from './outbound-services.ts';
 import type { UserContact } from './registrar.ts';
-import { encodeText, isToken } from './text.ts';
+import { sentHeaderLines } from './sent-headers.ts';
 import { uriHost } from './uri.ts';
 import type { HeaderLine } from './write-response.ts';
 
@@ -19,21 +20,6 @@ const LONGEST_RING_MS = 300_000;
 
 /** As trunks have it where nothing is said. */
 const LONGEST_USER_CALL_S = 14_400;
-
-const MAX_HEADERS = 20;
-const MAX_HEADER_CHARACTERS = 1024;
-
-/** Besides `X-…`: what says something about a call and steers no message. */
-const HEADERS: readonly string[] = [
-  'subject',
-  'user-to-user',
-  'history-info',
-  'diversion',
-  'referred-by',
-  'replaces',
-  'privacy',
-  'p-asserted-identity',
-];
 
 /** All calls that this engine has placed. */
 export class OutboundCalls {
@@ -57,10 +43,10 @@ export class OutboundCalls {
   /** @throws GatewayError as SipEngine.dial() */
   dial(options: DialOptions): OutboundCall {
     if (this.#services.takesNoCalls) throw new GatewayError('ERR_OVERLOADED', 'this process takes no calls');
-    const from = options.from ?? this.#book.find(options.trunk)?.username ?? 'ringdown';
-    const headers = (options.headers ?? []).map(headerLine);
+    const trunk = this.#book.find(options.trunk);
+    const from = options.from === undefined ? (trunk?.username ?? 'ringdown') : rewriteOutbound(options.from, 'caller', trunk?.numbers);
+    const headers = sentHeaderLines(options.headers ?? []);
     if (!/^\+?[A-Za-z0-9_.!~*-]{1,64}$/.test(from)) throw new GatewayError('ERR_NOT_FOUND', 'from must be a number or a name');
-    if (headers.length > MAX_HEADERS) throw new GatewayError('ERR_NOT_FOUND', `more than ${MAX_HEADERS} headers`);
     const user = options.trunk === USERS_TRUNK ? userOfDestination(options.destination) : undefined;
     if (user !== undefined) return this.#dialUser(user, options, { from, headers });
     const admission = this.#book.admitOutbound(options.trunk, options.destination);
@@ -128,16 +114,6 @@ export class OutboundCalls {
     for (const call of this.#calls) call.abandon();
     this.#calls.clear();
   }
-}
-
-function headerLine([name, value]: readonly [string, string]): HeaderLine {
-  const lower = name.toLowerCase();
-  if (!isToken(name) || !(lower.startsWith('x-') || HEADERS.includes(lower))) {
-    throw new GatewayError('ERR_FORBIDDEN', `a call may not set the header ${name.slice(0, 64)}`);
-  }
-  if (value.length > MAX_HEADER_CHARACTERS || /[\r\n\0]/.test(value))
-    throw new GatewayError('ERR_FORBIDDEN', `the header ${name} does not fit`);
-  return [name, encodeText(value)];
 }
 
 /** What a call to a user has of a trunk: no credentials, no list, four hours at the most. */

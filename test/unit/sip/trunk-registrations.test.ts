@@ -102,7 +102,7 @@ describe('a trunk that we register with', () => {
     const elsewhere = { address: '203.0.113.99', port: 5060 };
     test.receive(request({ uri: `sip:${identity.contactUser('carrier')}@192.0.2.1:5060` }), elsewhere);
     test.receive(request({ uri: 'sip:rd-00000000000000000000@192.0.2.1', callId: 'guess' }), elsewhere);
-    expect(test.invites.map(({ caller }) => caller)).toEqual([{ type: 'trunk', name: 'carrier' }, { type: 'stranger' }]);
+    expect(test.invites.map(({ caller }) => caller)).toEqual([{ type: 'trunk', name: 'carrier', registered: true }, { type: 'stranger' }]);
   });
 
   it('is told when we leave, and the process waits for a second at the most', async () => {
