@@ -140,6 +140,7 @@ export class Floor {
   #concealedFrames = 0;
   #lastUplinkAt = 0;
   #lastAudioAt = 0;
+  #waitedAt = Number.NEGATIVE_INFINITY;
   #speechEndedAt: number | undefined;
   /** When the voice began that holds us. */
   #onsetAt: number | undefined;
@@ -416,9 +417,11 @@ export class Floor {
   }
 
   #watchIdle(now: number): void {
-    if (this.#turns.state !== 'idle' || this.link.isBusy || this.tools.isBusy || this.#state !== 'live' || this.playout.queuedMs > 0)
+    // Whoever waits for something is not asked why he says nothing.
+    if (this.tools.isBusy || this.#filler.isWanted) this.#waitedAt = now;
+    if (this.#waitedAt === now || this.#turns.state !== 'idle' || this.link.isBusy || this.#state !== 'live' || this.playout.queuedMs > 0)
       return;
-    if (!this.#idle.isDue(now - this.#lastAudioAt)) return;
+    if (!this.#idle.isDue(now - Math.max(this.#lastAudioAt, this.#waitedAt))) return;
     const turn = this.#record.idle(Math.max(0, this.heardMs - (now - this.#lastAudioAt)), this.heardMs);
     this.#turns.handle('asked', now);
     this.link.commitTurn(turn);

@@ -20,7 +20,7 @@ export function toolEventsOf(event: ToolNewsEvent): readonly ServerEvent[] {
     case 'tool_started':
       return [{ type: 'response.mcp_call.in_progress', ...placeOf(event) }];
     case 'tool_progress':
-      return [{ type: 'response.mcp_call.progress', ...placeOf(event), message: event.message }];
+      return [{ type: 'call.tool.progress', ...placeOf(event), message: event.message }];
     case 'tool_done':
       return [
         { type: 'conversation.item.done', previous_item_id: event.previousItemId, item: itemObject(event.item) },

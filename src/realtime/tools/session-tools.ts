@@ -222,6 +222,9 @@ export class SessionTools implements CallWatch {
         this.#stage.ask();
         this.#asking = false;
         break;
+      case 'waited':
+        this.#stage.onWaiting();
+        break;
       case 'strange':
         this.#deps.calls?.inc({ outcome: output.what });
         this.#deps.log.debug({ what: output.what }, 'a tool does what it should not');

@@ -43,6 +43,8 @@ export type DeskOutput =
   | { readonly type: 'progress'; readonly call: ToolCall; readonly message: string }
   /** Once for each call that was handed in. */
   | { readonly type: 'settled'; readonly call: ToolCall; readonly outcome: ToolOutcome; readonly tookMs: number }
+  /** What programs have not answered is waited for no longer. */
+  | { readonly type: 'waited' }
   /** The model shall go on with what the tools said. */
   | { readonly type: 'ask' }
   /** Somebody has to know, for the metrics. */
@@ -117,7 +119,7 @@ export class ToolDesk implements Machine<DeskOutput> {
   nextTimeout(): number | undefined {
     let at = Number.POSITIVE_INFINITY;
     for (const { deadline, outcome } of this.#calls.values()) if (outcome === undefined) at = Math.min(at, deadline);
-    for (const { owes, clientUntil } of this.#batches.values()) if (owes && clientUntil !== undefined) at = Math.min(at, clientUntil);
+    for (const { clientUntil } of this.#batches.values()) if (clientUntil !== undefined) at = Math.min(at, clientUntil);
     return at === Number.POSITIVE_INFINITY ? undefined : at;
   }
 
@@ -130,10 +132,12 @@ export class ToolDesk implements Machine<DeskOutput> {
         this.#fail(open, 'timeout', 'The tool did not answer in time.', now);
       }
     }
-    for (const batch of this.#batches.values()) {
+    for (const [responseId, batch] of this.#batches) {
       if (batch.clientUntil === undefined || now < batch.clientUntil) continue;
       batch.clientUntil = undefined;
       batch.clientCalls.clear();
+      this.#outputs.push({ type: 'waited' });
+      this.#forgetIfOver(responseId);
     }
   }
 

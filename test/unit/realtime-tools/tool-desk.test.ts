@@ -54,7 +54,8 @@ class DeskBench {
 function line(output: DeskOutput): string {
   switch (output.type) {
     case 'ask':
-      return 'ask';
+    case 'waited':
+      return output.type;
     case 'strange':
       return `strange ${output.what}`;
     case 'settled':
@@ -232,11 +233,11 @@ describe("calls beside a program's own", () => {
       .free()
       .wait(1)
       .free();
-    expect(bench.take()).toEqual(['0 start a', '0 settled a ok', '1000 ask']);
+    expect(bench.take()).toEqual(['0 start a', '0 settled a ok', '1000 waited', '1000 ask']);
   });
 
   test('are gone on with after half a minute of a program that says nothing', () => {
-    expect(mixed().wait(30_000).free().take()).toEqual(['0 start a', '0 settled a ok', '30000 ask']);
+    expect(mixed().wait(30_000).free().take()).toEqual(['0 start a', '0 settled a ok', '30000 waited', '30000 ask']);
   });
 });
 

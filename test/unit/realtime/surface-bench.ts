@@ -4,6 +4,7 @@ import type { Leg } from '../../../src/leg/leg.ts';
 import type { Item, ModelConfig, ModelConnection, ModelEvent, RealtimeModel, ResponseRequest } from '../../../src/realtime/model.ts';
 import { Session } from '../../../src/realtime/session.ts';
 import type { SessionMetrics } from '../../../src/realtime/session-metrics.ts';
+import type { SessionDeps } from '../../../src/realtime/session-options.ts';
 import { checkSession } from '../../../src/realtime/surface/check-session.ts';
 import { RealtimeSurface, type SurfaceChannel } from '../../../src/realtime/surface/realtime-surface.ts';
 import type { ToolCatalogue } from '../../../src/realtime/tools/tool-catalogue.ts';
@@ -150,6 +151,8 @@ export interface BenchOptions {
   readonly leg?: Partial<Leg>;
   readonly createVoiceDetector?: ConstructorParameters<typeof Session>[0]['createVoiceDetector'];
   readonly tools?: ToolCatalogue;
+  readonly sounds?: SessionDeps['sounds'];
+  readonly filler?: SessionDeps['filler'];
   readonly log?: Logger;
   readonly metrics?: SessionMetrics;
 }
@@ -165,6 +168,8 @@ export class SurfaceBench {
   readonly media: 'phone' | 'browser' | 'websocket';
   #voice = { voiced: false, levelDb: -70 };
   readonly #out = new Int16Array(480);
+  /** The loudest sample of each frame towards the caller. */
+  readonly heard: number[] = [];
   readonly #in = new Int16Array(480);
 
   /** Of the caller's frames. */
@@ -183,6 +188,8 @@ export class SurfaceBench {
         model: options.model ?? this.model,
         createVoiceDetector: options.createVoiceDetector ?? (() => ({ process: () => this.#voice, free: () => {} })),
         tools: options.tools,
+        sounds: options.sounds,
+        filler: options.filler,
         ...(options.metrics ? { metrics: options.metrics } : {}),
       },
       { streams, speaksFirst: false, project: 'shop', ...(options.answer ? { answer: options.answer } : {}) },
@@ -231,6 +238,7 @@ export class SurfaceBench {
       if (this.media !== 'websocket') this.session.handleUplink(this.#in, { concealed: false }, this.clock.now());
       else this.client.send({ type: 'input_audio_buffer.append', audio: Buffer.alloc(960).toString('base64') });
       this.session.pullDownlink(this.#out, this.clock.now());
+      this.heard.push(this.#out.reduce((most, sample) => Math.max(most, sample), 0));
     }
     return this;
   }
@@ -240,6 +248,7 @@ export class SurfaceBench {
     for (let at = 0; at < ms; at += 20) {
       this.clock.advance(20);
       this.session.pullDownlink(this.#out, this.clock.now());
+      this.heard.push(this.#out.reduce((most, sample) => Math.max(most, sample), 0));
     }
     return this;
   }
