@@ -74,6 +74,7 @@ export class LinkKeeper {
   #dialAt: number | undefined;
   #giveUpAt: number | undefined;
   #refreshAt = Number.POSITIVE_INFINITY;
+  #paused = false;
   #closed = false;
 
   constructor(options: LinkOptions, random: () => number) {
@@ -159,9 +160,28 @@ export class LinkKeeper {
     if (old) this.#outputs.push({ type: 'disconnect', link: old.id });
   }
 
+  /** Nobody needs a server for a while: its connections are given up, which costs nothing then, whoever counts minutes. */
+  pause(): void {
+    if (this.#closed || this.#paused) return;
+    this.#paused = true;
+    this.#drop();
+  }
+
+  /** Another session, that is told everything. */
+  resume(now: number): void {
+    if (this.#closed || !this.#paused) return;
+    this.#paused = false;
+    this.#failures = 0;
+    this.start(now);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#drop();
+  }
+
+  #drop(): void {
     for (const link of [this.#current, this.#standby]) if (link) this.#outputs.push({ type: 'disconnect', link: link.id });
     this.#current = undefined;
     this.#standby = undefined;

@@ -143,6 +143,22 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#settle(now);
   }
 
+  /** The caller talks to a person: no server is needed. What was said stays known. */
+  pause(now: number): void {
+    if (this.#closed) return;
+    this.#stream?.stop();
+    this.#handleLost(now);
+    this.#links.pause();
+    this.#settle(now);
+  }
+
+  /** The agent is wanted again: the next session of the server is told all of it. */
+  resume(now: number): void {
+    if (this.#closed) return;
+    this.#links.resume(now);
+    this.#settle(now);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -178,6 +178,14 @@ class UpstreamConnection implements ModelConnection {
     this.#driver.run((now) => this.#machine.cancelResponse(responseId, now));
   }
 
+  pause(): void {
+    this.#driver.run((now) => this.#machine.pause(now));
+  }
+
+  resume(): void {
+    this.#driver.run((now) => this.#machine.resume(now));
+  }
+
   truncate(itemId: string, sentMs: number): void {
     this.#driver.run((now) => this.#machine.truncate(itemId, sentMs, now));
   }

@@ -345,3 +345,44 @@ function alive(probe: ConversationProbe, link: number, ms: number, other = link)
     for (const each of [link, other]) probe.run((now) => probe.machine.handleHeard(each, now));
   }
 }
+
+describe('a conversation that waits while the caller talks to a person', () => {
+  test('has no connection and no timer, keeps what is told to it, and goes on at another session with all of it', () => {
+    const probe = ConversationProbe.ready();
+    exchange(probe, 1, 0);
+    probe.run((now) => probe.machine.pause(now));
+    probe.run((now) => probe.machine.pause(now));
+    expect(probe.links().at(-1)).toBe('0 disconnect 1');
+    expect(probe.clock.timers).toBe(0);
+    probe.clock.advance(30 * MINUTE);
+    expect(probe.events().some(({ type }) => type === 'closed')).toBe(false);
+    const content = [{ type: 'input_text' as const, text: 'The person has hung up.' }];
+    probe.run((now) => probe.machine.addItem({ type: 'message', id: 'note', role: 'system', status: 'completed', content }, undefined, now));
+    const mark = probe.outputs.length;
+    probe.run((now) => probe.machine.resume(now));
+    probe.server(2, 'session.created');
+    expect(probe.links().slice(-2)).toEqual([`${30 * MINUTE} connect 2`, `${30 * MINUTE} ready`]);
+    expect(wordsOf(probe.sent(mark)).slice(0, 4)).toEqual([
+      'session.update',
+      'user: question 0',
+      'assistant: answer 0 with some words',
+      'system: The person has hung up.',
+    ]);
+    turn(probe, 3000);
+    probe.say(2, 'rb', 'ib', 20);
+    expect(probe.events().at(-1)).toMatchObject({ type: 'audio', responseId: 'rb' });
+  });
+
+  test('is closed for good by close, and by a server that cannot be reached any more', () => {
+    const closed = ConversationProbe.ready();
+    closed.run((now) => closed.machine.pause(now));
+    closed.run(() => closed.machine.close());
+    closed.run((now) => closed.machine.resume(now));
+    expect(closed.links().at(-1)).toBe('0 disconnect 1');
+    const away = ConversationProbe.ready();
+    away.run((now) => away.machine.pause(now));
+    away.run((now) => away.machine.resume(now));
+    away.clock.advance(10_000);
+    expect(away.events().at(-1)).toMatchObject({ type: 'closed' });
+  });
+});
