@@ -191,6 +191,7 @@ const TOOLS = [
   '    sound: typing # or tone, phrase, none',
   '    after-ms: 600 # of silence',
   '    text: One moment, please. # of `phrase`, in the voice of a `pipeline`; other models: the prompt "One moment."',
+  '  music: /etc/ringdown/music.wav # for those who wait: 1 s to 5 minutes, WAV (PCM) or µ-law at 8 kHz (.ul); the shipped loop when left out',
   '```',
   '',
   'Nothing is needed, and without any of it the model is given none of these tools. [tools.md](tools.md) says what each does.',

@@ -26,6 +26,7 @@ export function checkTogether(settings: Readable): Fault[] {
     checkSipSockets,
     checkRoutes,
     checkUsers,
+    checkMusic,
   ].flatMap((check) => check(settings));
 }
 
@@ -137,6 +138,26 @@ function checkKeyFile(settings: Readable): Fault[] {
     return [fault(settings, 'node.cluster-key-file', `holds ${stat.size} bytes; a key has at least ${MIN_KEY_FILE_BYTES}`, path)];
   } catch (error) {
     return [fault(settings, 'node.cluster-key-file', `cannot be read (${(error as NodeJS.ErrnoException).code})`, path)];
+  }
+}
+
+/** Five minutes of WAV in stereo at 48 kHz. */
+const MOST_MUSIC_BYTES = 60 * 1024 * 1024;
+
+/** What is in it the gateway sees when it starts. */
+function checkMusic(settings: Readable): Fault[] {
+  const path = settings.values.tools?.music;
+  if (path === undefined) return [];
+  const source = settings.sourceOf('tools', ['music']);
+  const wrong = (message: string): Fault[] => [{ source, key: 'tools.music', message, value: path }];
+  if (!/\.(?:wav|ul|ulaw)$/i.test(path)) return wrong('must be a .wav (PCM), or a .ul or .ulaw (µ-law at 8 kHz) file');
+  try {
+    accessSync(path, constants.R_OK);
+    const stat = statSync(path);
+    if (!stat.isFile()) return wrong('is not a file');
+    return stat.size > MOST_MUSIC_BYTES ? wrong(`is larger than ${MOST_MUSIC_BYTES} bytes`) : [];
+  } catch (error) {
+    return wrong(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 

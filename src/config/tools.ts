@@ -45,6 +45,7 @@ export const tools = z.strictObject({
     }),
   ),
   filler: filler.optional(),
+  music: text(4096).optional(),
 });
 
 export type ToolsValues = z.output<typeof tools>;
@@ -59,16 +60,27 @@ export interface ToolsConfig {
   readonly holdMusic?: { readonly mostMs: number };
   readonly collectDigits?: { readonly secure: boolean; readonly most: number };
   readonly filler?: { readonly sound: 'none' | 'tone' | 'typing' | 'phrase'; readonly afterMs: number; readonly text?: string };
+  /** File of what those hear who wait; the shipped music when absent. */
+  readonly music?: string;
 }
 
 export function toolsOf(values: ToolsValues): ToolsConfig {
-  const { transfer: to, 'hang-up': hangUp, 'send-dtmf': send, 'hold-music': hold, 'collect-digits': collect, filler: heard } = values;
+  const {
+    transfer: to,
+    'hang-up': hangUp,
+    'send-dtmf': send,
+    'hold-music': hold,
+    'collect-digits': collect,
+    filler: heard,
+    music,
+  } = values;
   return {
     ...(to ? { transfer: { targets: Object.entries(to.targets).map(([name, each]) => ({ name, ...each })) } } : {}),
     hangUp,
     ...(send ? { sendDtmf: send } : {}),
     ...(hold ? { holdMusic: { mostMs: hold.minutes * 60_000 } } : {}),
     ...(collect ? { collectDigits: collect } : {}),
+    ...(music === undefined ? {} : { music }),
     ...(heard
       ? { filler: { sound: heard.sound, afterMs: heard['after-ms'], ...(heard.text === undefined ? {} : { text: heard.text }) } }
       : {}),

@@ -34,6 +34,18 @@ function keyFile(bytes = 48): string {
   return path;
 }
 
+describe('music of those who wait', () => {
+  test('is a file of sound that can be read, or is refused by name', () => {
+    const music = (path: string): string => `roles: [transceiver]\ntools:\n  music: ${path}\n`;
+    const there = join(directory, 'loop.wav');
+    writeFileSync(there, 'sound');
+    expect(load([], {}, `tools: { music: ${there} }`).config.tools.music).toBe(there);
+    expect(faults([], {}, music(join(directory, 'none.wav'))).join()).toContain('ringdown.yaml:3: tools.music = ');
+    expect(faults([], {}, music(join(directory, 'none.wav'))).join()).toContain('cannot be read (ENOENT)');
+    expect(faults([], {}, music('loop.mp3')).join()).toContain('must be a .wav (PCM), or a .ul or .ulaw');
+  });
+});
+
 describe('without any setting', () => {
   test('every setting has its default', () => {
     expect(load([]).config).toEqual({

@@ -357,7 +357,9 @@ describe('a conversation that waits while the caller talks to a person', () => {
     probe.clock.advance(30 * MINUTE);
     expect(probe.events().some(({ type }) => type === 'closed')).toBe(false);
     const content = [{ type: 'input_text' as const, text: 'The person has hung up.' }];
-    probe.run((now) => probe.machine.addItem({ type: 'message', id: 'note', role: 'system', status: 'completed', content }, undefined, now));
+    probe.run((now) =>
+      probe.machine.addItem({ type: 'message', id: 'note', role: 'system', status: 'completed', content }, undefined, now),
+    );
     const mark = probe.outputs.length;
     probe.run((now) => probe.machine.resume(now));
     probe.server(2, 'session.created');
