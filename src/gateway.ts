@@ -381,7 +381,7 @@ class RunningGateway implements Gateway {
     this.#stops.push(await findNames({ clock, log, metrics, trunks }, this.#config));
     const certificates = await openSipCertificates({ clock, log, metrics: this.#certificateMetrics }, this.#config);
     this.#stops.push(() => certificates.stop());
-    const users = new UserBook(this.#config.users, sip.realm);
+    const users = new UserBook(this.#config.users, sip.realm, sip.digest);
     const bindingJournal = await BindingJournal.open(clock, log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => bindingJournal.stop());
     const identity = await SipIdentity.open(log, { dataDir: this.#config.dataDir });

@@ -55,6 +55,8 @@ export interface Config {
     readonly requestsPerSecond: number;
     /** That users are asked for their password with. */
     readonly realm: string;
+    /** With which digests, in the order in which they are offered. */
+    readonly digest: readonly ('SHA-256' | 'MD5')[];
   } & SipDoors;
   readonly http: { readonly port: number };
   readonly relay: { readonly port: number };
@@ -101,7 +103,13 @@ export function configOf(values: Values, beside: Beside): Config {
   const drachtio = drachtioOf(values.drachtio, (value, path) => beside.secret(value, 'drachtio', path, LEAST_DRACHTIO_SECRET));
   const node = id !== undefined && clusterKeyFile !== undefined && nodes !== undefined;
   return {
-    sip: { port: values['sip.port'], requestsPerSecond: values['sip.rate'], realm: values['sip.realm'], ...sipDoorsOf(values) },
+    sip: {
+      port: values['sip.port'],
+      requestsPerSecond: values['sip.rate'],
+      realm: values['sip.realm'],
+      digest: values['sip.digest'],
+      ...sipDoorsOf(values),
+    },
     http: { port: values['http.port'] },
     relay: { port: values['relay.port'] },
     rtp: { ports: values['rtp.ports'] },

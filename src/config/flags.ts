@@ -192,6 +192,14 @@ export const options: readonly Option[] = [
     allowed: 'text of 1 to 128 characters, without quotes and backslashes',
   },
   {
+    key: 'sip.digest',
+    flag: 'sip-digest',
+    takes: 'LIST',
+    group: 'Calls',
+    help: 'what users are offered to show their password with',
+    allowed: 'SHA-256, MD5 or both, with a comma between',
+  },
+  {
     key: 'media-timeout',
     flag: 'media-timeout',
     takes: 'SECONDS',

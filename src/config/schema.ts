@@ -152,6 +152,11 @@ export const schema = {
     .regex(/^[ !#-[\]-~]{1,128}$/)
     .default('ringdown')
     .describe('a name of its own that needs no host name; who changes it has every `ha1:` made anew'),
+  'sip.digest': wordList(z.enum(['SHA-256', 'MD5']))
+    .default(['SHA-256', 'MD5'])
+    .describe(
+      'the strongest first (RFC 8760); `MD5` alone for old phones (baresip 1.0), which give up on a challenge of SHA-256 wherever it stands',
+    ),
   'http.port': port.default(8080).describe('the usual port of HTTP services that are not root'),
   'relay.port': port.default(3478).describe('the port of STUN and TURN, which firewalls that let WebRTC out leave open'),
   'rtp.ports': rtpPorts

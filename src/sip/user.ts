@@ -31,10 +31,13 @@ export function userOfDestination(destination: string): string | undefined {
 export class UserBook {
   #users: ReadonlyMap<string, SipUser>;
   readonly realm: string;
+  /** What is offered, in this order. */
+  readonly algorithms: readonly ('SHA-256' | 'MD5')[];
 
-  constructor(users: readonly SipUser[], realm = 'ringdown') {
+  constructor(users: readonly SipUser[], realm = 'ringdown', algorithms: readonly ('SHA-256' | 'MD5')[] = ['SHA-256', 'MD5']) {
     this.#users = byName(users);
     this.realm = realm;
+    this.algorithms = algorithms;
   }
 
   get size(): number {

@@ -25,6 +25,8 @@ export interface BaresipOptions {
   readonly answer?: 'auto' | 'manual';
   /** What it shows to whom asks for a password. */
   readonly login?: { readonly username: string; readonly password: string };
+  /** Where it registers. */
+  readonly registrar?: Endpoint;
 }
 
 /** As its accounts name them. */
@@ -223,7 +225,7 @@ export function splitNetstrings(bytes: Buffer): { readonly messages: string[]; r
 
 function writeConfig(folder: string, sipPort: number, controlPort: number, options: BaresipOptions): void {
   const { user = 'baresip', microphone = new Int16Array(), silenceMs = 60_000, codecs = ['PCMU', 'PCMA'], answer = 'manual' } = options;
-  const { rateHz = 8000, login } = options;
+  const { rateHz = 8000, login, registrar } = options;
   const file = join(folder, 'microphone.wav');
   writeWav(file, concat(microphone, silence(silenceMs, rateHz)), rateHz);
   const settings = [
@@ -248,8 +250,8 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
   ];
   writeFileSync(join(folder, 'config'), settings.map(([name, value]) => `${name}\t${value}\n`).join(''));
   const account = [
-    `<sip:${user}@${LOOPBACK}:${sipPort};transport=udp>`,
-    'regint=0',
+    `<sip:${user}@${registrar ? endpointText(registrar) : `${LOOPBACK}:${sipPort}`};transport=udp>`,
+    ...(registrar ? [`regint=600`, `outbound="sip:${endpointText(registrar)}"`] : ['regint=0']),
     `answermode=${answer}`,
     ...(login ? [`auth_user=${login.username}`, `auth_pass=${login.password}`] : []),
     ...(options.encryption ? [`mediaenc=${options.encryption}`] : []),

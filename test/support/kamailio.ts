@@ -15,6 +15,8 @@ export interface KamailioOptions {
   /** Of UDP and TCP, free a moment ago. */
   readonly port: number;
   readonly targets: Readonly<Record<string, KamailioTarget>>;
+  /** It registers whoever shows this password, and sends calls for them there. */
+  readonly password?: string;
 }
 
 /** A request that was let through, as it came in. */
@@ -39,13 +41,13 @@ export class Kamailio {
     this.local = local;
   }
 
-  static async start({ port, targets }: KamailioOptions): Promise<Kamailio> {
+  static async start({ port, targets, password }: KamailioOptions): Promise<Kamailio> {
     const program = requiredPeer('kamailio');
     const folder = tempFolder('kamailio');
     const runFolder = join(folder, 'run');
     mkdirSync(runFolder);
     const file = join(folder, 'kamailio.cfg');
-    writeFileSync(file, configuration(port, targets));
+    writeFileSync(file, configuration(port, targets, password));
     const child = new Child(program, ['-f', file, '-DD', '-E', '-m', '16', '-M', '4', '-w', folder, '-Y', runFolder], {
       name: 'kamailio',
       family: true,
@@ -80,8 +82,28 @@ export class Kamailio {
   }
 }
 
+/** A registrar of its own: who shows the password is bound, and called where it said. */
+function registering(password: string): string {
+  return `  if (is_method("REGISTER")) {
+    if (!pv_www_authenticate("$td", "${password}", "0")) {
+      www_challenge("$td", "1");
+      exit;
+    }
+    if (!save("location")) sl_reply_error();
+    xlog("L_ALERT", "RELAYED $rm $proto $si $sp target\\n");
+    exit;
+  }
+  if (is_method("INVITE") && lookup("location")) {
+    record_route();
+    xlog("L_ALERT", "RELAYED $rm $proto $si $sp target\\n");
+    t_relay();
+    exit;
+  }
+`;
+}
+
 /** Loopback only, no resolver, no control socket. */
-function configuration(port: number, targets: KamailioOptions['targets']): string {
+function configuration(port: number, targets: KamailioOptions['targets'], password: string | undefined): string {
   const routes = Object.entries(targets).map(
     ([user, target]) => `  if ($rU == "${user}") $du = "sip:${endpointText(target)};transport=${target.transport ?? 'udp'}";\n`,
   );
@@ -96,7 +118,7 @@ listen=tcp:${LOOPBACK}:${port}
 auto_aliases=no
 dns=no
 rev_dns=no
-${['tm', 'rr', 'sl', 'pv', 'maxfwd', 'textops', 'siputils', 'xlog'].map((name) => `loadmodule "${name}.so"\n`).join('')}
+${(password === undefined ? [] : ['auth', 'usrloc', 'registrar']).map((name) => `loadmodule "${name}.so"\n`).join('')}${['tm', 'rr', 'sl', 'pv', 'maxfwd', 'textops', 'siputils', 'xlog'].map((name) => `loadmodule "${name}.so"\n`).join('')}
 event_route[core:worker-one-init] {
   xlog("L_ALERT", "listening\\n");
 }
@@ -125,7 +147,7 @@ request_route {
     exit;
   }
   t_check_trans();
-  remove_hf("Route");
+${password === undefined ? '' : registering(password)}  remove_hf("Route");
   if (is_method("INVITE")) record_route();
 ${routes.join('')}  if ($du == $null) {
     xlog("L_ALERT", "REFUSED $rm $ru from $si:$sp\\n");

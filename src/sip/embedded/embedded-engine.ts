@@ -124,7 +124,13 @@ export class EmbeddedEngine implements SipEngine {
     const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
     const brake = new GuessBrake();
     const { users } = this.#deps;
-    const door = users && new DigestDoor(clock, brake, { realm: users.realm, ha1Of: (name, algorithm) => users.ha1Of(name, algorithm) });
+    const door =
+      users &&
+      new DigestDoor(clock, brake, {
+        realm: users.realm,
+        algorithms: users.algorithms,
+        ha1Of: (name, algorithm) => users.ha1Of(name, algorithm),
+      });
     const registrar =
       users && door && new Registrar({ clock, log, metrics: this.#deps.metrics, users, door, journal: this.#deps.bindingJournal });
     this.#registrar = registrar;

@@ -49,7 +49,7 @@ describe('music of those who wait', () => {
 describe('without any setting', () => {
   test('every setting has its default', () => {
     expect(load([]).config).toEqual({
-      sip: { port: 5060, requestsPerSecond: 200, realm: 'ringdown', sockets: 'trusted', origins: [] },
+      sip: { port: 5060, requestsPerSecond: 200, realm: 'ringdown', digest: ['SHA-256', 'MD5'], sockets: 'trusted', origins: [] },
       http: { port: 8080 },
       relay: { port: 3478 },
       rtp: { ports: { first: 16384, last: 32767 } },
@@ -229,7 +229,7 @@ describe('faults', () => {
     expect(faults([], {}, 'sip: [1\n')[0]).toMatch(/^ringdown\.yaml:\d: YAML: /);
     expect(faults([], {}, '- sip\n')).toEqual(['ringdown.yaml:1: YAML: the file must be a map of settings']);
     expect(faults([], {}, 'sip: 5060\n')).toEqual([
-      'ringdown.yaml:1: sip: must be a map: port, tls-port, tls-cert, tls-key, tls-clients, ws, ws-origins, dns, rate, realm',
+      'ringdown.yaml:1: sip: must be a map: port, tls-port, tls-cert, tls-key, tls-clients, ws, ws-origins, dns, rate, realm, digest',
     ]);
   });
 
