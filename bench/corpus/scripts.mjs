@@ -34,6 +34,8 @@ export const ANSWERS = [
 
 export const BACKCHANNELS = ['uh huh', 'mm hmm', 'yeah', 'okay', 'right', 'I see', 'got it', 'sure', 'oh okay', 'yeah yeah'];
 export const COMMANDS = ['stop', 'wait', 'no', 'hold on', 'hello'];
+/** What comes before the breath of somebody who interrupts. */
+export const HESITATIONS = ['no', 'but', 'sorry', 'wait a moment', 'can I just', 'well actually', 'okay but what about the'];
 export const INTERRUPTIONS = [
   'wait a moment that is not what I asked for',
   'sorry can I ask you something else first',

@@ -2,7 +2,7 @@ import { built } from '../built.mjs';
 import { seedsOf } from '../corpus/generate.mjs';
 import { Random } from '../corpus/random.mjs';
 import { resampled, speak } from '../corpus/render.mjs';
-import { ANSWERS, BACKCHANNELS, COMMANDS, INTERRUPTIONS, VOICES } from '../corpus/scripts.mjs';
+import { ANSWERS, BACKCHANNELS, COMMANDS, HESITATIONS, INTERRUPTIONS, VOICES } from '../corpus/scripts.mjs';
 import { quantile } from '../figures.mjs';
 import { EchoLine } from './echo-line.mjs';
 import { clip } from './end-of-turn.mjs';
@@ -242,6 +242,15 @@ export const EVENTS = {
   interruption: (random, _n, voice, ms) => ({ sound: speak(random.of(INTERRUPTIONS), voice), atMs: PLACE(random, ms) }),
   early: (random, _n, voice) => ({ sound: speak(random.of(INTERRUPTIONS), voice), atMs: random.between(60, 500) }),
   backchannel: (random, _n, voice, ms) => ({ sound: speak(random.of(BACKCHANNELS), voice), atMs: PLACE(random, ms) }),
+  /** Begins, breathes, goes on: pauses as in turns. */
+  hesitation: (random, _n, voice, ms) => {
+    const pauseMs = Math.max(100, Math.min(1500, 300 * Math.exp(0.52 * random.normal())));
+    const [first, rest] = [speak(random.of(HESITATIONS), voice), speak(random.of(INTERRUPTIONS), voice)];
+    const sound = new Float64Array(first.length + Math.round(pauseMs * 8) + rest.length);
+    sound.set(first);
+    sound.set(rest, sound.length - rest.length);
+    return { sound, atMs: PLACE(random, ms) };
+  },
   cough: (random, _n, _voice, ms) => ({ sound: coughOf(random), atMs: PLACE(random, ms) }),
   command: (random, _n, voice, ms) => ({ sound: speak(random.of(COMMANDS), voice), atMs: PLACE(random, ms) }),
   spokenCommand: (random, _n, voice, ms) => {

@@ -5,6 +5,7 @@ import { isEchoOf } from './caller-words.ts';
 import { Conversation } from './conversation.ts';
 import { ConversationCommands } from './conversation-commands.ts';
 import type { EndOfTurnPredictor } from './end-of-turn.ts';
+import { FirstSpeech } from './first-speech.ts';
 import { HEARD_TOLERANCE_MS } from './heard-transcript.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { Lexicon } from './lexicon/lexicon.ts';
@@ -114,6 +115,7 @@ export class Floor {
   readonly #idle = new IdleWatch();
   readonly #spoken: SpokenText;
   readonly #latency = new LatencyLedger();
+  readonly #firstSpeech = new FirstSpeech();
   /** Where the model takes turns. */
   readonly #uplink: UplinkRule | undefined;
   // One object for all frames: a call has 50 a second.
@@ -270,6 +272,7 @@ export class Floor {
     if (this.#turns.mayPlay && this.playout.isReady) this.#turns.handle('audio_started', now);
     const sounded = (this.#turns.mayPlay || this.playout.isFading) && this.playout.pull(out, now);
     if (sounded) this.#noteAudio(now);
+    if (sounded && !this.#firstSpeech.isOver) this.#firstSpeech.played(out);
     else out.fill(0);
     const heard = (this.#filler.isWanted && this.#fill(out, sounded, now)) || sounded;
     this.#deps.detector.playing?.(heard ? out : undefined);
@@ -362,7 +365,7 @@ export class Floor {
     frame.voiced = voice.voiced;
     frame.levelDb = voice.levelDb;
     frame.floorDb = voice.floorDb ?? Number.NEGATIVE_INFINITY;
-    frame.near = voice.near;
+    frame.near = voice.near === false && this.#firstSpeech.isPerson(voice.levelDb) ? true : voice.near;
     frame.concealed = concealed;
     frame.spilled = voice.voiced && isSpill(pcm);
     frame.heardMs = samplesToMs(this.#heardSamples);

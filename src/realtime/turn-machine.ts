@@ -259,7 +259,8 @@ export class TurnMachine implements Machine<TurnOutput> {
   }
 
   #inHold(frame: HeardFrame, near: boolean, now: number): void {
-    const { interruptSpanMs, interruptVoicedMs, resumeSilenceMs } = this.#options;
+    const { interruptSpanMs, interruptVoicedMs, resumeSilenceMs, resumeByMs, resumeSoonMs } = this.#options;
+    const silenceMs = now - this.#heldAt >= resumeByMs ? resumeSoonMs : resumeSilenceMs;
     if (near) {
       this.#noteVoice(frame, now);
       this.#burstVoicedMs += frame.concealed ? 0 : 20;
@@ -271,7 +272,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     }
     const spanMs = this.#lastVoicedMs - this.#burstStartMs;
     if (spanMs >= interruptSpanMs && this.#burstVoicedMs >= interruptVoicedMs) this.handle('hold_interrupted', now);
-    else if (frame.heardMs - this.#lastVoicedMs >= resumeSilenceMs) this.#judge(spanMs, now);
+    else if (frame.heardMs - this.#lastVoicedMs >= silenceMs) this.#judge(spanMs, now);
     else if (now - this.#heldAt >= this.#options.verdictMs) this.#expire('no_verdict', now);
   }
 

@@ -52,6 +52,9 @@ export interface TurnOptions {
   readonly interruptVoicedMs: number;
   /** Silence that ends the burst of a hold. */
   readonly resumeSilenceMs: number;
+  /** Once we have been silent for so long, a shorter silence ends it: nobody likes an agent that is away for a second. */
+  readonly resumeByMs: number;
+  readonly resumeSoonMs: number;
   /** A hold without a verdict ends after this … */
   readonly verdictMs: number;
   /** … and so does any for which nothing speaks: the agent goes on, or the caller has the floor. */
@@ -98,6 +101,8 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   interruptSpanMs: 800,
   interruptVoicedMs: 350,
   resumeSilenceMs: 350,
+  resumeByMs: 600,
+  resumeSoonMs: 200,
   verdictMs: 2000,
   onAmbiguous: 'resume',
   answerMs: 200,

@@ -239,12 +239,12 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(bench.said.at(-1)?.[1]).toMatchObject({ type: 'turn_committed', startMs: 1700, endMs: 4100 });
   });
 
-  it('only says "uh-huh": the agent goes on 350 ms later', () => {
+  it('only says "uh-huh": the agent goes on as soon as it has been away for 600 ms and heard nothing for 200', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(440).silence(1000);
     expect(bench.said).toEqual([
       [2060, { type: 'hold', onsetAt: 2000 }],
-      [2790 + 10, { type: 'resume', fromStart: false, why: 'short' }],
+      [2660, { type: 'resume', fromStart: false, why: 'short' }],
     ]);
     expect(bench.machine.state).toBe('agent');
   });
@@ -261,6 +261,15 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(bench.take().map(([, type]) => type)).toEqual(['hold', 'resume', 'hold', 'resume']);
   });
 
+  it('coughs: the agent goes on after 350 ms of silence', () => {
+    const bench = new Bench();
+    bench.agentSpeaks(2000).voice(100).silence(1000);
+    expect(bench.take()).toEqual([
+      [2060, 'hold'],
+      [2460, 'resume'],
+    ]);
+  });
+
   it('answers while the last words are said: that is a turn', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000);
@@ -268,8 +277,8 @@ describe('a caller who speaks while the agent speaks', () => {
     bench.voice(400).silence(600);
     expect(bench.take()).toEqual([
       [2060, 'hold'],
-      [2760, 'interrupt'],
-      [2760, 'speech_started'],
+      [2660, 'interrupt'],
+      [2660, 'speech_started'],
       [2900, 'turn_committed'],
     ]);
   });
@@ -289,7 +298,7 @@ describe('a caller who speaks while the agent speaks', () => {
   it('makes scattered sounds for two seconds without a verdict: the agent goes on', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(60);
-    for (let n = 0; n < 8; n++) bench.silence(280).voice(20);
+    for (let n = 0; n < 12; n++) bench.silence(180).voice(20);
     expect(bench.take()).toEqual([
       [2060, 'hold'],
       [4060, 'resume'],
