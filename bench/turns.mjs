@@ -95,6 +95,7 @@ async function inNoise(quick) {
 }
 
 function resumesOf(quick) {
+  if (!hasSynthesiser) return 'Where words begin is known of synthesised speech only: no espeak-ng here, resumes are not measured.';
   const holds = resumeAll(HALF, { holds: quick ? 2 : 12 });
   const share = (test) => percent(holds, test);
   const row = [
@@ -145,7 +146,9 @@ function linesOf(quick) {
       percent(plain, ({ holds }) => holds > 0),
       percent(cold, ({ holds }) => holds > 0),
       percent(warm, ({ holds }) => holds > 0),
-      percent(talked, ({ committed }) => !committed),
+      [talked.filter(({ turn }) => turn === 0), talked.filter(({ turn }) => turn > 0)]
+        .map((each) => short(percent(each, ({ committed }) => !committed)))
+        .join(' / '),
       `${short(p50)} / ${short(p95)}`,
       Math.max(...talked.map(({ truncateErrorMs }) => truncateErrorMs ?? 0)),
       Math.max(...talked.map(({ fadeStep }) => fadeStep ?? 0)),
@@ -156,7 +159,7 @@ function linesOf(quick) {
     'false holds without guard %',
     'cold %',
     'warm %',
-    'missed %',
+    'missed %, cold / warm',
     'silent after onset p50 / p95 ms',
     'truncation error ms, most',
     'fade step, most',
