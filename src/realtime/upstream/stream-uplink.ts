@@ -42,6 +42,8 @@ export class StreamUplink {
   #seed = 1;
   #batched = 0;
   #heard = 0;
+  /** What came since then was kept back. */
+  #keptFrom = 0;
   #sent = 0;
   #started = false;
 
@@ -59,18 +61,19 @@ export class StreamUplink {
     for (let n = 0; n < pcm.length; n++) {
       this.#batch[this.#batched] = this.#shaped(pcm[n] as number);
       this.#batched += 1;
-      if (this.#batched === this.#batch.length) this.#flush();
+      if (this.#batched === this.#batch.length) this.flush();
     }
   }
 
   /** @param again what was kept back lately is heard first */
   listen(how: Uplink, floorDb: number, again: boolean): void {
     const kept = this.#how !== 'through';
+    if (!kept) this.#keptFrom = this.#heard;
     this.#how = how;
     this.#noise = amplitudeOf(Math.min(LOUDEST_DB, Math.max(QUIETEST_DB, floorDb))) * Math.sqrt(3);
     if (!again || !kept || !this.#started) return;
-    this.#flush();
-    const from = Math.max(0, this.#heard - AGAIN_SAMPLES);
+    this.flush();
+    const from = Math.max(this.#keptFrom, this.#heard - AGAIN_SAMPLES);
     this.#begin(from);
     this.#give(this.#since(from));
   }
@@ -101,14 +104,16 @@ export class StreamUplink {
     this.#stretches.length = 0;
   }
 
-  /** Something else was sent: turns of before, to a session that does not know them. */
+  /** Something else was sent: turns that are committed by hand, or of before to a session that does not know them. */
   skip(samples: number): void {
     this.#sent += samples;
   }
 
-  /** All that came is sent, for a commit by hand. */
+  /** All that came is sent. */
   flush(): void {
-    this.#flush();
+    const samples = this.#batched;
+    this.#batched = 0;
+    if (samples > 0) this.#give(this.#batch.subarray(0, samples));
   }
 
   /** Milliseconds of the caller's audio that the server means. */
@@ -140,12 +145,6 @@ export class StreamUplink {
 
   #since(from: number): Int16Array {
     return this.#lately.slice(AGAIN_SAMPLES - (this.#heard - from));
-  }
-
-  #flush(): void {
-    const samples = this.#batched;
-    this.#batched = 0;
-    if (samples > 0) this.#give(this.#batch.subarray(0, samples));
   }
 
   #give(pcm: Int16Array): void {

@@ -31,15 +31,18 @@ export class TurnUplink {
   readonly #profile: UpstreamProfile;
   readonly #batchSamples: number;
   readonly #send: (message: string) => void;
+  /** So many samples were sent. */
+  readonly #note: (samples: number) => void;
   readonly #audio = new CallerAudio();
   #turn: Turn | undefined;
   /** When the caller cannot go on with the turn before any more. */
   #releaseAt = Number.POSITIVE_INFINITY;
 
-  constructor(profile: UpstreamProfile, batchMs: number, send: (message: string) => void) {
+  constructor(profile: UpstreamProfile, batchMs: number, send: (message: string) => void, note: (samples: number) => void = () => {}) {
     this.#profile = profile;
     this.#batchSamples = (batchMs * MODEL_RATE_HZ) / 1000;
     this.#send = send;
+    this.#note = note;
   }
 
   /** Is a turn being spoken? */
@@ -100,6 +103,7 @@ export class TurnUplink {
     if (pcm.length === 0) return false;
     const encoder = new AudioEncoder(this.#profile.input);
     for (let at = 0; at < pcm.length; at += CHUNK_SAMPLES) this.#append(encoder.encode(pcm.subarray(at, at + CHUNK_SAMPLES)));
+    this.#note(pcm.length);
     this.#append(encoder.flush());
     this.#pad(encoder, pcm.length);
     return true;
@@ -136,14 +140,18 @@ export class TurnUplink {
   }
 
   #sendTo(turn: Turn, end: number): void {
-    for (let from = Math.max(turn.sentTo, this.#audio.start); from < end; from += CHUNK_SAMPLES) {
+    const start = Math.max(turn.sentTo, this.#audio.start);
+    this.#note(Math.max(0, end - start));
+    for (let from = start; from < end; from += CHUNK_SAMPLES) {
       this.#append(turn.encoder.encode(this.#audio.read(from, Math.min(end, from + CHUNK_SAMPLES))));
     }
     turn.sentTo = Math.max(turn.sentTo, end);
   }
 
   #pad(encoder: AudioEncoder, sent: number): void {
-    if (sent < LEAST_COMMIT_SAMPLES) this.#append(encoder.encode(new Int16Array(LEAST_COMMIT_SAMPLES - sent)));
+    if (sent >= LEAST_COMMIT_SAMPLES) return;
+    this.#note(LEAST_COMMIT_SAMPLES - sent);
+    this.#append(encoder.encode(new Int16Array(LEAST_COMMIT_SAMPLES - sent)));
   }
 
   #append(base64: string): void {

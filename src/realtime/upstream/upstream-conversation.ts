@@ -103,7 +103,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     });
     this.#transcripts = new InputTranscripts(this.#history, emit);
     const put = (message: string): void => this.#put(message);
-    this.#uplink = new TurnUplink(profile, options.appendMs, put);
+    this.#uplink = new TurnUplink(profile, options.appendMs, put, (samples) => this.#stream?.skip(samples));
     if (options.turns !== 'upstream') return;
     this.#stream = new StreamUplink(profile, options.appendMs, put);
     this.#turns = new ServerTurns(this.#stream, emit);
@@ -531,10 +531,7 @@ export class UpstreamConversation implements Machine<UpstreamOutput> {
     this.#sender.session(this.#config, entries.some(({ pcm }) => pcm) ? null : detection);
     for (const entry of entries) {
       if (!entry.pcm) this.#sender.create(entry);
-      else if (this.#uplink.replay(entry.pcm)) {
-        this.#stream?.skip(entry.pcm.length);
-        this.#sender.commit(entry);
-      }
+      else if (this.#uplink.replay(entry.pcm)) this.#sender.commit(entry);
     }
     this.#sender.session(this.#config, detection);
     if (detection) this.#stream?.start(this.#uplink.spoken());

@@ -126,6 +126,16 @@ describe('a server that takes the turns', () => {
     ]);
   });
 
+  test('hears nothing twice that was kept back for a moment only', () => {
+    const probe = probeOf();
+    probe.hear(1000);
+    listen(probe, 'gated');
+    probe.hear(120);
+    const { mark } = probe;
+    listen(probe, 'through', true);
+    expect(sentMs(probe, mark)).toBe(120);
+  });
+
   test('hears the caller a quarter as loud where that is wished', () => {
     const probe = probeOf();
     listen(probe, 'duck');
@@ -172,6 +182,11 @@ describe('a server that takes the turns', () => {
     const off = probe.mark;
     probe.hear(400);
     expect(sentMs(probe, off)).toBe(0);
+    probe.run((now) => probe.machine.configure({ ...PLAIN, turnDetection: { type: 'server_vad' } }, now));
+    probe.hear(400);
+    // 200 and 400 ms were sent before.
+    probe.server(1, 'input_audio_buffer.speech_started', { audio_start_ms: 700 });
+    expect(probe.events().at(-1)).toEqual({ type: 'caller_started', startMs: 1900 });
   });
 
   test('commits by hand what it did not end itself, and forgets what a key took the place of', () => {
