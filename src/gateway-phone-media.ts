@@ -19,10 +19,9 @@ export function phoneMediaPolicy(config: Sections, call: InboundCall): PhoneMedi
 }
 
 function sectionOf({ trunks, users }: Sections, call: InboundCall): PhoneMediaConfig | undefined {
-  if (call.caller?.type === 'user') {
-    const { name } = call.caller;
-    return users.find((each) => each.name === name)?.media;
-  }
+  const user =
+    call instanceof DialledCall ? /^user:(.+)$/.exec(call.destination)?.[1] : call.caller?.type === 'user' ? call.caller.name : undefined;
+  if (user !== undefined) return users.find(({ name }) => name === user)?.media;
   const trunk = call instanceof DialledCall ? call.trunk : call.caller?.type === 'trunk' ? call.caller.name : undefined;
   return trunks.find(({ name }) => name === trunk)?.media;
 }

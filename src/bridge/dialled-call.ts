@@ -35,6 +35,8 @@ export class DialledCall implements InboundCall {
   readonly joins: JoinedSession | undefined;
   /** By which it was placed. */
   readonly trunk: string;
+  /** As it was asked for: a number, a URI, `user:NAME`. */
+  readonly destination: string;
   onCancel: (() => void) | undefined;
   onProgress: ((progress: DialProgress) => void) | undefined;
   /** The trunk's longest call is over; a BYE follows. */
@@ -47,6 +49,7 @@ export class DialledCall implements InboundCall {
   constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, transport: SipSource['transport'] = 'udp', joins?: JoinedSession) {
     this.joins = joins;
     this.trunk = options.trunk;
+    this.destination = options.destination;
     if (!engine.dial) throw new GatewayError('ERR_FORBIDDEN', 'this engine places no calls');
     const offer = new Promise<string>((resolve) => {
       this.#offerReady = resolve;
