@@ -15,6 +15,7 @@ const BENCHES = {
   relay: async () => (await import('./relay.mjs')).benchRelay,
   dtls: async () => (await import('./dtls.mjs')).benchDtls,
   srtp: async () => (await import('./srtp.mjs')).benchSrtp,
+  'phone-way': async () => (await import('./phone-way.mjs')).benchPhoneWay,
   micro: async () => (await import('./micro.mjs')).benchMicro,
   web: async () => (await import('./web.mjs')).benchWeb,
   upstream: async () => (await import('./upstream.mjs')).benchUpstream,

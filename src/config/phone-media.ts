@@ -3,10 +3,10 @@ import { z } from 'zod';
 /** How media towards phones may be carried: the same three keys for all calls, for those of a trunk and for those of a user. */
 
 /** The codecs that phones may speak, by the names of the configuration; the cheapest first. */
-export const PHONE_CODEC_NAMES = ['PCMU', 'PCMA', 'G722', 'opus', 'L16/16000', 'L16/8000'] as const;
+const PHONE_CODEC_NAMES = ['PCMU', 'PCMA', 'G722', 'opus', 'L16/16000', 'L16/8000'] as const;
 
-export const SRTP_POLICIES = ['off', 'optional', 'required'] as const;
-export const SDES_OVER_PLAIN = ['refuse', 'allow'] as const;
+const SRTP_POLICIES = ['off', 'optional', 'required'] as const;
+const SDES_OVER_PLAIN = ['refuse', 'allow'] as const;
 
 export const srtpPolicy = z.enum(SRTP_POLICIES, { error: 'off, optional or required' });
 export const sdesOverPlain = z.enum(SDES_OVER_PLAIN, { error: 'refuse or allow' });

@@ -28,7 +28,7 @@ const RATES = { from: 8000, to: 48_000 } as const;
 const BITRATES = { from: 6000, to: 510_000 } as const;
 
 /** Reads the parameters of an a=fmtp line, without its payload type. What is unknown or out of bounds is as if it were not there. */
-export function parseOpusParameters(text: string): OpusParameters {
+function parseOpusParameters(text: string): OpusParameters {
   const said = new Map<string, string>();
   for (const part of text.split(';')) {
     const [name = '', value] = part.split('=');
