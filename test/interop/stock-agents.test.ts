@@ -28,7 +28,7 @@ const ends: (() => void)[] = [];
 
 beforeAll(async () => {
   gateway = await StockGateway.start(
-    `callers: anyone\n${PROJECTS}routes: [{number: "agent*", project: shop, answer: {instructions: "Help."}}]\n`,
+    `callers: anyone\n${PROJECTS}routes: [{number: "agent*", project: shop, answer: {instructions: "Help."}}]\ntools: {hold-music: true}\n`,
   );
   phone = await SipPhone.open();
   late = new Lateness(gateway.process);
@@ -81,6 +81,20 @@ async function usesItsTool({ session, told, asked }: Application): Promise<void>
   });
   const types = session.history.map((item) => (item.type === 'message' ? item.role : item.type));
   expect(types.filter((type) => type !== 'assistant')).toEqual(['user', 'function_call']);
+}
+
+/** A tool that the gateway runs, beside the one of the application: nobody asks the application for it. */
+async function usesTheGatewaysTool({ session, told, asked }: Application): Promise<void> {
+  const done: string[] = [];
+  session.on('mcp_tool_call_completed', (_context, _agent, call) => done.push(`${call.name}: ${call.output}`));
+  const before = asked.length;
+  session.sendMessage('call hold_music {"on":false}');
+  const isAnswer = (): boolean => JSON.stringify(session.history).includes('The tool says: The music has stopped.');
+  await eventually(isAnswer, 15_000, 'the answer in the history').catch(() => {
+    throw new Error(`no answer in ${JSON.stringify(session.history)} after ${told.all.map(({ type }) => type).join(', ')}`);
+  });
+  expect([asked.length - before, done]).toEqual([0, ['hold_music: The music has stopped.']]);
+  expect(session.history.map(({ type }) => type as string)).toContain('mcp_call');
 }
 
 describe('an agent of the SDK', () => {
@@ -140,6 +154,7 @@ describe('an agent of the SDK', () => {
     await elapse(200);
     app.session.interrupt();
     await usesItsTool(app);
+    await usesTheGatewaysTool(app);
     const before = app.told.count;
     app.session.sendMessage('Hello?');
     await app.told.type('output_audio_buffer.started', 10_000, before);
@@ -166,6 +181,7 @@ describe('an agent of the SDK', () => {
     app.session.interrupt();
     await app.told.type('output_audio_buffer.cleared');
     await usesItsTool(app);
+    await usesTheGatewaysTool(app);
     // Until nobody speaks any more.
     await elapse(500);
     const saidFrom = performance.now();
