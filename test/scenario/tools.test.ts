@@ -5,8 +5,9 @@ import type { PhoneCall } from '../support/phone-call.ts';
 import { record } from '../support/recording.ts';
 import { type ResponseAsk, ScriptedUpstream, type UpstreamSession } from '../support/scripted-upstream.ts';
 import { SipPhone } from '../support/sip-phone.ts';
+import { speech } from '../support/speech.ts';
 import { PROJECTS, StockGateway, type StockMode, type StockSocket } from '../support/stock-gateway.ts';
-import { tone, toneRuns, toneShare } from '../support/tones.ts';
+import { concat, dtmfTone, tone, toneRuns, toneShare } from '../support/tones.ts';
 import { eventually } from '../support/wait.ts';
 
 /*
@@ -243,15 +244,23 @@ async function typesANumber(scene: Scene): Promise<void> {
 
 /** Only the program that asked has the keys, whether they are pressed or heard. */
 async function typesASecret(scene: Scene): Promise<void> {
-  const { call, program, other } = scene;
+  const { call, program, other, upstream } = scene;
   const from = other.told.count;
   scene.send({ type: 'call.digits.collect', secure: true, count: SECRET.length, entry_id: 'card' });
   await other.told.type('call.digits.started', DEADLINE_MS, from);
-  for (const key of SECRET) await call.media.press(key, 60, 40);
+  const heardFrom = upstream.received.count;
+  for (const key of SECRET.slice(0, -1)) await call.media.press(key, 60, 40);
+  // Some phones send keys as sound as well, and some callers say what they type.
+  await call.media.say(concat(dtmfTone(SECRET.slice(-1), 200), speech(700)));
+  await call.media.press(SECRET.slice(-1), 60, 40);
   const collected = await program.told.type('call.digits.collected', DEADLINE_MS);
   expect(collected).toMatchObject({ digits: SECRET, count: SECRET.length, ended_by: 'count', secure: true, entry_id: 'card' });
   const ended = await other.told.type('call.digits.ended', DEADLINE_MS, from);
   expect(ended).toMatchObject({ count: SECRET.length, secure: true });
+  // What was under way when it began is the only sound the model has.
+  const appended = upstream.received.all.slice(heardFrom + 5).filter(({ type }) => type === 'input_audio_buffer.append');
+  expect(appended.filter(({ audio }) => Buffer.from(String(audio), 'base64').some((byte) => byte !== 0))).toEqual([]);
+  expect(other.told.all.slice(from).filter(({ type }) => type === 'input_audio_buffer.speech_started')).toEqual([]);
 }
 
 async function isTransferred(scene: Scene): Promise<void> {
