@@ -43,7 +43,18 @@ const common = {
   projects: z.array(projectName, { error: 'a list of projects' }).min(1).max(1000).optional(),
 };
 
-const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'the name of a variable');
+/** @param wrong what is wrong with a name, if anything is */
+const named = (what: string, most: number, wrong: (name: string) => string | undefined) =>
+  z
+    .record(text(128), secret(LEAST_MCP_SECRET), { error: `a map of ${what}` })
+    .refine((value) => Object.keys(value).length <= most, `more than ${most} ${what}`)
+    .superRefine((value, context) => {
+      for (const name of Object.keys(value)) {
+        const message = wrong(name);
+        if (message !== undefined) context.addIssue({ code: 'custom', path: [name], message });
+      }
+    })
+    .default({});
 
 const program = z.strictObject({
   ...common,
@@ -52,10 +63,7 @@ const program = z.strictObject({
     .array(z.string({ error: 'must be text: put it in quotes' }).max(4096), { error: 'a list' })
     .max(MOST_ARGS)
     .default([]),
-  env: z
-    .record(variable, secret(LEAST_MCP_SECRET), { error: 'a map of variables' })
-    .refine((value) => Object.keys(value).length <= MOST_VARIABLES, `more than ${MOST_VARIABLES} variables`)
-    .default({}),
+  env: named('variables', MOST_VARIABLES, (name) => (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? undefined : 'is no name of a variable')),
   cwd: text(4096).optional(),
 });
 
@@ -67,17 +75,10 @@ const remote = z.strictObject({
   url: urlOf(['https:', 'http:'], 'an https: or http: URL'),
   /** Sent as a bearer token. */
   key: secret(LEAST_MCP_SECRET).optional(),
-  headers: z
-    .record(
-      z
-        .string()
-        .regex(/^[A-Za-z0-9-]{1,64}$/, 'the name of a header')
-        .refine((name) => !OURS.test(name), 'is ours to say'),
-      secret(LEAST_MCP_SECRET),
-      { error: 'a map of headers' },
-    )
-    .refine((value) => Object.keys(value).length <= MOST_HEADERS, `more than ${MOST_HEADERS} headers`)
-    .default({}),
+  headers: named('headers', MOST_HEADERS, (name) => {
+    if (!/^[A-Za-z0-9-]{1,64}$/.test(name)) return 'is no name of a header';
+    return OURS.test(name) ? 'is ours to say' : undefined;
+  }),
   /** Certificates to trust beside the system's. */
   ca: text(4096).optional(),
 });
@@ -171,7 +172,6 @@ export type McpServerConfig = CommonServerConfig &
         readonly command: string;
         readonly args: readonly string[];
         readonly env: Readonly<Record<string, string>>;
-        /** Names of those whose values must not stand in a log. */
         readonly cwd?: string;
       }
     | {

@@ -7,6 +7,8 @@ import { type McpToolSettings, mcpTool } from './mcp-schema.ts';
 /** Longer than any prompt a model of this kind takes (128 k tokens). */
 const MOST_INSTRUCTIONS = 500_000;
 const MOST_TOOLS = 128;
+/** Each is a connection or two. */
+const MOST_SERVERS = 16;
 /** A schema of a tool, as JSON. */
 const MOST_PARAMETERS = 65_536;
 const MOST_NAME = 256;
@@ -88,6 +90,17 @@ export const tools = z
   .array(tool)
   .max(MOST_TOOLS)
   .superRefine((all, context) => {
+    const servers = all.filter(({ type }) => type === 'mcp').length;
+    if (servers > MOST_SERVERS) {
+      context.addIssue({
+        code: 'too_big',
+        origin: 'array',
+        maximum: MOST_SERVERS,
+        inclusive: true,
+        input: all,
+        message: `No more than ${MOST_SERVERS} servers.`,
+      });
+    }
     const labels = all.map((each) => (each.type === 'mcp' ? each.server_label : undefined));
     for (const [index, label] of labels.entries()) {
       if (label === undefined || labels.indexOf(label) === index) continue;
