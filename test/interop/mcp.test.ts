@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { OpenAIRealtimeSIP, RealtimeAgent, RealtimeSession } from '@openai/agents-realtime';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EVERYTHING, type HttpServer, serveEverything, serveWritten, type WrittenServer } from '../support/mcp-servers.ts';
@@ -245,6 +247,52 @@ describe('an agent of the SDK beside a phone call', () => {
     await call.bye();
   });
 });
+
+describe('a gateway in several processes', () => {
+  test.each(['workers', 'apart'] as const)('(%s) runs the servers where sessions live, and they end with it', async (mode) => {
+    const mark = `mark-${randomUUID()}`;
+    const server = `{label: local, command: "${process.execPath}", args: ["${EVERYTHING}", stdio], env: {MARK: ${mark}}}`;
+    const several = await StockGateway.start(`callers: anyone\n${PROJECTS}mcp: {servers: [${server}]}\n`, mode);
+    try {
+      await eventually(() => childrenOf(mark) > 0, 15_000, 'the program');
+      const { rt, told } = several.connect({ model: 'ringdown' });
+      await told.type('session.created');
+      await told
+        .find((event) => isItem('mcp_list_tools')(event) && (itemOf(event)['tools'] as unknown[]).length > 0, 15_000, 'the list')
+        .catch(() => {});
+      // The embedded agent calls what it is told to.
+      rt.send({
+        type: 'conversation.item.create',
+        item: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'call local_echo {"message":"there"}' }] },
+      });
+      rt.send({ type: 'response.create', response: { output_modalities: ['text'] } });
+      expect(itemOf(await told.find(isItem('mcp_call'), 15_000, 'the call'))).toMatchObject({
+        server_label: 'local',
+        name: 'echo',
+        output: 'Echo: there',
+      });
+      expect(told.faults).toEqual([]);
+      expect(childrenOf(mark)).toBe(mode === 'workers' ? 2 : 1);
+      rt.close();
+    } finally {
+      await several.stop();
+    }
+    await eventually(() => childrenOf(mark) === 0, 5000, 'the end of the program');
+  });
+});
+
+/** Programs that run with this in their environment. */
+function childrenOf(mark: string): number {
+  const isOne = (pid: string): boolean => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8');
+      return environment.split('\0').includes(`MARK=${mark}`);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOne(name)).length;
+}
 
 test('what opens doors is in no log, and figures are told', async () => {
   const log = JSON.stringify(gateway.process.log.all);
