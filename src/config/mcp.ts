@@ -19,7 +19,7 @@ const MOST_TOOL_NAMES = 128;
 /** Tokens of vendors are longer; those of programs on this machine are what somebody made up. */
 export const LEAST_MCP_SECRET = 1;
 
-export const serverLabel = z
+const serverLabel = z
   .string({ error: 'must be text' })
   .regex(/^[a-zA-Z0-9_-]{1,64}$/, 'letters, digits, hyphens and underscores, 64 at the most');
 

@@ -132,6 +132,7 @@ export class Session {
   /** The leg is there: decides what becomes of it. */
   start(): void {
     if (this.#ended) return;
+    this.#floor.tools.begin();
     if ((this.#options.answer ?? 'at_once') === 'at_once') this.accept();
   }
 

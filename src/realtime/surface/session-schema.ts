@@ -86,7 +86,7 @@ const tool = z.unknown().transform((value, context): z.output<typeof functionToo
   for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: issue.input } as never);
   return z.NEVER;
 });
-export const tools = z
+const tools = z
   .array(tool)
   .max(MOST_TOOLS)
   .superRefine((all, context) => {

@@ -66,12 +66,19 @@ export class SessionTools implements CallWatch {
   #own: ReadonlySet<string> = new Set();
   #ownTools: readonly FunctionTool[] = [];
   #asking = false;
+  #begun = false;
 
   constructor(deps: SessionToolsDeps, stage: ToolStage) {
     this.#deps = deps;
     this.#stage = stage;
     this.#listings = new ListingRecord(stage);
     this.#driver = new Driver(deps.clock, this.#desk, (output) => this.#carryOut(output));
+  }
+
+  /** Programs that are there from the beginning are there now: they are told what other machines offer. */
+  begin(): void {
+    this.#begun = true;
+    this.#listings.note(this.#sources);
   }
 
   /** Is anything offered? */
@@ -180,7 +187,7 @@ export class SessionTools implements CallWatch {
 
   /** Which tools a source has may change with the call. */
   refresh(): void {
-    this.#listings.note(this.#sources);
+    if (this.#begun) this.#listings.note(this.#sources);
     const offers = new Map<string, Offer>();
     for (const source of this.#sources) {
       for (const tool of source.tools) {
