@@ -249,7 +249,7 @@ describe('an agent of the SDK beside a phone call', () => {
 });
 
 describe('a gateway in several processes', () => {
-  test.concurrent.each(['workers', 'apart'] as const)('(%s) runs the servers where sessions live, and they end with it', async (mode) => {
+  test.each(['workers', 'apart'] as const)('(%s) runs the servers where sessions live, and they end with it', async (mode) => {
     const mark = `mark-${randomUUID()}`;
     const server = `{label: local, command: "${process.execPath}", args: ["${EVERYTHING}", stdio], env: {MARK: ${mark}}}`;
     const several = await StockGateway.start(`callers: anyone\n${PROJECTS}mcp: {servers: [${server}]}\n`, mode);
