@@ -1,5 +1,5 @@
 import { GatewayError } from '../base/errors.ts';
-import type { EndCause, Leg, OpenedLeg } from '../leg/leg.ts';
+import type { EndCause, JoinedSession, Leg, OpenedLeg } from '../leg/leg.ts';
 import type { SessionHost } from '../leg/session-host.ts';
 
 /** What a browser's call becomes. */
@@ -17,6 +17,8 @@ export interface BrowserOffer {
   readonly session: Readonly<Record<string, unknown>>;
   /** Stream of the data channel that the browser has made without asking. */
   readonly dataChannelId?: number | undefined;
+  /** The session that it is one more leg of; one of its own when absent. */
+  readonly joins?: JoinedSession;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface BrowserOffer {
  */
 export async function openBrowserLeg(
   host: SessionHost,
-  { offer, project, ephemeral, session, dataChannelId }: BrowserOffer,
+  { offer, project, ephemeral, session, dataChannelId, joins }: BrowserOffer,
 ): Promise<BrowserCall> {
   let opened: OpenedLeg | undefined;
   let answered = false;
@@ -50,7 +52,7 @@ export async function openBrowserLeg(
     ...{ project, ephemeral, session, decide: { by: 'answer' } as const },
     ...(dataChannelId !== undefined && { dataChannelId }),
   };
-  opened = await host.open({ origin: { kind: 'browser' }, offer, policy }, leg);
+  opened = await host.open({ origin: { kind: 'browser', ...(joins && { joins }) }, offer, ...(!joins && { policy }) }, leg);
   // What the owner has said before we knew it.
   if (ended !== undefined) {
     opened.tell({ type: 'ended', cause: ended });

@@ -3,8 +3,18 @@ import { z } from 'zod';
 import { GatewayError } from '../base/errors.ts';
 import type { PersonCommand } from '../leg/person.ts';
 import type { SessionHost } from '../leg/session-host.ts';
-import { dialOf, makeLegId, personConnect, personDial, personHold, personTransfer } from '../realtime/surface/person-event.ts';
+import {
+  dialOf,
+  joinOptions,
+  makeLegId,
+  personConnect,
+  personDial,
+  personHold,
+  personJoin,
+  personTransfer,
+} from '../realtime/surface/person-event.ts';
 import { refuseOthers, sendJson } from './api-server.ts';
+import { openBrowserLeg } from './browser-leg.ts';
 import { CREATED, OK } from './http-status.ts';
 import { parseBody } from './parse-body.ts';
 
@@ -21,9 +31,18 @@ export function addLegRoutes(app: FastifyInstance, host: () => SessionHost): voi
     await host().command(id, credential.access, { type: 'person', command: person });
   };
   app.post<{ Params: { id: string } }>('/calls/:id/legs', async (request, reply) => {
+    const { id } = request.params;
+    if (typeof request.body === 'string') {
+      const { leg_id: leg = makeLegId(), ...options } = parseBody(personJoin, request.query ?? {});
+      await command(request, id, { type: 'expect', leg, options: joinOptions(options) });
+      const joins = { sessionId: id, leg };
+      const { answer } = await openBrowserLeg(host(), { offer: request.body, project: '', ephemeral: true, session: {}, joins });
+      reply.header('location', `/v1/realtime/calls/${id}/legs/${leg}`).header('content-type', 'application/sdp');
+      return reply.code(CREATED).send(answer);
+    }
     const dial = parseBody(personDial, request.body ?? {});
     const leg = dial.leg_id ?? makeLegId();
-    await command(request, request.params.id, dialOf(dial, leg));
+    await command(request, id, dialOf(dial, leg));
     return sendJson(reply, CREATED, { id: leg, object: 'realtime.call.leg', state: 'dialling' });
   });
   refuseOthers(app, '/calls/:id/legs', ['POST']);

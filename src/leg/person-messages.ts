@@ -7,19 +7,22 @@ import type { PersonCommand, PersonView } from './person.ts';
 const leg = z.string().min(1).max(64);
 const agent = z.enum(['stay', 'leave']);
 
+const options = z.strictObject({
+  whileRinging: z.enum(['agent', 'music', 'ringback', 'early_media']),
+  onAnswer: z.enum(['wait', 'whisper', 'connect']),
+  agent,
+  onHangup: z.enum(['agent', 'end']),
+  amd: amdOptions.optional(),
+});
+
 export const personCommand = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('dial'),
     leg,
     to: dialRequest,
-    options: z.strictObject({
-      whileRinging: z.enum(['agent', 'music', 'ringback', 'early_media']),
-      onAnswer: z.enum(['wait', 'whisper', 'connect']),
-      agent,
-      onHangup: z.enum(['agent', 'end']),
-      amd: amdOptions.optional(),
-    }),
+    options,
   }),
+  z.strictObject({ type: z.literal('expect'), leg, options }),
   z.strictObject({ type: z.literal('connect'), leg, agent }),
   z.strictObject({ type: z.literal('whisper'), leg }),
   z.strictObject({ type: z.literal('hold'), leg, held: z.boolean() }),

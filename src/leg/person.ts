@@ -38,6 +38,8 @@ export type TransferMode = 'bridge' | 'refer';
 export type PersonCommand =
   /** @property leg the name it will have; who asks makes it up, so that it is known before anything happens */
   | { readonly type: 'dial'; readonly leg: PartyId; readonly to: DialRequest; readonly options: PersonOptions }
+  /** Somebody will come by this name: a browser. */
+  | { readonly type: 'expect'; readonly leg: PartyId; readonly options: PersonOptions }
   /** Everybody hears everybody. */
   | { readonly type: 'connect'; readonly leg: PartyId; readonly agent: AgentPresence }
   /** The agent and this person talk, the caller hears music. */

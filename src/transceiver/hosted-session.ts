@@ -265,7 +265,14 @@ export class HostedSession {
     const profile = profileFor(origin.kind, options.audio);
     return this.#persons.open(name, leg, origin.sipCallId, async (session) => {
       const onClosed = (reason: string): void => this.#persons.lost(name, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
-      const media = new PeerMedia({ ...this.#deps, log: this.#log }, { ...options, profile }, { session, onClosed, onGone });
+      // A browser is not there before it has come by the network.
+      const onConnected = (): void => this.#persons.arrived(name);
+      const browser = origin.kind === 'browser';
+      const media = new PeerMedia(
+        { ...this.#deps, log: this.#log },
+        { ...options, profile, ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
+        { session, onClosed, onGone, ...(browser ? { onConnected } : {}) },
+      );
       await media.open({ audio: options.audio, profile });
       return media;
     });

@@ -40,6 +40,8 @@ export interface PeerMediaOwner {
   readonly events?: ChannelOwner;
   /** Once; the peer is gone. `remote_closed`: it said goodbye. */
   readonly onClosed: (reason: string) => void;
+  /** There is a way for audio. */
+  readonly onConnected?: () => void;
   /** Once; all of it is freed. */
   readonly onGone?: () => void;
 }
@@ -116,7 +118,10 @@ export class PeerMedia {
       remoteFingerprints: offer.fingerprints,
       ...(setupTimeoutMs === undefined ? {} : { setupTimeoutMs }),
       handlers: {
-        onConnected: () => this.#maybeStart(),
+        onConnected: () => {
+          this.#maybeStart();
+          this.#owner.onConnected?.();
+        },
         onRtp: (packet, now) => this.#media?.handleRtp(packet, now),
         onRtcp: (packet, now) => this.#media?.handleRtcp(packet, now),
         onChannel: (channel) => this.#channels?.opened(channel),

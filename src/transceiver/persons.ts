@@ -125,6 +125,9 @@ export class Persons {
     switch (command.type) {
       case 'dial':
         return this.#dial(command);
+      case 'expect':
+        this.#expect(command.leg, command.options);
+        return;
       case 'connect':
         return this.#connect(this.#answered(command.leg), command.agent);
       case 'whisper':
@@ -177,6 +180,12 @@ export class Persons {
     return { media, tell: (event) => this.#handle(person, event) };
   }
 
+  /** The browser of a person has found its way here: only now it has answered. */
+  arrived(id: PartyId): void {
+    const person = this.#persons.get(id);
+    if (person) this.#handleAnswered(person);
+  }
+
   /** The media of this person is gone. */
   lost(id: PartyId, cause: EndCause): void {
     const person = this.#persons.get(id);
@@ -206,9 +215,22 @@ export class Persons {
   }
 
   async #dial({ leg: id, to, options }: Extract<PersonCommand, { type: 'dial' }>): Promise<void> {
-    const { dialler, session, clock, log } = this.#deps;
-    const { kind, answered } = this.#deps.caller();
+    const { dialler, log } = this.#deps;
     if (!dialler) throw new GatewayError('ERR_NODE_UNREACHABLE', 'there is nobody who places calls');
+    const person = this.#expect(id, options);
+    try {
+      await dialler.dial({ ...to, joins: { sessionId: this.#sessionId, leg: id } });
+    } catch (thrown) {
+      log.warn({ err: thrown }, 'a person cannot be called');
+      this.#failed(person, failureOf(GatewayError.from(thrown).code));
+      throw thrown;
+    }
+  }
+
+  /** Somebody comes by this name, within the time of a set-up. */
+  #expect(id: PartyId, options: PersonOptions): Person {
+    const { session, clock } = this.#deps;
+    const { kind, answered } = this.#deps.caller();
     if (kind === 'websocket') throw new GatewayError('ERR_INVALID_STATE', 'a session over a WebSocket has no caller to talk to persons');
     if (!answered) throw new GatewayError('ERR_INVALID_STATE', 'the call is not answered');
     if (this.#referring !== undefined) throw new GatewayError('ERR_INVALID_STATE', 'a transfer is under way');
@@ -230,13 +252,7 @@ export class Persons {
     this.#persons.set(id, person);
     session.tell({ type: 'person_state', leg: id, state: 'dialling' });
     this.#lay();
-    try {
-      await dialler.dial({ ...to, joins: { sessionId: this.#sessionId, leg: id } });
-    } catch (thrown) {
-      log.warn({ err: thrown }, 'a person cannot be called');
-      this.#failed(person, failureOf(GatewayError.from(thrown).code));
-      throw thrown;
-    }
+    return person;
   }
 
   #handle(person: Person, event: LegEvent): void {
@@ -247,7 +263,7 @@ export class Persons {
         this.#lay();
         break;
       case 'answered':
-        this.#handleAnswered(person);
+        if (person.sipCallId !== undefined) this.#handleAnswered(person);
         break;
       case 'dtmf':
         this.#personKey(person, event.digit);

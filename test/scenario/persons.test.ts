@@ -242,6 +242,27 @@ describe('a caller and a person', () => {
     browser.close();
   });
 
+  test('a browser comes to a caller as a person, and goes again', async () => {
+    const { a, program } = await caller();
+    const path = `http://${endpointText(gateway.http)}/v1/realtime/calls/${program.id}/legs?leg_id=tab&on_hangup=end`;
+    const post = async (offer: string): Promise<{ readonly answer: string; readonly location: string }> => {
+      const response = await fetch(path, { method: 'POST', body: offer, headers: { 'content-type': 'application/sdp' } });
+      expect(response.status).toBe(201);
+      return { answer: await response.text(), location: response.headers.get('location') ?? '' };
+    };
+    const browser = await BrowserPeer.call({ post, label: null });
+    expect(browser.sessionId).toBe('tab');
+    await browser.connected();
+    await program.event('call.leg.connected');
+    a.media.background(tone(CALLER_HZ, 1000));
+    void browser.say(tone(PERSON_HZ, 3000));
+    const ear = { arrivals: browser.arrivals, recording: (from = 0) => cut(browser, from) };
+    await Promise.all([hears(ear, CALLER_HZ, 'the caller, by the browser'), hears(a.media, PERSON_HZ, 'the browser, by the caller')]);
+    browser.close();
+    expect(await program.event('call.leg.ended')).toMatchObject({ leg_id: 'tab', reason: 'remote_hangup' });
+    await a.hungUp(5000);
+  });
+
   test('a phone that has registered is called by its name, and the agent stays on the line', async () => {
     const softphone = await hook.phone({ user: 'erin', address: '127.0.0.3' });
     await register(softphone, gateway.sip, 'erin', 'erins-password');

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type ErrorCode, GatewayError } from '../../base/errors.ts';
 import { randomText } from '../../base/ids.ts';
-import type { PersonCommand } from '../../leg/person.ts';
+import type { PersonCommand, PersonOptions } from '../../leg/person.ts';
 import type { PersonNews } from '../session-event.ts';
 import type { Fault } from './fault.ts';
 
@@ -44,6 +44,14 @@ export const personDial = z.strictObject({
   amd: amdSchema.optional(),
 });
 
+/** A browser that comes by itself: its offer is the body, this the query. */
+export const personJoin = z.strictObject({
+  leg_id: otherLeg.optional(),
+  on_answer: z.enum(['wait', 'whisper', 'connect']).default('connect'),
+  agent: agent.default('leave'),
+  on_hangup: z.enum(['agent', 'end']).default('agent'),
+});
+
 export const personConnect = z.strictObject({ agent: agent.default('leave') });
 export const personHold = z.strictObject({ held: z.boolean().default(true) });
 export const personTransfer = z.strictObject({ mode: z.enum(['bridge', 'refer']).default('bridge') });
@@ -63,6 +71,10 @@ export const personEvents = [
 ] as const;
 
 export type PersonClientEvent = z.output<(typeof personEvents)[number]>;
+
+export function joinOptions(join: Omit<z.output<typeof personJoin>, 'leg_id'>): PersonOptions {
+  return { whileRinging: 'agent', onAnswer: join.on_answer, agent: join.agent, onHangup: join.on_hangup };
+}
 
 /** @param leg the name that the person will have */
 export function dialOf(dial: z.output<typeof personDial>, leg: string): PersonCommand {
