@@ -64,6 +64,15 @@ const USERS = [
   '',
   'Only `name` and one of `password` and `ha1` are needed. As soon as there is a user, who is neither a trunk nor shows the password of a user is asked for one (401), unless `callers: anyone`. [users.md](users.md) has the rest.',
 ];
+const ALERTS = [
+  '```yaml',
+  'alerts:',
+  '  webhook: { url: https://ops.example.com/alerts, secrets: [{ env: ALERT_SECRET }] } # signed as those of routes; none when left out',
+  '  every: 60 # seconds between two of one kind about one subject; those between are counted in `suppressed`',
+  '```',
+  '',
+  'Told are: `cap_concurrent`, `cap_per_second` and `cap_per_day` of a trunk, `password_guesses` and `rate_limited` of an address, `registration_lost` and `trunk_down` of a trunk; 30 a minute at the most. All are counted in `ringdown_alerts_total{kind}`.',
+];
 const PROJECTS = [
   '```yaml',
   'projects:',
@@ -214,6 +223,7 @@ const DRACHTIO = [
 const EXAMPLES = {
   trunks: TRUNKS,
   users: USERS,
+  alerts: ALERTS,
   projects: PROJECTS,
   routes: ROUTES,
   model: MODEL,

@@ -17,6 +17,7 @@ import type { MediaHost } from './bridge/call-media.ts';
 import { Switchboard } from './bridge/switchboard.ts';
 import type { Config } from './config/config.ts';
 import type { Role } from './config/schema.ts';
+import { Alerts } from './control/alerts.ts';
 import { CallDesk } from './control/call-desk.ts';
 import { CdrLog } from './control/cdr-log.ts';
 import { Certificates } from './control/certificates.ts';
@@ -124,6 +125,7 @@ class RunningGateway implements Gateway {
   #pool: WorkerPool | undefined;
   #switchboard: Switchboard | undefined;
   readonly #desk: CallDesk;
+  readonly #alerts: Alerts;
   #engine: EmbeddedEngine | undefined;
   readonly #drachtio: DrachtioFront | undefined;
   readonly #certificateMetrics = new CertificateMetrics(this.#metrics);
@@ -139,6 +141,7 @@ class RunningGateway implements Gateway {
     this.#stops.push(() => this.#ticker.stop());
     const routes = createRoutes(config);
     const parts = { clock: this.#clock, log: this.#log, metrics: this.#metrics, routes, post: postWebhook };
+    this.#alerts = new Alerts(parts, config.alerts);
     this.#desk = new CallDesk({ ...parts, dial: (request) => this.#place(request) });
   }
 
@@ -207,6 +210,7 @@ class RunningGateway implements Gateway {
       applyModel?.();
       this.#pool?.configure(config);
       this.#desk.setRoutes(routes);
+      this.#alerts.configure(config.alerts);
       this.#door?.setProjects(config.projects);
       this.#switchboard?.configure(config.agent);
       this.#log.level = config.logLevel;
@@ -388,7 +392,17 @@ class RunningGateway implements Gateway {
     const drachtio = this.#drachtio;
     const engine = new EmbeddedEngine(
       {
-        ...{ clock, log, metrics, trunks, users, bindingJournal, identity, tls: certificates.tls },
+        ...{
+          clock,
+          log,
+          metrics,
+          trunks,
+          users,
+          onAlert: (alert) => this.#alerts.raise(alert),
+          bindingJournal,
+          identity,
+          tls: certificates.tls,
+        },
         ...(drachtio ? { openDoors: (handlers) => drachtio.open(handlers) } : {}),
       },
       {

@@ -1,4 +1,5 @@
 import type { LogLevel } from '../base/log.ts';
+import { type AlertsConfig, alertsOf } from './alerts.ts';
 import { type DrachtioConfig, drachtioOf, LEAST_DRACHTIO_SECRET } from './drachtio.ts';
 import { LEAST_MCP_SECRET, type McpConfig, mcpOf } from './mcp.ts';
 import { type ModelConfig, modelOf } from './model.ts';
@@ -77,6 +78,7 @@ export interface Config {
   readonly trunks: readonly TrunkConfig[];
   readonly callers: Callers;
   readonly users: readonly UserConfig[];
+  readonly alerts: AlertsConfig;
   /** Without any key only this machine is trusted. */
   readonly projects: readonly ProjectConfig[];
   readonly routes: readonly RouteConfig[];
@@ -131,6 +133,7 @@ export function configOf(values: Values, beside: Beside): Config {
       }),
     ),
     users: usersOf(values, beside),
+    alerts: alertsOf(values.alerts, (value, path, least) => beside.secret(value, 'alerts', path, least)),
     callers: values.callers ?? (values.model.type !== 'embedded' ? 'trunks' : 'by-trunks'),
     projects: projectsOf(values, beside),
     routes: values.routes.map((route, index) => {

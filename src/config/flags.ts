@@ -9,7 +9,7 @@ export interface Option extends FileOption {
 }
 
 /** What a command line has no place for. */
-export type FileKey = 'trunks' | 'users' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools' | 'drachtio';
+export type FileKey = 'trunks' | 'users' | 'alerts' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools' | 'drachtio';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -26,6 +26,7 @@ type Group =
   | 'Agent'
   | 'Trunks'
   | 'Users'
+  | 'Alerts'
   | 'Projects'
   | 'Routes'
   | 'Model'
@@ -342,6 +343,12 @@ export const fileOptions: readonly FileOption[] = [
     group: 'Users',
     help: 'softphones that register here, and what each of them may call',
     allowed: 'a list of maps with name and password, and what else docs/configuration.md names',
+  },
+  {
+    key: 'alerts',
+    group: 'Alerts',
+    help: 'who is told when a cap or a guard trips',
+    allowed: 'a map with webhook and every',
   },
   {
     key: 'projects',

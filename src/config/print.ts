@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { formatEndpoint } from '../base/addresses.ts';
+import { shownAlerts } from './alerts.ts';
 import { shownDrachtio } from './drachtio.ts';
 import { settings as every, type FileKey, isFileKey } from './flags.ts';
 import type { Settings } from './load.ts';
@@ -58,6 +59,7 @@ function fileLines(key: FileKey, values: Values, source: string): string[] {
   const shown = {
     trunks: shownTrunks,
     users: shownUsers,
+    alerts: shownAlerts,
     projects: shownProjects,
     routes: shownRoutes,
     model: shownModel,

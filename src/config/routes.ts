@@ -30,12 +30,16 @@ const url = z.string({ error: 'must be text' }).superRefine((value, context) => 
   }
 });
 
-const webhook = z.strictObject({
+/** A program that is told something, and can tell that we say it. */
+export const signedUrl = z.strictObject({
   url,
   secrets: z
     .array(secret(LEAST_WEBHOOK_SECRET), { error: 'a list of secrets' })
     .min(1, 'needs a secret: without a signature anybody could send it')
     .max(MOST_SECRETS),
+});
+
+const webhook = signedUrl.extend({
   within: whole(1, LONGEST_DECISION_S).default(5),
   otherwise: z
     .union([z.strictObject({ answer: session }), z.strictObject({ reject: whole(300, 699) })], {

@@ -1,6 +1,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { canonicalAddress, parseEndpoint } from '../base/addresses.ts';
+import { alerts } from './alerts.ts';
 import { drachtio } from './drachtio.ts';
 import { mcp } from './mcp.ts';
 import { model } from './model.ts';
@@ -217,6 +218,7 @@ export const schema = {
   'agent.callback-trunk': nonEmptyText.optional().describe('not set: nobody is called back'),
   trunks: trunks.default([]).describe('none: nothing can be dialled, and anyone may call'),
   users: users.default([]).describe('none: nobody can register, and who calls is a trunk or a stranger'),
+  alerts: alerts.default({ every: 60 }).describe('`every: 60`: each thing once a minute, in the log and the metrics'),
   projects: projects.default([]).describe('none: one project, `default`, with the key of api-key if there is one'),
   routes: routes.default([]).describe('none: every call is answered at once'),
   model: model.default({ type: 'embedded' }).describe('`type: embedded`: the agent that needs no other service'),

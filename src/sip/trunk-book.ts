@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { plainAddress } from '../base/addresses.ts';
+import type { Alert, AlertKind } from '../base/alert.ts';
 import type { Clock } from '../base/clock.ts';
 import type { RuleTried } from '../base/rule-tried.ts';
 import type { InboundCaller } from './engine.ts';
@@ -57,6 +58,8 @@ export class TrunkBook {
   #entries: readonly Entry[];
   readonly #journal: Pick<TrunkJournal, 'days' | 'note'> | undefined;
   #callers: Callers;
+  /** A cap has refused a call. */
+  onAlert: ((alert: Alert) => void) | undefined;
   #names: TrunkNames | undefined;
 
   /** @param journal keeps the calls of the day for the next process @param callers who may call besides trunks */
@@ -171,7 +174,7 @@ export class TrunkBook {
       return { refusal: 'trunk_down', detail: `${lookUp?.host} cannot be found: ${why}` };
     }
     const lease = this.#take(entry?.outbound);
-    if (typeof lease === 'string') return capReached(lease, judged.trunk);
+    if (typeof lease === 'string') return this.#capped(lease, judged.trunk);
     return { ...judged, destination: rewrittenDestination(judged.destination, judged.trunk), hops, lease };
   }
 
@@ -189,7 +192,7 @@ export class TrunkBook {
     if (!entry) return this.#strangerRefused();
     const lease = this.#take(entry.inbound);
     if (typeof lease === 'string') {
-      const refused = capReached(lease, entry.trunk);
+      const refused = this.#capped(lease, entry.trunk);
       return { ...refused, tried: [capTried(entry.trunk, lease, refused.detail)] };
     }
     return { trunk: entry.trunk, lease, tried: [capTried(entry.trunk, undefined, 'within its caps')] };
@@ -209,6 +212,12 @@ export class TrunkBook {
       outbound: { calls: outbound.concurrent, today: outbound.today },
       inbound: { calls: inbound.concurrent, today: inbound.today },
     }));
+  }
+
+  #capped(refusal: TrunkRefusal, trunk: Trunk): Refused {
+    const refused = capReached(refusal, trunk);
+    if (refusal in CAP_KEYS) this.onAlert?.({ kind: refusal as AlertKind, subject: trunk.name, detail: refused.detail });
+    return refused;
   }
 
   #take(meter: TrunkMeter | undefined): CallLease | TrunkRefusal {

@@ -1,3 +1,4 @@
+import type { Alert } from '../../base/alert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { GatewayError } from '../../base/errors.ts';
 import { announcedAddress } from '../../base/local-address.ts';
@@ -40,6 +41,8 @@ export interface EmbeddedEngineDeps {
   /** Who may register. Nobody without it. */
   readonly users?: UserBook;
   readonly bindingJournal?: BindingJournal;
+  /** Told of what whoever runs the gateway should look at, as often as it happens. */
+  readonly onAlert?: (alert: Alert) => void;
   /** What registrars know us by; a new one at each start without it. */
   readonly identity?: SipIdentity;
   /** Doors that are somebody else's: a drachtio server's. Own sockets without it. */
@@ -122,7 +125,11 @@ export class EmbeddedEngine implements SipEngine {
     const doors: Doors = openDoors ? await openDoors({ onRead }) : await this.#openOwnDoors();
     this.#doors = doors;
     const trunks = this.#deps.trunks ?? new TrunkBook(clock, []);
+    const { onAlert } = this.#deps;
     const brake = new GuessBrake();
+    brake.onBraked = (subject) =>
+      onAlert?.({ kind: 'password_guesses', subject, detail: 'wrong passwords: the next ones are slowed down' });
+    trunks.onAlert = onAlert;
     const { users } = this.#deps;
     const door =
       users &&
@@ -157,11 +164,11 @@ export class EmbeddedEngine implements SipEngine {
     });
     this.#agent.onInvite = this.#onInvite;
     this.#outbound = new OutboundCalls(this.#agent, trunks, (user) => registrar?.contactsOf(user) ?? []);
-    this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent }, trunks);
+    this.#probes = new TrunkProbes({ clock, log, metrics: this.#deps.metrics, services: this.#agent, onAlert }, trunks);
     this.#probes.start();
     const { metrics, identity = new SipIdentity() } = this.#deps;
     const hopsTo = (trunk: Trunk) => trunks.hopsTo(trunk);
-    this.#registrations = new TrunkRegistrations({ clock, log, metrics, services: this.#agent, identity, hopsTo });
+    this.#registrations = new TrunkRegistrations({ clock, log, metrics, services: this.#agent, onAlert, identity, hopsTo });
     this.#registrations.replace(trunks.trunks);
     if (openDoors) return [];
     return doors.transports.listeners.filter(({ transport }) => transport !== 'tls' || this.#deps.tls?.server !== undefined);
@@ -247,6 +254,7 @@ export class EmbeddedEngine implements SipEngine {
   #handleDatagram(datagram: Buffer, source: SipSource): void {
     if (!this.#guard.admit(source.address, this.#deps.clock.now())) {
       this.#metrics.dropped('rate_limited');
+      this.#deps.onAlert?.({ kind: 'rate_limited', subject: source.address, detail: 'more messages than sip.rate lets in' });
       this.#refused.rateLimited(datagram, source);
       return;
     }

@@ -14,6 +14,8 @@ interface Guesser {
 
 /** Slows down whoever shows wrong passwords: five in a row, then one in ten seconds, right or wrong. */
 export class GuessBrake {
+  /** A source has used up its free guesses. */
+  onBraked: ((source: string) => void) | undefined;
   readonly #guessers = new Map<string, Guesser>();
 
   get size(): number {
@@ -38,6 +40,7 @@ export class GuessBrake {
       if (!oldest.done) this.#guessers.delete(oldest.value);
     }
     this.#guessers.set(source, { left, at: now });
+    if (left < 1) this.onBraked?.(source);
   }
 }
 

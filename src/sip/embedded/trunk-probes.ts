@@ -1,3 +1,4 @@
+import type { Alert } from '../../base/alert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Driver } from '../../base/driver.ts';
 import { randomText } from '../../base/ids.ts';
@@ -16,6 +17,7 @@ export interface TrunkProbesDeps {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly services: OutboundServices;
+  readonly onAlert?: ((alert: Alert) => void) | undefined;
 }
 
 interface Probe {
@@ -78,6 +80,8 @@ export class TrunkProbes {
       else if (type === 'forget') asked?.forget();
       else {
         log[type === 'up' ? 'info' : 'warn']({ trunk: trunk.name }, `trunk ${type}`);
+        if (type === 'down')
+          this.#deps.onAlert?.({ kind: 'trunk_down', subject: trunk.name, detail: 'it does not answer its keep-alives' });
         this.#note(trunk, type === 'up');
       }
     });

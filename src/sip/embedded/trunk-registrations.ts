@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { type Endpoint, sameEndpoint } from '../../base/addresses.ts';
+import type { Alert } from '../../base/alert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { Driver } from '../../base/driver.ts';
 import { randomText, randomUint32 } from '../../base/ids.ts';
@@ -24,6 +25,7 @@ export interface TrunkRegistrationsDeps {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly services: OutboundServices;
+  readonly onAlert?: ((alert: Alert) => void) | undefined;
   readonly identity: SipIdentity;
   /** Where a trunk with a name is. */
   readonly hopsTo: (trunk: Trunk) => readonly Hop[];
@@ -202,6 +204,7 @@ class TrunkRegistration {
         const { why, status, retryInS } = output;
         log.warn({ trunk, why, status, retryInS }, 'trunk not registered');
         const failure = status === 0 ? why : `${why} (${status})`;
+        this.#deps.onAlert?.({ kind: 'registration_lost', subject: trunk, detail: failure });
         this.state = { ...this.state, registered: false, since: clock.wallclock(), failure };
         this.#account.onState(false);
         return;

@@ -64,6 +64,7 @@ describe('without any setting', () => {
       phoneMedia: { srtp: 'optional', sdesOverPlain: 'refuse' },
       trunks: [],
       users: [],
+      alerts: { everyMs: 60_000 },
       tools: { hangUp: false },
       callers: 'by-trunks',
       projects: [],
