@@ -21,6 +21,8 @@ export interface BaresipOptions {
   /** What it asks of the media: SDES if it can be had, SDES or no call, a DTLS handshake. */
   readonly encryption?: 'srtp' | 'srtp-mand' | 'dtls_srtp';
   readonly ice?: boolean;
+  /** It speaks TLS and trusts this authority alone; what it dials has to say `transport=tls`. */
+  readonly caFile?: string;
   readonly rtcpMux?: boolean;
   readonly answer?: 'auto' | 'manual';
   /** What it shows to whom asks for a password. */
@@ -247,10 +249,13 @@ function writeConfig(folder: string, sipPort: number, controlPort: number, optio
     ['ctrl_tcp_listen', `${LOOPBACK}:${controlPort}`],
     ['rtcp_mux', options.rtcpMux ? 'yes' : 'no'],
     ['opus_inbandfec', 'yes'],
+    ...(options.caFile === undefined
+      ? []
+      : [['sip_transports', 'udp,tcp,tls'] as const, ['sip_cafile', options.caFile] as const, ['sip_verify_server', 'yes'] as const]),
   ];
   writeFileSync(join(folder, 'config'), settings.map(([name, value]) => `${name}\t${value}\n`).join(''));
   const account = [
-    `<sip:${user}@${registrar ? endpointText(registrar) : `${LOOPBACK}:${sipPort}`};transport=udp>`,
+    `<sip:${user}@${registrar ? endpointText(registrar) : `${LOOPBACK}:${sipPort}`};transport=${options.caFile === undefined ? 'udp' : 'tls'}>`,
     ...(registrar ? [`regint=600`, `outbound="sip:${endpointText(registrar)}"`] : ['regint=0']),
     `answermode=${answer}`,
     ...(login ? [`auth_user=${login.username}`, `auth_pass=${login.password}`] : []),
