@@ -9,7 +9,7 @@ import {
   type Server,
   type TLSSocket,
 } from 'node:tls';
-import { type Endpoint, formatEndpoint, plainAddress } from './addresses.ts';
+import { type Endpoint, plainAddress } from './addresses.ts';
 import type { StreamListener, StreamSocket } from './tcp.ts';
 import { tlsFailure } from './tls-failure.ts';
 import { portError } from './udp.ts';
@@ -200,9 +200,4 @@ export function connectTls(to: Endpoint, { context, name, mismatch }: TlsConnect
   stream.attach(socket);
   socket.once('secureConnect', () => stream.secured(socket));
   return stream;
-}
-
-/** For logs. */
-export function tlsTarget(to: Endpoint, name: string): string {
-  return name === to.address ? formatEndpoint(to) : `${name} (${formatEndpoint(to)})`;
 }

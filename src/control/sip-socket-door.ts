@@ -36,7 +36,7 @@ export interface SipSocketDoorDeps {
   readonly sip: SipSockets;
 }
 
-export const SIP_PATH = '/sip';
+const SIP_PATH = '/sip';
 /** RFC 7118 §4. */
 const SUBPROTOCOL = 'sip';
 /** A SIP message; what is longer is cut with 1009. */
