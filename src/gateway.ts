@@ -270,7 +270,11 @@ class RunningGateway implements Gateway {
       },
       host: () => this.#sessionHost(),
       ...(this.#drachtio ? { drachtio: this.#drachtio.route } : {}),
-      sip: { who: sip.sockets, origins: sip.origins, accept: () => this.#engine && ((socket) => this.#engine?.accept(socket)) },
+      sip: {
+        who: sip.sockets,
+        origins: sip.origins,
+        accept: () => (this.#drachtio ? undefined : this.#engine && ((socket) => this.#engine?.accept(socket))),
+      },
       pages: fileURLToPath(new URL('../dist/web', import.meta.url)),
     };
   }

@@ -116,7 +116,8 @@ export class SipSocketDoor {
 }
 
 function unavailable(): ApiError {
-  const why = 'SIP over WebSocket is served where the roles sip and control are in one process, as soon as it has started.';
+  const why =
+    'SIP over WebSocket is served where the roles sip and control are in one process, without drachtio, as soon as it has started.';
   return apiErrorOf(new GatewayError('ERR_NODE_UNREACHABLE', why));
 }
 
