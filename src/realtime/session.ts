@@ -9,9 +9,9 @@ import type { SessionConfig } from './session-config.ts';
 import type { Audience, CommandFault, PersonNews, SessionEvent } from './session-event.ts';
 import type { SessionDeps, SessionOptions, SessionSnapshot } from './session-options.ts';
 import { SessionStatistics } from './session-statistics.ts';
-import type { CallControl, TransferOutcome } from './tools/call-control.ts';
 import type { Entry, EntryRules } from './tools/digit-collector.ts';
 import { KeyEntries, type RunningEntry } from './tools/key-entry.ts';
+import { SessionCall } from './tools/session-call.ts';
 import { SessionSources } from './tools/tool-catalogue.ts';
 
 /** After the last audio frame the call goes on for so long, or the end of "goodbye" is lost in the far end's buffer. */
@@ -19,9 +19,6 @@ const HANG_UP_AFTER_MS = 200;
 
 /** When nothing pulls audio any more, a call that is to end ends this long after its audio should have. */
 const HANG_UP_SLACK_MS = 2000;
-
-/** What is said before something is done takes no longer; a model that never stops does not keep the caller. */
-const LONGEST_SPEECH_MS = 30_000;
 
 /** A hole longer than this is one of five seconds: nothing learns more from a longer silence. */
 const MOST_SILENT_FRAMES = 250;
@@ -48,10 +45,8 @@ export class Session {
   /** Whatever comes of the caller goes through here first. */
   readonly #mask = new SecureMask();
   readonly #entries: KeyEntries;
-  /** The program that takes what is entered secretly, for whatever tool asked. */
-  #receiver: ((entry: Entry) => void) | undefined;
-  /** Done when all that is said has been played, or when it is time. */
-  readonly #afterSpeech: { readonly act: () => void; readonly by: number }[] = [];
+  /** The call, for tools. */
+  readonly #call: SessionCall;
   #leg: Leg | undefined;
   #speaksFirst: boolean;
   #answered = false;
@@ -61,9 +56,6 @@ export class Session {
   /** The call is to end, for this cause, when all is played. */
   #closing: EndCause | undefined;
   #hangUpTimer: Timer | undefined;
-  #onReceiverGone: (() => void) | undefined;
-  /** A tool waits for what becomes of its transfer. */
-  #onTransferred: ((outcome: TransferOutcome) => void) | undefined;
 
   constructor(deps: SessionDeps, options: SessionOptions = {}) {
     const { clock, log, model } = deps;
@@ -101,7 +93,8 @@ export class Session {
       },
     );
     this.#entries = new KeyEntries({ clock, mask: this.#mask, audience: this.#audience });
-    this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#callControl(), project: options.project ?? '' });
+    this.#call = this.#createCall();
+    this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#call, project: options.project ?? '' });
     if (this.#sources.all.length > 0) this.#floor.tools.setSources(this.#sources.all);
   }
 
@@ -187,7 +180,7 @@ export class Session {
     }
     this.onPull?.(now);
     const sounded = this.#floor.pull(out, now);
-    if (this.#afterSpeech.length > 0) this.#actAfterSpeech(now);
+    this.#call.handlePull(now);
     if (this.#closing && !this.#ended && this.#floor.isQuiet(HANG_UP_AFTER_MS, now)) this.end(this.#closing);
     return sounded;
   }
@@ -247,8 +240,7 @@ export class Session {
 
   /** Who takes what is entered secretly when a tool asks for it; undefined: nobody, and then no tool can ask. */
   set receiver(receiver: ((entry: Entry) => void) | undefined) {
-    this.#receiver = receiver;
-    if (!receiver) this.#onReceiverGone?.();
+    this.#call.receiver = receiver;
   }
 
   /** A frame of the caller as others than this session may have it: those it talks to. */
@@ -271,7 +263,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     this.#hangUpTimer?.cancel();
-    this.#afterSpeech.length = 0;
+    this.#call.close();
     this.#floor.close();
     this.#entries.stop('ended');
     this.#leg?.hangup(cause);
@@ -314,10 +306,8 @@ export class Session {
   #handleTransfer({ state, status }: Extract<LegEvent, { readonly type: 'transfer' }>): void {
     this.#deps.log.info({ state }, 'transfer');
     this.#audience.listener?.({ type: 'transfer', state, status });
-    const told = this.#onTransferred;
-    if (state === 'succeeded' || state === 'failed') this.#onTransferred = undefined;
-    if (state === 'succeeded') told?.({ type: 'succeeded' });
-    else if (state === 'failed') told?.({ type: 'failed', status });
+    if (state === 'succeeded') this.#call.handleTransferred({ type: 'succeeded' });
+    else if (state === 'failed') this.#call.handleTransferred({ type: 'failed', status });
     if (state === 'succeeded') {
       this.end('agent_hangup');
       return;
@@ -328,54 +318,21 @@ export class Session {
     this.#floor.drain(this.#deps.clock.now());
   }
 
-  #callControl(): CallControl {
-    const session = this;
-    return {
-      get hasKeys() {
-        return session.#leg?.sendDtmf !== undefined;
+  #createCall(): SessionCall {
+    const { clock } = this.#deps;
+    return new SessionCall(
+      {
+        clock,
+        leg: () => this.#leg,
+        isLive: () => this.#isLive,
+        isQuiet: (now) => !this.#floor.link.isBusy && this.#floor.isQuiet(HANG_UP_AFTER_MS, now),
+        playMusic: (forMs) => this.#floor.playMusic(forMs, clock.now()),
+        hangUp: () => this.#endWhenPlayed('agent_hangup', clock.now()),
+        sendDtmf: (digits) => this.sendDtmf(digits),
+        collectKeys: (rules, secure, onEntry) => this.collectKeys(rules, secure, onEntry),
       },
-      get canTransfer() {
-        return session.#leg?.refer !== undefined;
-      },
-      get isCall() {
-        return !(session.#options.streams ?? false);
-      },
-      afterSpeech: (act) => void this.#afterSpeech.push({ act, by: this.#deps.clock.now() + LONGEST_SPEECH_MS }),
-      playMusic: (forMs) => this.#floor.playMusic(forMs, this.#deps.clock.now()),
-      collect: (rules, onEntry) => this.collectKeys(rules, false, onEntry),
-      collectSecurely: (rules, onEntry) => this.#collectForReceiver(rules, onEntry),
-      transfer: (uri, onOutcome) => this.#transfer(uri, onOutcome),
-      hangUp: () => this.#endWhenPlayed('agent_hangup', this.#deps.clock.now()),
-      sendDtmf: (digits) => this.sendDtmf(digits),
-    };
-  }
-
-  #collectForReceiver(rules: EntryRules, onEntry: (entry: Entry) => void): RunningEntry | CommandFault {
-    if (!this.#receiver) return { code: 'no_receiver', message: 'No program takes what would be entered.' };
-    const running = this.collectKeys(rules, true, (entry) => {
-      this.#onReceiverGone = undefined;
-      this.#receiver?.(entry);
-      onEntry({ ...entry, digits: '*'.repeat(entry.digits.length) });
-    });
-    if (!('code' in running)) this.#onReceiverGone = () => running.stop('gone');
-    return running;
-  }
-
-  #actAfterSpeech(now: number): void {
-    const quiet = !this.#floor.link.isBusy && this.#floor.isQuiet(HANG_UP_AFTER_MS, now);
-    for (let next = this.#afterSpeech[0]; next && (quiet || now >= next.by); next = this.#afterSpeech[0]) {
-      this.#afterSpeech.shift();
-      next.act();
-    }
-  }
-
-  #transfer(uri: string, onOutcome: (outcome: TransferOutcome) => void): CommandFault | undefined {
-    if (!this.#isLive) return NOT_LIVE;
-    if (!this.#leg?.refer) return { code: 'unsupported', message: 'Only a phone can be sent on.' };
-    if (this.#onTransferred) return { code: 'invalid_state', message: 'A transfer is under way.' };
-    this.#onTransferred = onOutcome;
-    this.#leg.refer(uri);
-    return undefined;
+      { isCall: !(this.#options.streams ?? false) },
+    );
   }
 
   #figures(): CallFigures {

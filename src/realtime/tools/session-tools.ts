@@ -13,7 +13,7 @@ import { type DeskOutput, ToolDesk, type ToolOutcome, type WaitingCall } from '.
 import type { RunningTool, ToolCall, ToolDefinition, ToolSource } from './tool-source.ts';
 
 /** As many as a session object may have of its own; beyond it tools are not offered. */
-export const MOST_HOSTED_TOOLS = 128;
+const MOST_HOSTED_TOOLS = 128;
 
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
 

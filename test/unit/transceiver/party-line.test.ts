@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { MediaSession } from '../../../src/transceiver/media.ts';
-import { PartyLine } from '../../../src/transceiver/party-line.ts';
+import { type CallerMask, PartyLine } from '../../../src/transceiver/party-line.ts';
 import { PartyQueue } from '../../../src/transceiver/party-queue.ts';
 import { SoundLoop } from '../../../src/transceiver/sound-loop.ts';
 
@@ -30,9 +30,9 @@ class Agent implements MediaSession {
   }
 }
 
-function room() {
+function room(mask?: CallerMask) {
   const agent = new Agent();
-  const line = new PartyLine(agent);
+  const line = new PartyLine(agent, mask);
   const keys: string[] = [];
   const join = (id: string): MediaSession => line.join(id, musicOf(7), { onKey: (digit) => keys.push(`${id} ${digit}`) });
   /** 20 ms: everybody says their number, and everybody hears what is told. */
@@ -50,6 +50,30 @@ function room() {
 }
 
 const NUMBERS = { caller: 10, bob: 100, carol: 1000 };
+
+test('what the caller enters secretly no person hears, and its keys go to whoever collects them', () => {
+  let on = true;
+  const mask: CallerMask = {
+    masked: (pcm) => (on ? new Int16Array(480) : pcm),
+    get isCollecting() {
+      return on;
+    },
+  };
+  const { agent, line, join, beat } = room(mask);
+  const all = { caller: line.caller, bob: join('bob') };
+  line.place('bob', { type: 'line' });
+  line.agentTakesPart = false;
+  const persons: string[] = [];
+  line.onCallerKey = (digit) => persons.push(digit);
+  const press = (digit: string): void => line.caller.handleLegEvent({ type: 'dtmf', digit, durationMs: 80 });
+  expect(beat(all, NUMBERS)).toEqual({ caller: 100, bob: 0 });
+  press('4');
+  expect([agent.keys, persons]).toEqual([['4'], []]);
+  on = false;
+  expect(beat(all, NUMBERS)).toEqual({ caller: 100, bob: 10 });
+  press('5');
+  expect([agent.keys, persons]).toEqual([['4'], ['5']]);
+});
 
 describe('a line', () => {
   test('with the caller alone passes frames both ways as they are', () => {
