@@ -248,11 +248,11 @@ describe('an agent of the SDK beside a phone call', () => {
   });
 });
 
-describe('a gateway in several processes', () => {
-  test.each(['workers', 'apart'] as const)('(%s) runs the servers where sessions live, and they end with it', async (mode) => {
+describe('a gateway with workers', () => {
+  test('runs the servers in each worker, where sessions live, and they end with it', async () => {
     const mark = `mark-${randomUUID()}`;
     const server = `{label: local, command: "${process.execPath}", args: ["${EVERYTHING}", stdio], env: {MARK: ${mark}}}`;
-    const several = await StockGateway.start(`callers: anyone\n${PROJECTS}mcp: {servers: [${server}]}\n`, mode);
+    const several = await StockGateway.start(`callers: anyone\n${PROJECTS}mcp: {servers: [${server}]}\n`, 'workers');
     try {
       await eventually(() => childrenOf(mark) > 0, 15_000, 'the program');
       const { rt, told } = several.connect({ model: 'ringdown' });
@@ -270,7 +270,7 @@ describe('a gateway in several processes', () => {
         output: 'Echo: there',
       });
       expect(told.faults).toEqual([]);
-      expect(childrenOf(mark)).toBe(mode === 'workers' ? 2 : 1);
+      expect(childrenOf(mark)).toBe(2);
       rt.close();
     } finally {
       await several.stop();
