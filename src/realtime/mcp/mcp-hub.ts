@@ -117,7 +117,8 @@ export class McpHub {
       const config = shared?.config;
       const server =
         shared && isOf(shared.config, project) ? shared.server : this.#refused(new McpFault('fenced', 'There is no such server.'));
-      const selection = { allowed: config?.allowed, alsoAllowed: allowed, approval: approval ?? config?.approval ?? 'always' };
+      // A session takes away, and adds nothing to what the operator has said.
+      const selection = { allowed: config?.allowed, alsoAllowed: allowed, approval: config?.approval ?? 'always', alsoApproval: approval };
       return new McpSource(server, { ...common, selection });
     }
     const log = this.#deps.log.child({ server: 'session' });

@@ -10,7 +10,7 @@ export interface McpTool {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** undefined: all that the server offers. */
   readonly allowed?: ToolFilter | undefined;
-  /** undefined: as the configuration says; always, for servers that sessions bring. */
+  /** Of servers of the configuration beside what that says. undefined: nothing more; always, for servers that sessions bring. */
   readonly approval?: ApprovalRule | undefined;
 }
 

@@ -17,6 +17,8 @@ export interface ToolSelection {
   /** Of those again only these. */
   readonly alsoAllowed?: ToolFilter | undefined;
   readonly approval: ApprovalRule;
+  /** Calls of these need approval, too. */
+  readonly alsoApproval?: ApprovalRule | undefined;
 }
 
 /** A tool as it can be offered. */
@@ -58,14 +60,19 @@ export function listTools(
   for (const tool of found) {
     if (selection.allowed && !isOf(tool, selection.allowed)) continue;
     if (selection.alsoAllowed && !isOf(tool, selection.alsoAllowed)) continue;
-    const listed = tools.size < MOST_TOOLS ? offered(label, tool, selection.approval, tools) : undefined;
+    const listed = tools.size < MOST_TOOLS ? offered(label, tool, selection, tools) : undefined;
     if (listed) tools.set(listed.name, listed);
     else leftOut += 1;
   }
   return { tools: [...tools.values()], leftOut };
 }
 
-function offered(label: string, tool: Tool, approval: ApprovalRule, others: ReadonlyMap<string, ListedTool>): ListedTool | undefined {
+function offered(
+  label: string,
+  tool: Tool,
+  { approval, alsoApproval }: ToolSelection,
+  others: ReadonlyMap<string, ListedTool>,
+): ListedTool | undefined {
   if (!NAME.test(tool.name) || HARMFUL.has(tool.name)) return undefined;
   const name = functionName(label, tool.name);
   if (others.has(name)) return undefined;
@@ -76,7 +83,7 @@ function offered(label: string, tool: Tool, approval: ApprovalRule, others: Read
     tool,
     description: (tool.description ?? '').slice(0, MOST_DESCRIPTION),
     inputSchema,
-    needsApproval: needsApproval(tool, approval),
+    needsApproval: needsApproval(tool, approval) || (alsoApproval !== undefined && needsApproval(tool, alsoApproval)),
   };
 }
 

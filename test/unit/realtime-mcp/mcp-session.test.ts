@@ -308,6 +308,23 @@ describe('a server of the configuration', () => {
     expect(client.events.some(({ type }) => type === 'response.mcp_call.completed')).toBe(true);
   });
 
+  test('keeps the approval that the operator asks for, whatever a session says', async () => {
+    const { update, call, client } = await bench(
+      {},
+      { servers: [local({ approval: { always: { names: ['add'] }, never: { names: ['echo'] } } })] },
+    );
+    const requests = () =>
+      client.events.filter((event) => event['type'] === 'conversation.item.added' && itemOf(event)['type'] === 'mcp_approval_request')
+        .length;
+    await update([{ type: 'mcp', server_label: 'local', require_approval: 'never' }]);
+    await call('r1', 'local_add');
+    await call('r2', 'local_echo');
+    expect(requests()).toBe(1);
+    await update([{ type: 'mcp', server_label: 'local', require_approval: 'always' }]);
+    await call('r3', 'local_echo');
+    expect(requests()).toBe(2);
+  });
+
   test('is not for sessions that only write down', async () => {
     const { hub } = await bench({}, { servers: [local()] });
     const surface = new SurfaceBench({ tools: new McpCatalogue(hub), session: { type: 'transcription' } });
