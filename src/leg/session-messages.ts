@@ -27,7 +27,8 @@ export const MAX_LISTED = 200;
 
 const access = z.strictObject({ project, ephemeral: z.boolean() });
 
-const callCommand = z.discriminatedUnion('type', [
+/** A decision or command on a call. */
+export const callCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('accept'), session: sessionJson }),
   z.strictObject({ type: z.literal('reject'), status: refusalStatus }),
   z.strictObject({ type: z.literal('refer'), target: z.string().max(2048), headers: sentHeaders.exactOptional() }),

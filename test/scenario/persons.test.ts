@@ -183,10 +183,15 @@ describe('a caller and a person', () => {
   }
 
   /** Who was called for this program last. */
-  async function called(program: Program, destination: string, options: object): Promise<{ readonly leg: string; readonly b: PhoneCall }> {
-    const before = trunk.incoming.count;
+  async function called(
+    program: Program,
+    destination: string,
+    options: object,
+    at = trunk,
+  ): Promise<{ readonly leg: string; readonly b: PhoneCall }> {
+    const before = at.incoming.count;
     const leg = await program.dial(destination, options);
-    const b = await trunk.incoming.find(() => true, 8000, 'the call to the person', before);
+    const b = await at.incoming.find(() => true, 8000, 'the call to the person', before);
     return { leg, b };
   }
 
@@ -216,6 +221,22 @@ describe('a caller and a person', () => {
     await a.bye();
     await program.event('call.ended');
     await eventually(() => gateway.cdrs().length >= 2, 5000, 'a record for each leg');
+  });
+
+  test('a worker that dies takes both legs of its session with it, and nothing of them stays', async () => {
+    const workers = gateways.get('in workers') as GatewayProcess;
+    const { a, program } = await caller(workers);
+    const { b } = await called(program, 'bob', {}, trunks.get('in workers') as SipPhone);
+    b.answer();
+    await b.acknowledged();
+    await program.event('call.leg.connected');
+    const ready = workers.log.all.findLast(
+      ({ msg, worker }) => msg === 'worker ready' && worker === Number(/^rtc_(\d+)_/.exec(program.id)?.[1]),
+    );
+    process.kill(Number(ready?.['pid']), 'SIGKILL');
+    await Promise.all([a.hungUp(10_000), b.hungUp(10_000)]);
+    const records = (): readonly unknown[] => workers.cdrs().filter(({ cause }) => cause === 'owner_lost');
+    await eventually(() => records().length === 2, 5000, 'the records of both legs');
   });
 
   test('a browser is handed over to a phone, and is back with the agent', async () => {

@@ -254,6 +254,67 @@ describe('commands', () => {
     expect(host.commands).toEqual([{ id, access: { project: 'shop', ephemeral: false }, command }]);
   });
 
+  const dial = { transport: { type: 'sip', destination: '+15550100', trunk: 'pbx' } };
+  const options = { whileRinging: 'agent', onAnswer: 'connect', agent: 'leave', onHangup: 'agent' };
+
+  test.each([
+    [
+      'legs',
+      { ...dial, leg_id: 'bob' },
+      { type: 'dial', leg: 'bob', to: { destination: '+15550100', trunk: 'pbx', ringTimeoutMs: 60_000 }, options },
+    ],
+    [
+      'legs',
+      {
+        transport: { type: 'sip', destination: 'user:erin' },
+        leg_id: 'e',
+        while_ringing: 'music',
+        ring_seconds: 9,
+        amd: { on_machine: 'hang_up' },
+      },
+      {
+        ...{ type: 'dial', leg: 'e', to: { destination: 'user:erin', trunk: 'users', ringTimeoutMs: 9000 } },
+        options: { ...options, whileRinging: 'music', amd: { onMachine: 'hang_up' } },
+      },
+    ],
+    ['legs/bob/connect', undefined, { type: 'connect', leg: 'bob', agent: 'leave' }],
+    ['legs/bob/connect', { agent: 'stay' }, { type: 'connect', leg: 'bob', agent: 'stay' }],
+    ['legs/bob/whisper', undefined, { type: 'whisper', leg: 'bob' }],
+    ['legs/bob/swap', undefined, { type: 'swap', leg: 'bob' }],
+    ['legs/caller/hold', undefined, { type: 'hold', leg: 'caller', held: true }],
+    ['legs/bob/hold', { held: false }, { type: 'hold', leg: 'bob', held: false }],
+    ['legs/bob/transfer', { mode: 'refer' }, { type: 'transfer', leg: 'bob', mode: 'refer' }],
+    ['legs/bob/hangup', undefined, { type: 'hangup', leg: 'bob' }],
+  ])('%s %j', async (name, body, person) => {
+    const { status } = await post(`/calls/${id}/${name}`, body);
+    expect(status).toBe(name === 'legs' ? 201 : 200);
+    expect(host.commands).toEqual([{ id, access: { project: 'shop', ephemeral: false }, command: { type: 'person', command: person } }]);
+  });
+
+  test.each([
+    ['legs', { leg_id: 'bob' }, 'transport'],
+    ['legs', { transport: { type: 'sip', destination: '+15550100' } }, 'transport.trunk'],
+    ['legs', { ...dial, leg_id: 'caller' }, 'leg_id'],
+    ['legs', { ...dial, leg_id: 'a b' }, 'leg_id'],
+    ['legs', { ...dial, ring_seconds: 0 }, 'ring_seconds'],
+    ['legs', { ...dial, on_answer: 'sing' }, 'on_answer'],
+    ['legs', { ...dial, amd: { mode: 'x' } }, 'amd.mode'],
+    ['legs/bob/connect', { agent: 'maybe' }, 'agent'],
+    ['legs/bob/whisper', { loud: true }, 'loud'],
+  ])('%s with %j names %s', async (name, body, param) => {
+    const { status, json } = await post(`/calls/${id}/${name}`, body);
+    expect([status, json.error?.['param']]).toEqual([400, param]);
+    expect(host.commands).toEqual([]);
+  });
+
+  test('of persons find only what there is, and are nothing for client secrets of others', async () => {
+    for (const path of [`/calls/${id}/legs/bob/sing`, `/calls/${id}/legs/${'x'.repeat(65)}/hangup`, '/calls/rtc_0_1/legs/bob/hangup'])
+      expect([path, (await post(path)).status]).toEqual([path, 404]);
+    expect((await post(`/calls/${id}/legs/bob/hangup`, undefined, BANK)).status).toBe(404);
+    host.failure = new GatewayError('ERR_FORBIDDEN', 'not among the destinations');
+    expect((await post(`/calls/${id}/legs`, dial)).status).toBe(403);
+  });
+
   test.each([
     ['accept', undefined, 'session.type'],
     ['accept', { model: 'm' }, 'session.type'],
