@@ -25,6 +25,7 @@ import type { ReloadOutcome, TrunkStatus } from './control/gateway-control.ts';
 import { type ApiOptions, HttpDoor } from './control/http-door.ts';
 import { postWebhook } from './control/webhook-delivery.ts';
 import { openSipCertificates, type SipCertificates } from './gateway-certificates.ts';
+import { connectCaller } from './gateway-connect.ts';
 import { withDesk } from './gateway-desk.ts';
 import { DrachtioFront } from './gateway-drachtio.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
@@ -142,7 +143,12 @@ class RunningGateway implements Gateway {
     const routes = createRoutes(config);
     const parts = { clock: this.#clock, log: this.#log, metrics: this.#metrics, routes, post: postWebhook };
     this.#alerts = new Alerts(parts, config.alerts);
-    this.#desk = new CallDesk({ ...parts, dial: (request) => this.#place(request) });
+    this.#desk = new CallDesk({
+      ...parts,
+      dial: (request) => this.#place(request),
+      connect: (sessionId, project, wanted) =>
+        connectCaller({ clock: this.#clock, log: this.#log, host: () => this.#sessionHost() }, sessionId, project, wanted),
+    });
   }
 
   get ready(): boolean {
@@ -430,7 +436,13 @@ class RunningGateway implements Gateway {
         mediaPolicy: (invite) => phoneMediaPolicy(this.#config, invite),
         media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
         users,
-        policy: (invite, { tried, facts }) => this.#desk.policyFor(invite.sipCallId, arrivingCall(invite, clock.wallclock(), facts), tried),
+        policy: (invite, { tried, facts, wanted }) =>
+          this.#desk.policyFor(
+            invite.sipCallId,
+            arrivingCall(invite, clock.wallclock(), facts),
+            tried,
+            wanted && { ...wanted, from: facts?.caller },
+          ),
         onReport: (report) => records.write(recordOf(report)),
       },
       { maxCalls, ...this.#config.agent, transferTargets: this.#config.tools.transfer?.targets.map(({ uri }) => uri) ?? [] },

@@ -16,6 +16,8 @@ export interface CallDeskDeps {
   readonly metrics: Metrics;
   readonly routes: RouteTable;
   readonly post: WebhookPost;
+  /** Connects a session that has just come with whom its caller wants, without the agent. */
+  readonly connect?: (sessionId: string, project: string, wanted: DialRequest) => void;
   /** Places a call by SIP. @returns its Call-ID @throws GatewayError as LegDialler.dial() */
   readonly dial: (request: DialRequest) => Promise<string>;
 }
@@ -28,6 +30,8 @@ export interface DeskCall {
 
 /** From INVITE to session; the phone's side gives up after the same time. */
 const OPEN_MS = 5000;
+/** SIP's word for: not now. */
+const UNAVAILABLE = 480;
 /** 96 bits. */
 const EVENT_CHARACTERS = 16;
 
@@ -46,6 +50,8 @@ export class CallDesk implements CallDialler {
   readonly #expected = new Map<string, Expected>();
   /** Until its session is there. At most as many as lines. */
   readonly #routed = new Map<string, Routing>();
+  /** Users who want somebody else than the agent, until their session is there. */
+  readonly #wanted = new Map<string, { readonly project: string; readonly wanted: DialRequest }>();
   readonly #attempts: Counter<'result'>;
   readonly #deliveries: Counter<'outcome'>;
 
@@ -62,10 +68,15 @@ export class CallDesk implements CallDialler {
   }
 
   /** Whose this call is and who decides. @param sipCallId by which `opened` or `failed` follows @param tried gets the routes that were looked at */
-  policyFor(sipCallId: string, call: ArrivingCall, tried?: RuleTried[]): LegPolicy {
+  policyFor(sipCallId: string, call: ArrivingCall, tried?: RuleTried[], wanted?: DialRequest): LegPolicy {
     const expected = this.#expected.get(sipCallId);
     if (expected) return expected.policy;
     const routing = this.#routes.routeFor(call, tried);
+    if (wanted) {
+      const { project } = routing.policy;
+      this.#wanted.set(sipCallId, { project, wanted });
+      return { project, decide: { by: 'api', withinMs: OPEN_MS, otherwise: { type: 'reject', status: UNAVAILABLE } } };
+    }
     if (routing.webhook) this.#routed.set(sipCallId, routing);
     return routing.policy;
   }
@@ -74,6 +85,9 @@ export class CallDesk implements CallDialler {
   opened(sessionId: string, origin: LegOrigin): DeskCall {
     const sipCallId = origin.sipCallId ?? '';
     this.#expected.get(sipCallId)?.opened(sessionId);
+    const connecting = this.#wanted.get(sipCallId);
+    this.#wanted.delete(sipCallId);
+    if (connecting) this.#deps.connect?.(sessionId, connecting.project, connecting.wanted);
     const { webhook } = this.#routed.get(sipCallId) ?? {};
     this.#routed.delete(sipCallId);
     if (!webhook) return { decided: () => undefined };
@@ -89,6 +103,7 @@ export class CallDesk implements CallDialler {
   /** There will be no session for this call. */
   failed(sipCallId: string, error: GatewayError): void {
     this.#routed.delete(sipCallId);
+    this.#wanted.delete(sipCallId);
     this.#expected.get(sipCallId)?.failed(error);
   }
 

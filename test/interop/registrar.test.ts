@@ -42,7 +42,8 @@ trunks:
     register: { registrar: "127.0.0.1:${port}", domain: "127.0.0.1" }
     caps: { per-second: 100 }
 users:
-  - { name: alice, password: ${PASSWORD} }
+  - { name: alice, password: ${PASSWORD}, caller-id: "+15550100" }
+  - { name: bob, password: ${PASSWORD}, calls: [users] }
 `,
     );
     kamailio = await Kamailio.start({ port, targets: {}, password: PASSWORD });
@@ -79,7 +80,7 @@ users:
       await baresip.events.find(({ type }) => type === 'CALL_ESTABLISHED', 5000, 'the call to be up');
       await baresip.hangup();
       const first = await eventually(() => gateway.cdrs().find((each) => each['user'] === 'alice'), 5000, 'its record');
-      expect(first).toMatchObject({ sip_status: 200, caller: 'alice', called: 'agent' });
+      expect(first).toMatchObject({ sip_status: 200, caller: '+15550100', called: 'agent' });
 
       const before = established();
       const placed = await api('/v1/realtime/calls', {
@@ -98,6 +99,26 @@ users:
       expect(nobody.status).toBe(404);
     } finally {
       await baresip.stop();
+    }
+  });
+
+  test('a user calls another by name, and may not call what it may not', async () => {
+    const as = (user: string) => ({ user, answer: 'auto' as const, login: { username: user, password: PASSWORD }, registrar: gateway.sip });
+    const [alice, bob] = await Promise.all([Baresip.start(as('alice')), Baresip.start(as('bob'))]);
+    try {
+      const users = async () => (await api('/v1/users')).body.data as { contacts: unknown[] }[];
+      await eventually(async () => (await users()).every(({ contacts }) => contacts.length > 0), 5000, 'both registrations');
+      await alice.dial(`sip:bob@${endpointText(gateway.sip)}`);
+      await bob.events.find(({ type }) => type === 'CALL_ESTABLISHED', 5000, 'the call of alice');
+      await alice.hangup();
+      await bob.events.find(({ type }) => type === 'CALL_CLOSED', 5000, 'its end');
+      await bob.dial(`sip:agent@${endpointText(gateway.sip)}`);
+      await bob.events.find(({ type, param }) => type === 'CALL_CLOSED' && /403/.test(`${param}`), 5000, 'the refusal');
+      const refused = await eventually(() => gateway.cdrs().find((each) => each['sip_status'] === 403), 3000, 'its record');
+      expect(refused['detail']).toBe('user bob may not call this');
+      expect(refused['rules']).toContainEqual(expect.objectContaining({ rule: 'users.bob.calls', matched: false }));
+    } finally {
+      await Promise.all([alice.stop(), bob.stop()]);
     }
   });
 });
