@@ -84,13 +84,16 @@ export class Filler {
   #mix(wish: Wish, out: Int16Array, from: number, to: number): void {
     const { pcm, loops } = wish;
     const step = (to - from) / out.length;
+    let at = this.#at;
+    let gain = from;
     for (let n = 0; n < out.length; n++) {
-      const sample = pcm[loops ? (this.#at + n) % pcm.length : this.#at + n] ?? 0;
-      out[n] = toSample((out[n] ?? 0) + sample * (from + step * (n + 1)));
+      gain += step;
+      out[n] = toSample((out[n] as number) + (at < pcm.length ? (pcm[at] as number) : 0) * gain);
+      at += 1;
+      if (loops && at >= pcm.length) at = 0;
     }
-    this.#at += out.length;
-    if (loops) this.#at %= pcm.length;
-    else if (this.#at >= pcm.length) {
+    this.#at = at;
+    if (!loops && at >= pcm.length) {
       this.#said = wish;
       this.#sounding = undefined;
     }
