@@ -272,8 +272,8 @@ export class Floor {
     if (this.#turns.mayPlay && this.playout.isReady) this.#turns.handle('audio_started', now);
     const sounded = (this.#turns.mayPlay || this.playout.isFading) && this.playout.pull(out, now);
     if (sounded) this.#noteAudio(now);
-    if (sounded && !this.#firstSpeech.isOver) this.#firstSpeech.played(out);
     else out.fill(0);
+    if (sounded && !this.#firstSpeech.isOver) this.#firstSpeech.played(out);
     const heard = (this.#filler.isWanted && this.#fill(out, sounded, now)) || sounded;
     this.#deps.detector.playing?.(heard ? out : undefined);
     this.#uplink?.played(heard);
