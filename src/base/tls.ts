@@ -23,11 +23,16 @@ const KEEP_ALIVE_MS = 60_000;
 /** Connections the kernel keeps until we accept them. */
 const BACKLOG = 511;
 
-/** One TLS connection. Until its handshake is done it has no data and takes what is written to it. */
+/**
+ * One TLS connection. What is written before its handshake is done is kept here: Node.js would hand it to a peer whose certificate it is about to refuse,
+ * and say of it that it was sent.
+ */
 class TlsStream implements StreamSocket {
   readonly remote: Endpoint;
   readonly #raw: Socket;
   #secured: TLSSocket | undefined;
+  #early: { readonly bytes: Uint8Array; readonly onFailed: (() => void) | undefined }[] = [];
+  #earlyBytes = 0;
   #failure: string | undefined;
   onData: ((chunk: Buffer) => void) | undefined;
   onClose: (() => void) | undefined;
@@ -42,6 +47,7 @@ class TlsStream implements StreamSocket {
     raw.on('error', (error: NodeJS.ErrnoException) => this.failed(tlsFailure(error)));
     raw.on('close', () => {
       this.#secured?.destroy();
+      for (const { onFailed } of this.#early.splice(0)) onFailed?.();
       this.onClose?.();
     });
   }
@@ -51,7 +57,7 @@ class TlsStream implements StreamSocket {
   }
 
   get queuedBytes(): number {
-    return this.#secured?.writableLength ?? 0;
+    return this.#secured?.writableLength ?? this.#earlyBytes;
   }
 
   /** The handshake is done. */
@@ -62,6 +68,7 @@ class TlsStream implements StreamSocket {
       socket.on('error', () => undefined); // 'close' follows
       socket.on('close', () => this.#raw.destroy());
     }
+    for (const { bytes, onFailed } of this.#early.splice(0)) this.write(bytes, onFailed);
     this.onConnect?.();
   }
 
@@ -70,14 +77,12 @@ class TlsStream implements StreamSocket {
     this.#failure ??= why;
   }
 
-  /** What is written before the handshake is done waits for it. */
-  attach(socket: TLSSocket): void {
-    this.#secured = socket;
-  }
-
   write(bytes: Uint8Array, onFailed?: () => void): void {
     const socket = this.#secured;
-    if (!socket || socket.destroyed || socket.writableEnded) onFailed?.();
+    if (!socket && !this.#raw.destroyed) {
+      this.#early.push({ bytes, onFailed });
+      this.#earlyBytes += bytes.length;
+    } else if (!socket || socket.destroyed || socket.writableEnded) onFailed?.();
     else socket.write(bytes, (error) => error && onFailed?.());
   }
 
@@ -197,7 +202,6 @@ export function connectTls(to: Endpoint, { context, name, mismatch }: TlsConnect
     },
   });
   const stream = new TlsStream(socket, to);
-  stream.attach(socket);
   socket.once('secureConnect', () => stream.secured(socket));
   return stream;
 }

@@ -22,6 +22,7 @@ let gateway: GatewayUnderTest;
 let lateness: Lateness;
 let phone: SipPhone;
 let secure: SipPhone;
+let stranger: SipPhone;
 const servers: TlsServerWire[] = [];
 
 async function tlsServer(name: string): Promise<{ readonly wire: TlsServerWire; readonly ca: string }> {
@@ -50,7 +51,7 @@ beforeAll(async () => {
   const other = await tlsServer('somebody.example');
   const transport = { transport: 'TLS', uriParameters: ';transport=tls', retransmit: false };
   secure = await hook.phone({ wire: good.wire, ...transport });
-  await hook.phone({ wire: other.wire, ...transport });
+  stranger = await hook.phone({ wire: other.wire, ...transport });
   const set = dns.zone;
   set.set('pbx.example', [
     { type: 'NAPTR', value: '10 1 SIP+D2T _sip._tcp.pbx.example' },
@@ -138,6 +139,10 @@ describe('a trunk with a name', () => {
     expect((await dial('untrusted')).status).toBe(201);
     const untrusted = (line: Readonly<Record<string, unknown>>): boolean => /authority is not trusted/.test(String(line['reason']));
     await eventually(() => gateway.log.all.some(untrusted), 5000, 'the authority that is not trusted');
+    // Their calls have failed by then, and their records say why.
+    const told = (reason: RegExp): boolean => gateway.cdrs().some((record) => reason.test(JSON.stringify(record)));
+    await eventually(() => told(/does not name forged.example/) && told(/authority is not trusted/), 5000, 'the records of both');
+    expect(stranger.seen('in', () => true)).toEqual([]);
 
     // A DNS that says nothing costs nobody anything: neither the call that wanted it, nor the others.
     const [dead, late, options] = await Promise.all([dial('silent0'), lateness.soFar(), phone.ask('OPTIONS', gateway.sip)]);
