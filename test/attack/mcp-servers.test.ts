@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Tool } from '@modelcontextprotocol/client';
 import { afterEach, describe, expect, test } from 'vitest';
 import { AddressFence } from '../../src/base/address-fence.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { createLog } from '../../src/base/log.ts';
+import { issueCertificate } from '../../src/control/x509.ts';
 import { FencedFetch, type ResolveName } from '../../src/realtime/mcp/fenced-fetch.ts';
 import { McpConnection, type McpEndpoint } from '../../src/realtime/mcp/mcp-connection.ts';
 import type { McpFault } from '../../src/realtime/mcp/mcp-fault.ts';
@@ -379,6 +382,26 @@ describe('the fence', () => {
     const other = new AddressFence([{ address: '127.0.0.1', bits: 32, port: port === 1 ? 2 : port - 1 }]);
     expect((await (await open(http(server.url), onePort)).listTools()).length).toBe(1);
     expect((await faultOf(open(http(server.url), other))).code).toBe('fenced');
+  });
+
+  test('believes no certificate but of authorities that are known, or were named', async () => {
+    const issued = issueCertificate(['127.0.0.1'], Date.now());
+    const server = createHttpsServer({ key: issued.privateKey, cert: issued.certificate }, (request, response) => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      request.on('end', () => (request.method === 'POST' ? decent(JSON.parse(body) as Rpc, response) : void response.writeHead(405).end()));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    ends.push(
+      () => server.closeAllConnections(),
+      () => server.close(),
+    );
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+    expect((await faultOf(open(http(url)))).code).toBe('unreachable');
+    const connection = await open({ type: 'http', url, headers: {}, ca: issued.ca });
+    expect(await call(connection)).toMatchObject({ content: [{ text: 'ok' }] });
   });
 
   test('knows no other protocols', async () => {

@@ -2,6 +2,7 @@ import { type LookupAddress, type LookupAllOptions, lookup } from 'node:dns';
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { LookupFunction, Socket } from 'node:net';
+import { rootCertificates } from 'node:tls';
 import { type AddressFence, literalHost } from '../../base/address-fence.ts';
 import type { Clock } from '../../base/clock.ts';
 import { McpFault } from './mcp-fault.ts';
@@ -59,7 +60,7 @@ export class FencedFetch {
     this.#deps = deps;
     this.#options = options;
     this.#http = new HttpAgent(agent);
-    this.#https = new HttpsAgent({ ...agent, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+    this.#https = new HttpsAgent({ ...agent, ...(options.ca === undefined ? {} : { ca: [...rootCertificates, options.ca] }) });
   }
 
   /** @throws McpFault */

@@ -214,7 +214,7 @@ function transportOf(
   deps: McpConnectionDeps,
   mcp: McpModule,
   endpoint: McpEndpoint,
-  { callTimeoutMs, onCutOff }: McpConnectionOptions & { readonly onCutOff: (fault: McpFault) => void },
+  { listTimeoutMs, callTimeoutMs, onCutOff }: McpConnectionOptions & { readonly onCutOff: (fault: McpFault) => void },
 ): { readonly transport: Transport; readonly goodbye: () => Promise<void>; readonly release: () => void } {
   const { clock, log, fence, resolve } = deps;
   if (endpoint.type === 'stdio') {
@@ -222,7 +222,7 @@ function transportOf(
   }
   const fenced = new FencedFetch(
     { clock, fence, ...(resolve ? { resolve } : {}) },
-    { timeoutMs: callTimeoutMs, ca: endpoint.ca, onCutOff },
+    { timeoutMs: Math.max(listTimeoutMs, callTimeoutMs), ca: endpoint.ca, onCutOff },
   );
   const transport = new mcp.StreamableHTTPClientTransport(new URL(endpoint.url), {
     fetch: fenced.fetch,
