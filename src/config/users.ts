@@ -8,7 +8,7 @@ import { whole } from './whole-number.ts';
 /** The `users:` section: softphones that register here, and what each of them may call. Stands in the file only. */
 
 /** What a person types into a phone; the brake on guesses does the rest. */
-export const LEAST_USER_PASSWORD = 8;
+const LEAST_USER_PASSWORD = 8;
 /** Each may have as many phones as it likes to carry; the look-up of a call goes through all of them. */
 const MOST_CONTACTS = 20;
 const MOST_USERS = 1000;
