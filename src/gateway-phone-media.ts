@@ -1,5 +1,5 @@
+import type { PhoneMediaPolicy } from './bridge/agree-media.ts';
 import { DialledCall } from './bridge/dialled-call.ts';
-import type { PhoneMediaPolicy } from './bridge/phone-call.ts';
 import type { Config } from './config/config.ts';
 import type { PhoneMediaConfig } from './config/phone-media.ts';
 import type { InboundCall } from './sip/engine.ts';

@@ -1,6 +1,7 @@
 import type { CallReport } from './bridge/call-report.ts';
 import type { PhoneFlowSnapshot } from './bridge/phone-flow.ts';
 import type { CallRecord } from './control/cdr.ts';
+import type { WhyRecord } from './control/why-view.ts';
 import { TURN_STAGES, type TurnLedger } from './leg/turn-ledger.ts';
 import type { StreamAccountSnapshot } from './rtp/stream-account.ts';
 
@@ -63,6 +64,27 @@ export function recordOf(report: CallReport): CallRecord {
     sipStatus: report.sipStatus,
     ...(media ? { codec: media.codec } : {}),
     figures: Object.fromEntries(Object.entries(figures).filter((entry): entry is [string, number | string] => entry[1] !== undefined)),
+  };
+}
+
+/** Why it became what it became. */
+export function whyOf({
+  callId,
+  sessionId,
+  sipCallId,
+  from,
+  to,
+  source,
+  startedAt,
+  cause,
+  sipStatus,
+  detail,
+  tried,
+}: CallReport): WhyRecord {
+  return {
+    ...{ callId, sessionId, sipCallId, from, to, peer: source, at: startedAt },
+    end: { cause, sipStatus, detail },
+    rules: tried ?? [],
   };
 }
 

@@ -24,6 +24,7 @@ import { Certificates } from './control/certificates.ts';
 import type { ReloadOutcome, TrunkStatus } from './control/gateway-control.ts';
 import { type ApiOptions, HttpDoor } from './control/http-door.ts';
 import { postWebhook } from './control/webhook-delivery.ts';
+import { WhyBook } from './control/why-book.ts';
 import { openSipCertificates, type SipCertificates } from './gateway-certificates.ts';
 import { connectCaller } from './gateway-connect.ts';
 import { withDesk } from './gateway-desk.ts';
@@ -33,7 +34,7 @@ import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver, type ModelSwitch } from './gateway-media.ts';
 import { findNames } from './gateway-names.ts';
 import { phoneMediaPolicy } from './gateway-phone-media.ts';
-import { recordOf } from './gateway-records.ts';
+import { recordOf, whyOf } from './gateway-records.ts';
 import { type ConfigSource, changeOf, keptSettings, refusedReload } from './gateway-reload.ts';
 import { arrivingCall, createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
@@ -129,6 +130,7 @@ class RunningGateway implements Gateway {
   readonly #alerts: Alerts;
   #engine: EmbeddedEngine | undefined;
   readonly #drachtio: DrachtioFront | undefined;
+  readonly #why = new WhyBook();
   readonly #certificateMetrics = new CertificateMetrics(this.#metrics);
   #started = false;
   #draining = false;
@@ -272,6 +274,7 @@ class RunningGateway implements Gateway {
       control: {
         reload: () => this.reload(),
         trunks: () => this.#trunkStatus(),
+        why: (id) => this.#switchboard && (this.#switchboard.whyOf(id) ?? this.#why.find(id) ?? 'unknown'),
         users: () => this.#phones?.engine.registrar?.snapshot() ?? (this.#phones && []),
       },
       host: () => this.#sessionHost(),
@@ -443,7 +446,10 @@ class RunningGateway implements Gateway {
             tried,
             wanted && { ...wanted, from: facts?.caller },
           ),
-        onReport: (report) => records.write(recordOf(report)),
+        onReport: (report) => {
+          this.#why.note(whyOf(report));
+          records.write(recordOf(report));
+        },
       },
       { maxCalls, ...this.#config.agent, transferTargets: this.#config.tools.transfer?.targets.map(({ uri }) => uri) ?? [] },
     );

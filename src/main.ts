@@ -5,6 +5,7 @@ import { systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import { localAddressTowards } from './base/local-address.ts';
 import { createLog, type Logger } from './base/log.ts';
+import { commandHelp, commandOf, commandsText } from './commands/commands.ts';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/faults.ts';
 import { helpText } from './config/help.ts';
@@ -130,8 +131,17 @@ async function run(argv: readonly string[], { config, settings }: Loaded): Promi
 }
 
 async function main(argv: readonly string[]): Promise<void> {
+  const command = commandOf(argv);
+  if (command) {
+    const words = argv.slice(1);
+    if (words.includes('--help') || words.includes('-h')) return say(commandHelp(command));
+    const { text, code } = await command.run(words, systemClock, say);
+    say(text);
+    process.exitCode = code;
+    return;
+  }
   const question = questionOf(argv);
-  if (question === 'help') return say(helpText());
+  if (question === 'help') return say(`${helpText()}\n${commandsText()}`);
   if (question === 'version') return say(version());
   const loaded = loadConfig(argv);
   if (question === 'print-config') return say(printConfig(loaded.settings));

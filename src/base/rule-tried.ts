@@ -16,3 +16,11 @@ const MOST_KEPT = 200;
 export function keptRules(tried: readonly RuleTried[]): readonly RuleTried[] {
   return tried.length <= MOST_KEPT ? tried : tried.slice(-MOST_KEPT);
 }
+
+/**
+ * The first rule that did not match, leaving out the trunks and routes that were passed on the way to one that did: the place to look at.
+ * Undefined when all that had to match did.
+ */
+export function firstMismatch(tried: readonly RuleTried[]): RuleTried | undefined {
+  return tried.find(({ matched }, at) => !matched && !tried.slice(at + 1).some((later) => later.matched));
+}

@@ -5,8 +5,6 @@ import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
 import type { DialRequest, EndCause, Leg, LegOrigin, LegPolicy, RejectCause, SessionSummary } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
-import type { PhoneCodecName } from '../sdp/phone-format.ts';
-import type { PhoneTermsPolicy } from '../sdp/phone-terms.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type {
   Call,
@@ -22,7 +20,7 @@ import type {
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
-import { agreeMedia } from './agree-media.ts';
+import { agreeMedia, type PhoneMediaPolicy, termsOf } from './agree-media.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from './call-media.ts';
 import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
@@ -56,16 +54,6 @@ const MOST_EARLY_CHANGES = 32;
 
 /** Stand where nothing is open yet. */
 const DISCARD_PORT = 9;
-const NO_FINGERPRINT = { algorithm: 'sha-256', value: '00' } as const;
-
-/** How the media of a call may be carried: as its trunk, its user or the gateway says. */
-export interface PhoneMediaPolicy {
-  /** The preferred first; all, in the order of the phone, when absent. */
-  readonly codecs?: readonly PhoneCodecName[];
-  readonly srtp: 'off' | 'optional' | 'required';
-  /** Keys in descriptions that come without TLS. */
-  readonly sdesOverPlain: 'refuse' | 'allow';
-}
 
 export interface PhoneCallDeps {
   readonly clock: Clock;
@@ -96,6 +84,19 @@ export interface PhoneCallDeps {
 
 /** opening → connecting → answered → ended; each arrow only forward. */
 type State = 'opening' | 'connecting' | 'answered' | 'ended';
+
+/** What a call goes by. */
+export interface CallNames {
+  readonly callId: string;
+  readonly sessionId: string | undefined;
+  readonly sipCallId: string;
+  readonly from: string;
+  readonly to: string;
+  /** `udp:192.0.2.1:5060` */
+  readonly peer: string;
+  /** When it arrived, Unix milliseconds. */
+  readonly at: number;
+}
 
 /** The dialog half of a phone call: holds the SIP dialog and the media half, and is the leg that its session, wherever that lives, commands. */
 export class PhoneCall {
@@ -188,6 +189,16 @@ export class PhoneCall {
     return this.#invite.source.address;
   }
 
+  get names(): CallNames {
+    const { sipCallId, from, requestUri: to } = this.#invite;
+    return { callId: this.id, sessionId: this.#sessionId, sipCallId, from, to, peer: formatSource(this.#invite), at: this.#startedAt };
+  }
+
+  /** Is this a name of the call: ours, its session's, SIP's Call-ID? */
+  goesBy(id: string): boolean {
+    return id === this.id || id === this.#sessionId || id === this.#invite.sipCallId;
+  }
+
   snapshot(): unknown {
     return {
       id: this.id,
@@ -270,17 +281,7 @@ export class PhoneCall {
   /** What may be agreed on with this phone, and how it is protected. */
   #terms(media: CallMedia | undefined): Pick<LocalMedia, 'codecs' | 'terms'> {
     const policy = this.#deps.mediaPolicy?.(this.#invite);
-    if (!policy) return {};
-    const { codecs, srtp, sdesOverPlain } = policy;
-    const { transport, address } = this.#invite.source;
-    const isHidden = transport === 'tls' || transport === 'wss';
-    const terms: PhoneTermsPolicy = {
-      srtp,
-      sdes: isHidden || sdesOverPlain === 'allow',
-      fingerprint: media?.fingerprint ?? NO_FINGERPRINT,
-      farAddress: address,
-    };
-    return { ...(codecs && { codecs }), terms };
+    return policy ? termsOf(policy, this.#invite.source, media?.fingerprint) : {};
   }
 
   /** What the owner of the session may ask of us. Late commands find the call ended and do nothing. */

@@ -2,18 +2,18 @@ import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import { keptRules, type RuleTried } from '../base/rule-tried.ts';
+import { firstMismatch, keptRules, type RuleTried } from '../base/rule-tried.ts';
 import type { DialRequest, EndCause, LegDialler, LegPolicy } from '../leg/leg.ts';
 import type { InboundCall, IncomingRefer, RefusedInvite, SipEngine } from '../sip/engine.ts';
-import { type InviteFacts, readCallFacts } from '../sip/read-call-facts.ts';
-import { type Trunk, trunkRefusalStatus } from '../sip/trunk.ts';
+import type { InviteFacts } from '../sip/read-call-facts.ts';
+import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import type { CallLease } from '../sip/trunk-meter.ts';
 import type { UserBook } from '../sip/user.ts';
-import { judgeUserCall } from '../sip/user-call.ts';
 import { type CallReport, refusedReport } from './call-report.ts';
 import { DialledCall } from './dialled-call.ts';
-import { PhoneCall, type PhoneCallDeps } from './phone-call.ts';
+import { factsOf, judgeArrival } from './judge-arrival.ts';
+import { type CallNames, PhoneCall, type PhoneCallDeps } from './phone-call.ts';
 
 /** What a refused caller is told to wait before another try: calls end at about this pace when full. */
 const RETRY_AFTER_S = 5;
@@ -63,11 +63,17 @@ export interface Arrived {
   readonly wanted?: DialRequest;
 }
 
+/** A call that goes on, as it is told why it was taken. */
+export interface RunningCall extends CallNames {
+  readonly rules: readonly RuleTried[];
+}
+
 /** All phone calls of this process: takes them from the SIP engine, counts them, ends them. */
 export class Switchboard implements LegDialler {
   readonly #deps: SwitchboardDeps;
   #options: SwitchboardOptions;
   readonly #calls = new Set<PhoneCall>();
+  readonly #tried = new WeakMap<PhoneCall, readonly RuleTried[]>();
   /** Calls whose dialog still lives: the ones above, and those whose BYE has not been answered yet. */
   readonly #dialogs = new Set<PhoneCall>();
   readonly #ended: Counter<'cause'>;
@@ -142,6 +148,12 @@ export class Switchboard implements LegDialler {
     return call.sipCallId;
   }
 
+  /** What was decided about a call that is there, and by which rules: by our name for it, its session's or SIP's. */
+  whyOf(id: string): RunningCall | undefined {
+    for (const call of this.#calls) if (call.goesBy(id)) return { ...call.names, rules: keptRules(this.#tried.get(call) ?? []) };
+    return undefined;
+  }
+
   /** State of every call, for people who look at a running gateway. */
   snapshot(): unknown[] {
     return [...this.#calls].map((call) => call.snapshot());
@@ -172,43 +184,24 @@ export class Switchboard implements LegDialler {
       this.#turnAway(invite, 503, refusal);
       return;
     }
-    const admitted = this.#deps.trunks?.admitInbound(invite.source.address, invite.caller);
-    const tried = [...(invite.tried ?? []), ...(admitted ? (admitted.tried ?? []) : [])];
-    if (admitted && 'refusal' in admitted) {
-      const status = trunkRefusalStatus(admitted.refusal);
-      this.#log.warn({ source: invite.source.address, reason: admitted.refusal }, 'call refused');
-      this.#turnAway(invite, status, admitted.detail, tried);
+    const verdict = judgeArrival(invite, this.#deps);
+    if (verdict.type === 'refused') {
+      const { status, refusal: reason, detail } = verdict;
+      this.#log.warn({ source: invite.source.address, status, reason, mismatch: firstMismatch(verdict.tried)?.rule }, 'call refused');
+      this.#turnAway(invite, status, detail, verdict.tried);
       return;
     }
-    const user = invite.caller?.type === 'user' ? this.#judgeUser(invite, invite.caller.name) : undefined;
-    if (user) tried.push(...user.tried);
-    if (user?.call.type === 'refused') {
-      this.#log.warn({ reason: user.call.refusal }, 'call refused');
-      this.#turnAway(invite, trunkRefusalStatus(user.call.refusal), user.call.detail, tried);
-      return;
-    }
-    const wanted = user?.call.type === 'dial' ? { trunk: user.call.trunk, destination: user.call.destination } : undefined;
-    this.#take(invite, admitted, { tried, facts: this.#factsOf(invite, admitted?.trunk), ...(wanted && { wanted }) });
-  }
-
-  #factsOf({ caller, from, to, requestUri, headers = [] }: InboundCall, trunk: Trunk | undefined): InviteFacts {
-    const user = caller?.type === 'user' ? caller.name : undefined;
-    const isRegistered = caller?.type === 'trunk' && caller.registered === true;
-    const callerId = user === undefined ? undefined : this.#deps.users?.find(user)?.callerId;
-    return readCallFacts({ from, to, requestUri, headers }, { trunk: trunk?.name, user, callerId, numbers: trunk?.numbers, isRegistered });
-  }
-
-  #judgeUser(invite: InboundCall, name: string): ReturnType<typeof judgeUserCall> | undefined {
-    const { users, trunks } = this.#deps;
-    const user = users?.find(name);
-    if (!user || !users || !trunks) return undefined;
-    return judgeUserCall(user, invite.requestUri, { isUser: (each) => users.find(each) !== undefined, trunks });
+    const { wanted } = verdict;
+    const facts = factsOf(invite, verdict.admitted?.trunk, this.#deps.users);
+    this.#take(invite, verdict.admitted, { tried: [...verdict.tried], facts, ...(wanted && { wanted }) });
   }
 
   /** One record a call, refused ones included. */
   #turnAway(invite: InboundCall, status: number, detail: string, tried?: readonly RuleTried[]): void {
     this.#ended.inc({ cause: 'rejected' });
-    invite.reject({ status, ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}) });
+    // Strangers are told nothing; who is known may know why.
+    const known = invite.caller !== undefined && invite.caller.type !== 'stranger';
+    invite.reject({ status, ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}), ...(known ? { warning: detail } : {}) });
     this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail, tried ?? invite.tried));
   }
 
@@ -242,6 +235,7 @@ export class Switchboard implements LegDialler {
     );
     // A call of ours is ended by the engine.
     const capTimer = admitted && this.#clock.setTimer(admitted.trunk.caps.durationS * 1000, () => call.hangup('duration_cap'));
+    this.#tried.set(call, tried);
     this.#calls.add(call);
     this.#dialogs.add(call);
     call.open();

@@ -4,6 +4,7 @@ import { refuseOthers, sendJson } from './api-server.ts';
 import type { GatewayControl, TrunkStatus } from './gateway-control.ts';
 import { BAD_REQUEST, OK } from './http-status.ts';
 import type { KeyBook } from './key-book.ts';
+import { whyView } from './why-view.ts';
 
 /** The process: its trunks, its users, its configuration. For keys of the default project alone: what stands here is everybody's. */
 export function addAdminRoutes(app: FastifyInstance, deps: { readonly control: GatewayControl; readonly keys: () => KeyBook }): void {
@@ -30,6 +31,13 @@ export function addAdminRoutes(app: FastifyInstance, deps: { readonly control: G
     }));
     return sendJson(reply, OK, { object: 'list', data: view });
   });
+  app.get('/calls/:id/why', async (request, reply) => {
+    admit(request);
+    const { id } = request.params as { readonly id: string };
+    const record = served(control.why(id));
+    if (record === 'unknown') throw new GatewayError('ERR_NOT_FOUND', 'No call of this id goes on or has ended lately.');
+    return sendJson(reply, OK, whyView(record));
+  });
   app.post('/config/reload', async (request, reply) => {
     admit(request);
     const outcome = await control.reload();
@@ -41,6 +49,7 @@ export function addAdminRoutes(app: FastifyInstance, deps: { readonly control: G
       error: { message, type: 'invalid_request_error', param: null, code: 'invalid_config', faults: outcome.faults },
     });
   });
+  refuseOthers(app, '/calls/:id/why', ['GET']);
   refuseOthers(app, '/trunks', ['GET']);
   refuseOthers(app, '/users', ['GET']);
   refuseOthers(app, '/config/reload', ['POST']);

@@ -1,3 +1,5 @@
+import type { WhyRecord } from './why-view.ts';
+
 /** What came of reading the configuration again. */
 export type ReloadOutcome =
   | {
@@ -42,4 +44,6 @@ export interface GatewayControl {
   /** Undefined where no phones are served. */
   trunks(): readonly TrunkStatus[] | undefined;
   users(): readonly UserStatus[] | undefined;
+  /** What is known of a call that goes on or has ended lately; `unknown` where there is none of that name, undefined where no phones are served. */
+  why(id: string): WhyRecord | 'unknown' | undefined;
 }

@@ -14,7 +14,7 @@ import type { Trunk } from '../trunk.ts';
 import { TrunkBook } from '../trunk-book.ts';
 import type { UserBook } from '../user.ts';
 import { DigestDoor } from './digest-door.ts';
-import { type DoorHandlers, type Doors, EngineDoors, type EngineTls } from './engine-doors.ts';
+import { type DoorHandlers, type Doors, EngineDoors, type EngineTls, type OnTraffic } from './engine-doors.ts';
 import type { Flow } from './flow.ts';
 import { SourceGuard } from './guard.ts';
 import { GuessBrake } from './guess-brake.ts';
@@ -47,6 +47,8 @@ export interface EmbeddedEngineDeps {
   readonly identity?: SipIdentity;
   /** Doors that are somebody else's: a drachtio server's. Own sockets without it. */
   readonly openDoors?: (handlers: DoorHandlers) => Promise<Doors>;
+  /** For who wants to show what is said. */
+  readonly onTraffic?: OnTraffic;
   /** How a socket is opened; base/udp.ts unless a test puts a bad network in between. */
   readonly bind?: typeof bindUdp;
   /** base/tcp.ts unless a test plays the network. */
@@ -234,7 +236,7 @@ export class EmbeddedEngine implements SipEngine {
     const { clock, log } = this.#deps;
     return EngineDoors.open(
       {
-        ...{ clock, log, metrics: this.#metrics, tls: this.#deps.tls },
+        ...{ clock, log, metrics: this.#metrics, tls: this.#deps.tls, onTraffic: this.#deps.onTraffic },
         ...{ bind: this.#deps.bind, listen: this.#deps.listen, connect: this.#deps.connect },
         admit: (address) => this.#guard.admit(address, clock.now()),
         onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
@@ -260,6 +262,7 @@ export class EmbeddedEngine implements SipEngine {
     }
     if (datagram.length <= KEEP_ALIVE_BYTES) return;
     this.#metrics.received();
+    this.#deps.onTraffic?.('in', datagram, source);
     if (datagram.length > MAX_MESSAGE_BYTES) {
       this.#metrics.dropped('too_large');
       return;
@@ -276,6 +279,7 @@ export class EmbeddedEngine implements SipEngine {
   /** @param fault what the framing found wrong; the sender is told if it sent a request */
   #handleStream(bytes: Buffer, flow: Flow, fault?: Fault): void {
     this.#metrics.received();
+    this.#deps.onTraffic?.('in', bytes, flow.remote);
     const message = parseMessage(bytes);
     if (!message) {
       this.#metrics.dropped('unparsable');

@@ -33,6 +33,9 @@ export interface EngineTls {
   contextOf(profile: string): SecureContext;
 }
 
+/** Sees whole messages as they go and come. */
+export type OnTraffic = (direction: 'in' | 'out', message: Uint8Array, remote: Endpoint) => void;
+
 /** What an engine sends by. */
 export interface Doors {
   readonly transports: Transports;
@@ -55,6 +58,7 @@ export interface EngineDoorsDeps {
   readonly log: Logger;
   readonly metrics: SipMetrics;
   readonly tls?: EngineTls | undefined;
+  readonly onTraffic?: OnTraffic | undefined;
   /** Whether this source may send another message now. */
   readonly admit: (address: string) => boolean;
   readonly onDatagram: (datagram: Buffer, source: SipSource) => void;
@@ -81,8 +85,7 @@ export class EngineDoors implements Doors {
   private constructor(deps: EngineDoorsDeps, socket: DatagramSocket, tcp: StreamListener, tls: StreamListener | undefined) {
     this.#deps = deps;
     this.#occasion = new Occasion(deps.clock);
-    const { metrics } = deps;
-    const udp = new UdpTransport({ socket, onDatagram: deps.onDatagram, onSent: () => metrics.sent() });
+    const udp = new UdpTransport({ socket, onDatagram: deps.onDatagram, onSent: (...all) => this.#sent(...all) });
     this.#tcp = new StreamTransport({ ...this.#streams(), listener: tcp, connect: deps.connect ?? connectTcp }, { transport: 'tcp' });
     const local = { address: socket.local.address, port: SIPS_PORT };
     this.#tls = new StreamTransport(
@@ -134,6 +137,11 @@ export class EngineDoors implements Doors {
     this.#sockets.close();
   }
 
+  #sent(message: Uint8Array, remote: Endpoint): void {
+    this.#deps.metrics.sent();
+    this.#deps.onTraffic?.('out', message, remote);
+  }
+
   #streams(): Omit<StreamTransportDeps, 'listener' | 'connect'> {
     const { clock, metrics, admit, onMessage } = this.#deps;
     return {
@@ -141,7 +149,7 @@ export class EngineDoors implements Doors {
       admit,
       onMessage,
       onFault: (head, fault, flow) => onMessage(head, flow, fault),
-      onSent: () => metrics.sent(),
+      onSent: (message, remote) => this.#sent(message, remote),
       onRefused: (why, connection) => {
         metrics.dropped(why === 'too_many' ? 'too_many_connections' : why);
         if (why === 'no_tls' && connection) this.#notSecured(connection);

@@ -25,6 +25,9 @@ export interface Flow {
   send(message: Uint8Array, onFailed?: (why?: string) => void): void;
 }
 
+/** Hears of each message that is sent. */
+export type OnSent = (message: Uint8Array, remote: Endpoint) => void;
+
 /** Where a request of ours goes. */
 export interface Hop extends Endpoint {
   readonly transport: SipListener['transport'];

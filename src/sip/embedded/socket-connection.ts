@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../base/addresses.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { MessageSocket } from '../../base/message-socket.ts';
-import type { Flow } from './flow.ts';
+import type { Flow, OnSent } from './flow.ts';
 import type { ConnectionEnd } from './stream-connection.ts';
 
 export interface SocketConnectionDeps {
@@ -10,7 +10,7 @@ export interface SocketConnectionDeps {
   /** Whether the source may send another message now; if not, reading stops for a moment. */
   readonly admit: () => boolean;
   readonly onMessage: (bytes: Buffer, connection: SocketConnection) => void;
-  readonly onSent: () => void;
+  readonly onSent: OnSent;
   /** Called once, whoever closed. */
   readonly onClosed: (connection: SocketConnection, why: ConnectionEnd) => void;
 }
@@ -75,7 +75,7 @@ export class SocketConnection implements Flow {
       return;
     }
     this.#used();
-    onSent();
+    onSent(message, socket.remote);
     socket.send(message, onFailed);
   }
 

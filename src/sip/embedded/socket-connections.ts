@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import type { MessageSocket } from '../../base/message-socket.ts';
-import type { Flow } from './flow.ts';
+import type { Flow, OnSent } from './flow.ts';
 import { SocketConnection } from './socket-connection.ts';
 import { SourceShares } from './source-shares.ts';
 import type { ConnectionEnd } from './stream-connection.ts';
@@ -9,7 +9,7 @@ export interface SocketConnectionsDeps {
   readonly clock: Clock;
   readonly admit: (address: string) => boolean;
   readonly onMessage: (bytes: Buffer, flow: Flow) => void;
-  readonly onSent: () => void;
+  readonly onSent: OnSent;
   readonly onRefused: (why: Exclude<ConnectionEnd, 'peer' | 'stopped'> | 'too_many') => void;
 }
 

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../base/addresses.ts';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { StreamSocket } from '../../base/tcp.ts';
-import type { Flow, TlsName } from './flow.ts';
+import type { Flow, OnSent, TlsName } from './flow.ts';
 import type { Fault } from './message.ts';
 import { type Framed, StreamFramer } from './stream-framer.ts';
 
@@ -13,7 +13,7 @@ export interface StreamConnectionDeps {
   readonly onMessage: (bytes: Buffer, connection: StreamConnection) => void;
   /** The stream cannot be read on; `head` can still be refused. The connection closes after this. */
   readonly onFault: (head: Buffer, fault: Fault, connection: StreamConnection) => void;
-  readonly onSent: () => void;
+  readonly onSent: OnSent;
   /** Called once, whoever closed. */
   readonly onClosed: (connection: StreamConnection, why: ConnectionEnd) => void;
 }
@@ -132,7 +132,7 @@ export class StreamConnection implements Flow {
       return;
     }
     this.#lastUsed = clock.now();
-    onSent();
+    onSent(message, socket.remote);
     socket.write(message, onFailed && (() => onFailed(socket.failure)));
   }
 

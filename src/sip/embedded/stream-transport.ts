@@ -4,7 +4,7 @@ import { GatewayError } from '../../base/errors.ts';
 import { speaksTo } from '../../base/local-address.ts';
 import type { StreamListener, StreamSocket } from '../../base/tcp.ts';
 import type { SipListener } from '../engine.ts';
-import type { Flow, TlsName, Transport } from './flow.ts';
+import type { Flow, OnSent, TlsName, Transport } from './flow.ts';
 import type { Fault } from './message.ts';
 import { SourceShares } from './source-shares.ts';
 import { type ConnectionEnd, StreamConnection } from './stream-connection.ts';
@@ -18,7 +18,7 @@ export interface StreamTransportDeps {
   readonly admit: (address: string) => boolean;
   readonly onMessage: (bytes: Buffer, flow: Flow) => void;
   readonly onFault: (head: Buffer, fault: Fault, flow: Flow) => void;
-  readonly onSent: () => void;
+  readonly onSent: OnSent;
   /** A connection ended before its time, or was not let in. */
   readonly onRefused: (why: Exclude<ConnectionEnd, 'peer' | 'stopped'> | 'too_many', connection?: RefusedConnection) => void;
   /** A connection of ours did not come up. */

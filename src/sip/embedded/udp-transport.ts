@@ -2,20 +2,20 @@ import type { Endpoint } from '../../base/addresses.ts';
 import { speaksTo } from '../../base/local-address.ts';
 import type { DatagramSocket } from '../../base/udp.ts';
 import type { SipListener, SipSource } from '../engine.ts';
-import type { Flow, Transport } from './flow.ts';
+import type { Flow, OnSent, Transport } from './flow.ts';
 
 /** SIP over one UDP socket: what is sent leaves from the port that is listened on (symmetric, RFC 3581 §4). */
 export class UdpTransport implements Transport {
   readonly listener: SipListener;
   readonly #socket: DatagramSocket;
-  readonly #onSent: () => void;
+  readonly #onSent: OnSent;
   readonly #reaches = (address: string): boolean => speaksTo(this.listener.address, address);
 
   constructor({
     socket,
     onDatagram,
     onSent,
-  }: { socket: DatagramSocket; onDatagram: (datagram: Buffer, source: SipSource) => void; onSent: () => void }) {
+  }: { socket: DatagramSocket; onDatagram: (datagram: Buffer, source: SipSource) => void; onSent: OnSent }) {
     this.#socket = socket;
     this.#onSent = onSent;
     this.listener = { ...socket.local, transport: 'udp' };
@@ -30,7 +30,7 @@ export class UdpTransport implements Transport {
       open: true,
       reaches: this.#reaches,
       send: (message) => {
-        this.#onSent();
+        this.#onSent(message, remote);
         this.#socket.send(message, remote);
       },
     };

@@ -1,0 +1,64 @@
+import type { Clock } from '../base/clock.ts';
+import { CHECK_FLAGS } from './check.ts';
+import type { CommandFlag } from './command-line.ts';
+import { DIAL_FLAGS } from './dial.ts';
+import { EXPLAIN_FLAGS } from './explain.ts';
+
+/** What a command came to. */
+export interface CommandResult {
+  readonly text: string;
+  readonly code: number;
+}
+
+interface Command {
+  readonly usage: string;
+  readonly help: string;
+  readonly flags: readonly CommandFlag[];
+  run(argv: readonly string[], clock: Clock, say: (line: string) => void): Promise<CommandResult>;
+}
+
+/** What `ringdown WORD` does beside running the gateway. */
+const COMMANDS: Readonly<Record<string, Command>> = {
+  explain: {
+    usage: 'explain --invite FILE [--config FILE]',
+    help: 'what would become of this request, and by which rule; sends nothing',
+    flags: EXPLAIN_FLAGS,
+    run: async (argv, clock) => (await import('./explain.ts')).explainCommand(argv, clock),
+  },
+  check: {
+    usage: 'check [--config FILE]',
+    help: 'whether the configuration is right, and what in it is most likely not meant',
+    flags: CHECK_FLAGS,
+    run: async (argv) => (await import('./check.ts')).checkCommand(argv),
+  },
+  dial: {
+    usage: 'dial WHOM --trunk NAME [--config FILE]',
+    help: 'places a test call and shows each message of it',
+    flags: DIAL_FLAGS,
+    run: async (argv, clock, say) => (await import('./dial.ts')).dialCommand(argv, clock, say),
+  },
+};
+
+export function commandOf(argv: readonly string[]): Command | undefined {
+  const [word = ''] = argv;
+  return Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+}
+
+/** For --help. */
+export function commandsText(): string {
+  const lines = Object.values(COMMANDS).map(({ usage, help }) => `  ringdown ${usage}\n      ${help}`);
+  return ['Commands (with --help for their flags):', ...lines].join('\n');
+}
+
+export function commandHelp({ usage, help, flags }: Command): string {
+  const lines = flags.map(({ flag, takes, help: what }) => `  ${`--${flag}${takes === undefined ? '' : ` ${takes}`}`.padEnd(29)} ${what}`);
+  return [
+    `Usage: ringdown ${usage}`,
+    '',
+    `${help[0]?.toUpperCase() ?? ''}${help.slice(1)}.`,
+    '',
+    ...lines,
+    '',
+    'And all flags of the configuration: ringdown --help',
+  ].join('\n');
+}
