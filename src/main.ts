@@ -5,7 +5,7 @@ import { systemClock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import { localAddressTowards } from './base/local-address.ts';
 import { createLog, type Logger } from './base/log.ts';
-import { commandHelp, commandOf, commandsText } from './commands/commands.ts';
+import { commandHelp, commandOf, commandsText } from './commands.ts';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/faults.ts';
 import { helpText } from './config/help.ts';

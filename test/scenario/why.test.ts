@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { dialCommand } from '../../src/commands/dial.ts';
+import { dialCommand } from '../../src/command-dial.ts';
 import { endpointText } from '../support/endpoint.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import type { SipPhone } from '../support/sip-phone.ts';

@@ -1,7 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkCommand } from '../../../src/commands/check.ts';
+import { checkCommand } from '../../../src/command-check.ts';
 import { removeFolder, tempFolder } from '../../support/temp-folder.ts';
 
 const folder = tempFolder('check');

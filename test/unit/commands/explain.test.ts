@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Explanation, explain, explainCommand, explanationText } from '../../../src/commands/explain.ts';
+import { type Explanation, explain, explainCommand, explanationText } from '../../../src/command-explain.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { removeFolder, tempFolder } from '../../support/temp-folder.ts';

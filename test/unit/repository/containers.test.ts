@@ -7,6 +7,8 @@ import { loadConfig } from '../../../src/config/load.ts';
 import { parseClusterKeys } from '../../../src/ownership/cluster-keys.ts';
 
 interface Service {
+  readonly profiles?: readonly string[];
+  readonly command?: string;
   readonly network_mode: string;
   readonly environment: Readonly<Record<string, string | number>>;
   readonly secrets: readonly string[];
@@ -18,6 +20,7 @@ interface Compose {
   readonly services: Readonly<Record<string, Service>>;
   readonly volumes: Readonly<Record<string, unknown>>;
   readonly secrets: Readonly<Record<string, { readonly file: string }>>;
+  readonly configs: Readonly<Record<string, { readonly content: string }>>;
 }
 
 const text = readFileSync('docker-compose.yml', 'utf8');
@@ -33,11 +36,16 @@ function configOf({ environment }: Service) {
   for (const [name, value] of Object.entries(environment))
     env[name] = String(value)
       .replace(/\$\{\w+:-([^}]*)\}/g, '$1')
+      .replace(/\$\{\w+:\+[^}]*\}/g, '')
       .replace('/run/secrets/cluster-key', keyFile);
   return loadConfig([], { env, directory }).config;
 }
 
-const services = Object.entries(compose.services).map(([name, service]) => ({ name, service, config: configOf(service) }));
+/** Programs of others, which are asked for by their profile. */
+const others = Object.entries(compose.services).filter(([, { profiles }]) => profiles !== undefined);
+const services = Object.entries(compose.services)
+  .filter(([, { profiles }]) => profiles === undefined)
+  .map(([name, service]) => ({ name, service, config: configOf(service) }));
 
 describe('docker-compose.yml', () => {
   test('runs each role apart, each with settings the gateway takes', () => {
@@ -46,6 +54,16 @@ describe('docker-compose.yml', () => {
       ['relay', 'control'],
       ['transceiver', 'control'],
     ]);
+  });
+
+  test('has drachtio-server in front of SIP when asked to: it finds the gateway, and the gateway lets it in', () => {
+    expect(others.map(([name, { profiles }]) => [name, profiles])).toEqual([['drachtio', ['drachtio']]]);
+    const file = join(directory, 'drachtio.yaml');
+    writeFileSync(file, compose.configs['drachtio']?.content ?? '');
+    const { config } = loadConfig(['--config', file], { env: { DRACHTIO_SECRET: 'a-secret' }, directory });
+    expect(config.drachtio).toMatchObject({ secret: 'a-secret', listen: { address: '127.0.0.1', port: 9023 }, allow: ['127.0.0.1'] });
+    const sip = services.find(({ name }) => name === 'sip');
+    expect(others[0]?.[1].command).toContain(`--http-handler http://127.0.0.1:${sip?.config.http.port}/drachtio/route`);
   });
 
   test('gives every process its own number, inner port and HTTP port, and all the same list of who is where', () => {

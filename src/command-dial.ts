@@ -1,18 +1,18 @@
-import { formatEndpoint } from '../base/addresses.ts';
-import { CertificateMetrics } from '../base/certificate-files.ts';
-import type { Clock } from '../base/clock.ts';
-import { announcedAddress } from '../base/local-address.ts';
-import { createLog } from '../base/log.ts';
-import { Metrics } from '../base/metrics.ts';
-import { bindUdp, type DatagramSocket } from '../base/udp.ts';
-import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
-import { openSipCertificates } from '../gateway-certificates.ts';
-import { findNames } from '../gateway-names.ts';
-import { EmbeddedEngine } from '../sip/embedded/embedded-engine.ts';
-import type { Call, DialFailure } from '../sip/engine.ts';
-import { TrunkBook } from '../sip/trunk-book.ts';
+import { formatEndpoint } from './base/addresses.ts';
+import { CertificateMetrics } from './base/certificate-files.ts';
+import type { Clock } from './base/clock.ts';
+import { announcedAddress } from './base/local-address.ts';
+import { createLog } from './base/log.ts';
+import { Metrics } from './base/metrics.ts';
+import { bindUdp, type DatagramSocket } from './base/udp.ts';
 import { type CommandFlag, flagFault, readCommandLine } from './command-line.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig } from './config/load.ts';
+import { openSipCertificates } from './gateway-certificates.ts';
+import { findNames } from './gateway-names.ts';
+import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
+import type { Call, DialFailure } from './sip/engine.ts';
+import { TrunkBook } from './sip/trunk-book.ts';
 
 export const DIAL_FLAGS: readonly CommandFlag[] = [
   { flag: 'trunk', takes: 'NAME', help: 'by which trunk' },

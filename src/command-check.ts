@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
 import { BlockList, isIPv6 } from 'node:net';
-import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
-import { matches } from '../control/route-table.ts';
-import { createRoutes } from '../gateway-routes.ts';
-import type { Trunk } from '../sip/trunk.ts';
 import { type CommandFlag, readCommandLine } from './command-line.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig } from './config/load.ts';
+import { matches } from './control/route-table.ts';
+import { createRoutes } from './gateway-routes.ts';
+import type { Trunk } from './sip/trunk.ts';
 
 /** Something that is allowed and most likely not meant. */
 export interface Remark {

@@ -1,8 +1,8 @@
-import type { Clock } from '../base/clock.ts';
-import { CHECK_FLAGS } from './check.ts';
+import type { Clock } from './base/clock.ts';
+import { CHECK_FLAGS } from './command-check.ts';
+import { DIAL_FLAGS } from './command-dial.ts';
+import { EXPLAIN_FLAGS } from './command-explain.ts';
 import type { CommandFlag } from './command-line.ts';
-import { DIAL_FLAGS } from './dial.ts';
-import { EXPLAIN_FLAGS } from './explain.ts';
 
 /** What a command came to. */
 export interface CommandResult {
@@ -23,19 +23,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'explain --invite FILE [--config FILE]',
     help: 'what would become of this request, and by which rule; sends nothing',
     flags: EXPLAIN_FLAGS,
-    run: async (argv, clock) => (await import('./explain.ts')).explainCommand(argv, clock),
+    run: async (argv, clock) => (await import('./command-explain.ts')).explainCommand(argv, clock),
   },
   check: {
     usage: 'check [--config FILE]',
     help: 'whether the configuration is right, and what in it is most likely not meant',
     flags: CHECK_FLAGS,
-    run: async (argv) => (await import('./check.ts')).checkCommand(argv),
+    run: async (argv) => (await import('./command-check.ts')).checkCommand(argv),
   },
   dial: {
     usage: 'dial WHOM --trunk NAME [--config FILE]',
     help: 'places a test call and shows each message of it',
     flags: DIAL_FLAGS,
-    run: async (argv, clock, say) => (await import('./dial.ts')).dialCommand(argv, clock, say),
+    run: async (argv, clock, say) => (await import('./command-dial.ts')).dialCommand(argv, clock, say),
   },
 };
 

@@ -1,4 +1,4 @@
-import { ConfigError } from '../config/faults.ts';
+import { ConfigError } from './config/faults.ts';
 
 /** A flag of a command beside those of the configuration. */
 export interface CommandFlag {

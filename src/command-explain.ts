@@ -1,27 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { formatEndpoint, parseEndpoint } from '../base/addresses.ts';
-import type { Clock } from '../base/clock.ts';
-import { createLog } from '../base/log.ts';
-import { Metrics } from '../base/metrics.ts';
-import { firstMismatch, type RuleTried } from '../base/rule-tried.ts';
-import { agreeMedia, termsOf } from '../bridge/agree-media.ts';
-import { factsOf, judgeArrival } from '../bridge/judge-arrival.ts';
-import type { Config } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
-import { phoneMediaPolicy } from '../gateway-phone-media.ts';
-import { arrivingCall, createRoutes } from '../gateway-routes.ts';
-import { EmbeddedEngine } from '../sip/embedded/embedded-engine.ts';
-import type { DoorHandlers, Doors } from '../sip/embedded/engine-doors.ts';
-import type { Flow, Transport } from '../sip/embedded/flow.ts';
-import { parseMessage, type SipRequest } from '../sip/embedded/message.ts';
-import { parseNameAddress } from '../sip/embedded/name-address.ts';
-import { Transports } from '../sip/embedded/transports.ts';
-import type { InboundCall, InboundCaller, RefusedInvite, SipSource } from '../sip/engine.ts';
-import { identifyCaller } from '../sip/identify-caller.ts';
-import { TrunkBook } from '../sip/trunk-book.ts';
-import { UserBook } from '../sip/user.ts';
+import { formatEndpoint, parseEndpoint } from './base/addresses.ts';
+import type { Clock } from './base/clock.ts';
+import { createLog } from './base/log.ts';
+import { Metrics } from './base/metrics.ts';
+import { firstMismatch, type RuleTried } from './base/rule-tried.ts';
+import { agreeMedia, termsOf } from './bridge/agree-media.ts';
+import { factsOf, judgeArrival } from './bridge/judge-arrival.ts';
 import { type CommandFlag, flagFault, readCommandLine } from './command-line.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig } from './config/load.ts';
+import { phoneMediaPolicy } from './gateway-phone-media.ts';
+import { arrivingCall, createRoutes } from './gateway-routes.ts';
+import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
+import type { DoorHandlers, Doors } from './sip/embedded/engine-doors.ts';
+import type { Flow, Transport } from './sip/embedded/flow.ts';
+import { parseMessage, type SipRequest } from './sip/embedded/message.ts';
+import { parseNameAddress } from './sip/embedded/name-address.ts';
+import { Transports } from './sip/embedded/transports.ts';
+import type { InboundCall, InboundCaller, RefusedInvite, SipSource } from './sip/engine.ts';
+import { identifyCaller } from './sip/identify-caller.ts';
+import { TrunkBook } from './sip/trunk-book.ts';
+import { UserBook } from './sip/user.ts';
 
 /** What a request would come to, and why. */
 export interface Explanation {
