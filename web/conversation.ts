@@ -1,4 +1,4 @@
-import type { TurnLatency } from './turn-latency.ts';
+import { stagesOf, type TurnLatency, type TurnStage } from './turn-latency.ts';
 
 /** A server event of the Realtime API; what is not known here is only listed. */
 export type ServerEvent = Readonly<Record<string, unknown>> & { readonly type: string };
@@ -18,6 +18,8 @@ export interface Turn {
   /** How long it was heard, in milliseconds. */
   readonly spokenMs?: number;
   readonly latency?: TurnLatency;
+  /** What the gateway says of the same: where the time went. */
+  readonly stages?: readonly TurnStage[];
 }
 
 /** A page that is open all day keeps the newest. */
@@ -90,6 +92,10 @@ export class Conversation {
       case 'conversation.item.truncated':
         if (itemId && this.#turns.has(itemId))
           this.#put(itemId, { interrupted: true, over: true, spokenMs: number(event, 'audio_end_ms') ?? 0 });
+        break;
+      case 'turn.latency':
+        // It comes with the first sound of the answer, which is the newest item.
+        if (this.#newestAgentItem !== undefined) this.#put(this.#newestAgentItem, { stages: stagesOf(event) });
         break;
       case 'conversation.item.deleted':
         if (itemId) this.#turns.delete(itemId);

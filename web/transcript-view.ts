@@ -1,4 +1,5 @@
 import type { Turn } from './conversation.ts';
+import type { TurnStage } from './turn-latency.ts';
 
 /** The bar is full at this many milliseconds: people wait no longer without wondering. */
 const FULL_BAR_MS = 2000;
@@ -31,7 +32,11 @@ export class TranscriptView {
     this.#shown.set(turn.id, { turn, row });
     row.className = 'turn';
     row.dataset['who'] = turn.who;
-    row.replaceChildren(words(turn), ...(turn.latency ? [latencyBar(turn.latency)] : []));
+    row.replaceChildren(
+      words(turn),
+      ...(turn.latency ? [latencyBar(turn.latency)] : []),
+      ...(turn.stages?.length ? [stagesBar(turn.stages)] : []),
+    );
   }
 }
 
@@ -93,6 +98,25 @@ function latencyBar({ decidingMs, answeringMs }: NonNullable<Turn['latency']>): 
   const figure = document.createElement('span');
   figure.textContent = `${deciding + answering} ms`;
   row.append(bar, figure);
+  return row;
+}
+
+/** Where the time went, as the gateway has it: a bar, and the same in figures. */
+function stagesBar(stages: readonly TurnStage[]): HTMLElement {
+  const row = document.createElement('div');
+  row.className = 'stages';
+  const bar = document.createElement('div');
+  bar.className = 'bar';
+  bar.append(...stages.map(({ name, ms }) => piece(name, ms)));
+  const figures = document.createElement('ul');
+  figures.setAttribute('aria-label', 'In the gateway');
+  for (const { name, text, ms } of stages) {
+    const figure = document.createElement('li');
+    figure.dataset['stage'] = name;
+    figure.textContent = `${text} ${Math.round(ms)} ms`;
+    figures.append(figure);
+  }
+  row.append(bar, figures);
   return row;
 }
 

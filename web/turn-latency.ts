@@ -34,3 +34,32 @@ export class TurnStopwatch {
     return { decidingMs: decidedAt - lastVoiceAt, answeringMs: now - decidedAt };
   }
 }
+
+/** A piece of the way from the caller's last sound to the ear, as the gateway's `turn.latency` tells it. */
+export interface TurnStage {
+  readonly name: 'decided' | 'requested' | 'model' | 'packet' | 'ear';
+  /** What it is, for who reads it. */
+  readonly text: string;
+  readonly ms: number;
+}
+
+const STAGES = [
+  ['decided', 'end of turn', 'decided_ms'],
+  ['requested', 'request', 'requested_ms'],
+  ['model', 'model', 'first_delta_ms'],
+  ['packet', 'first packet', 'first_packet_ms'],
+  ['ear', 'way to the ear', 'ear_ms'],
+] as const;
+
+/** The pieces in order; what is not known is part of the next that is. */
+export function stagesOf(event: Readonly<Record<string, unknown>>): readonly TurnStage[] {
+  const stages: TurnStage[] = [];
+  let before = 0;
+  for (const [name, text, key] of STAGES) {
+    const at = event[key];
+    if (typeof at !== 'number' || !Number.isFinite(at) || at < before) continue;
+    stages.push({ name, text, ms: at - before });
+    before = at;
+  }
+  return stages;
+}

@@ -84,8 +84,8 @@ export async function measureWire({ quick, half }) {
   try {
     const talks = [];
     for (const line of WIRE_LINES)
-      for (const seed of seedsOf(half, quick ? 2 : 6)) talks.push(await openTalk({ hook, gateway, model }, seed, line));
-    const judges = await Promise.all(talks.map((talk) => talk()));
+      for (const seed of seedsOf(half, quick ? 2 : 4)) talks.push((await openTalk({ hook, gateway, model }, seed, line))());
+    const judges = await Promise.all(talks);
     return judges.flatMap((judged) => judged());
   } finally {
     await hook.close();
@@ -94,6 +94,9 @@ export async function measureWire({ quick, half }) {
     removeFolder(folder);
   }
 }
+
+/** An end that was taken back has used a sentence up. */
+const SPARE = 6;
 
 /** Stages of an answer that leave a trace outside the gateway. */
 export const MEASURED_STAGES = ['requested', 'first_delta', 'first_packet'];
@@ -104,7 +107,7 @@ const REMARK = 'I see and what else do you need to know from me';
 
 async function openTalk({ hook, gateway, model }, seed, [name, line]) {
   const random = new Random(seed * 131 + 7);
-  const sentences = Array.from({ length: TURNS + 1 }, () => countingAgent(random, 6));
+  const sentences = Array.from({ length: TURNS + SPARE }, () => countingAgent(random, 6));
   const echo = line && { delayMs: line.delayMs, taps: tapsOf(line, random) };
   const pcms = sentences.map(({ pcm }) => pcm);
   const wire = await WireCall.open(hook, gateway, model, pcms, echo);
@@ -124,8 +127,8 @@ async function talk(wire, random, sentences, line) {
     return { onsetAt: said.startedAt - 20 + lead / 8, onWireAt: said.startedAt, endedAt: said.endedAt };
   };
   const acts = [];
-  for (let n = 0; n < TURNS; n++) {
-    const first = await wire.sounds(n);
+  let { n, first } = await answerAfter(wire, -1);
+  for (let turn = 0; turn < TURNS && first; turn++) {
     const kind = random.of(['interruption', 'interruption', 'early', 'backchannel', 'cough']);
     const sound = {
       interruption: () => speak(random.of(INTERRUPTIONS), voice),
@@ -137,12 +140,14 @@ async function talk(wire, random, sentences, line) {
     await elapse(first.at + afterMs - performance.now());
     const act = { line, kind, n, firstAt: first.at, soundMs: sound.length / 8, afterMs, ...(await say(sound)) };
     acts.push(act);
-    if (kind !== 'backchannel' && kind !== 'cough') continue;
-    // The agent goes on to its end; then something is said for it to answer.
-    await elapse(first.at + sentences[n].pcm.length / 24 + 2500 - performance.now());
-    if (wire.spoken.count <= n + 1) act.endedAt = (await say(speak(REMARK, voice))).endedAt;
+    if (kind === 'backchannel' || kind === 'cough') {
+      // The agent goes on to its end; then something is said for it to answer.
+      await elapse(first.at + sentences[n].pcm.length / 24 + 2500 - performance.now());
+      if (wire.spoken.count <= n + 1) act.endedAt = (await say(speak(REMARK, voice))).endedAt;
+    }
+    ({ n, first } = await answerAfter(wire, n));
+    act.answer = n;
   }
-  await wire.sounds(TURNS);
   await elapse(300);
   await wire.close();
   // Later, when nobody's packets are made late by it.
@@ -151,6 +156,18 @@ async function talk(wire, random, sentences, line) {
     for (const act of acts) Object.assign(act, judgeSilence(wire, recording, act, sentences[act.n]), judgeLedger(wire, act));
     return acts;
   };
+}
+
+/** The first answer after the n-th that is heard: one that was taken back never is. */
+async function answerAfter(wire, after) {
+  for (const until = performance.now() + 12_000; performance.now() < until; await elapse(20)) {
+    const n = wire.spoken.count - 1;
+    if (n <= after) continue;
+    const { saidAt } = wire.spoken.all[n];
+    const first = wire.media.arrivals.all.slice(-100).find((each) => each.at >= saidAt && isLoud(each));
+    if (first) return { n, first };
+  }
+  return { n: after, first: undefined };
 }
 
 /** Ends in the middle of a voice: everybody agrees on which packet is the last. */
@@ -246,8 +263,8 @@ function narrowed(pcm) {
 }
 
 /** What the event says of a turn beside what was seen: each stage that leaves a trace outside, in ms too late. */
-function judgeLedger(wire, { endedAt, n }) {
-  const item = wire.spoken.all[n + 1];
+function judgeLedger(wire, { endedAt, answer }) {
+  const item = wire.spoken.all[answer];
   if (!item) return {};
   const [first] = wire.media.arrivals.all.filter((each) => each.at >= item.saidAt && isLoud(each));
   const event = wire.told.all.find(({ type, at }) => type === 'turn.latency' && at >= item.saidAt);

@@ -85,6 +85,9 @@ describePeer('chromium', 'the page', () => {
       expect(answered?.who).toBe('agent');
       expect(answered?.latencyMs).toBeGreaterThan(200);
       expect(answered?.latencyMs).toBeLessThan(2000 + (await late.soFar()));
+      const stages = await page.page.locator('#transcript .stages').last().locator('li').allTextContents();
+      expect(stages.slice(0, 2)).toEqual([expect.stringMatching(/^end of turn \d+ ms$/), expect.stringMatching(/^request \d+ ms$/)]);
+      expect(stages.some((each) => /^first packet \d+ ms$/.test(each))).toBe(true);
       expect(Number(await page.text('#events-count'))).toBeGreaterThan(10);
       await page.page.click('#events-panel summary');
       expect(await page.page.locator('#events > li', { hasText: 'input_audio_buffer.committed' }).count()).toBeGreaterThan(0);

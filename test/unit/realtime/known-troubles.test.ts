@@ -112,4 +112,79 @@ describe('troubles that others have had', () => {
     bench.silence(100);
     expect(bench.session.snapshot().state).toBe('idle');
   });
+
+  it('a caller whose pauses are long is waited for, once they are known', () => {
+    const bench = new ConversationBench().answered();
+    for (let n = 0; n < 8; n++) bench.voice(800).silence(1000);
+    const before = toldOf(bench).filter((what) => what === 'commitTurn').length;
+    for (let n = 0; n < 4; n++) bench.voice(800).silence(n < 3 ? 1000 : 2500);
+    expect(toldOf(bench).filter((what) => what === 'commitTurn').length - before).toBeLessThanOrEqual(2);
+  });
+
+  it('an agent that is spoken over is silent within 120 ms, whatever is decided later', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 10_000);
+    bench.silence(2000);
+    const from = bench.sounded.length;
+    bench.voice(300);
+    expect(bench.sounded.slice(from).lastIndexOf(true)).toBeLessThan(6);
+  });
+
+  it('the rest of an answer that comes late is heard without the caller saying anything', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 1000, false);
+    bench.silence(3000);
+    bench.model.emit({ type: 'audio', responseId: 'answer', itemId: 'answer_item', pcm: new Int16Array(48_000).fill(1000) });
+    bench.model.emit({ type: 'response_done', responseId: 'answer', status: 'completed' });
+    bench.silence(2500);
+    expect(bench.model.told.at(-1)?.slice(1)).toEqual(['played', 'answer']);
+    expect(bench.sounded.filter(Boolean)).toHaveLength(150);
+  });
+});
+
+describe('bad input', () => {
+  it('a transcript that comes after its turn changes nothing of the next one', () => {
+    const bench = new ConversationBench().answered();
+    bench.voice(1000).silence(1500);
+    const [commit] = bench.model.told.filter(([, what]) => what === 'commitTurn');
+    bench.model.emit({ type: 'caller_words', words: 'stop' });
+    bench.model.say('answer', 2000);
+    bench.silence(2500);
+    expect(bench.session.snapshot()).toMatchObject({ turns: 1, bargeIns: 0, rejectedBargeIns: 0 });
+    expect(bench.model.told.filter(([, what]) => what === 'commitTurn')).toEqual([commit]);
+    expect(bench.model.told.at(-1)?.slice(1)).toEqual(['played', 'answer']);
+  });
+
+  it('a model that speaks while the caller speaks is not heard before the turn is over', () => {
+    const bench = new ConversationBench().answered();
+    bench.voice(500);
+    bench.model.say('unasked', 2000);
+    const from = bench.sounded.length;
+    bench.voice(3000);
+    expect(bench.sounded.slice(from).some(Boolean)).toBe(false);
+  });
+
+  it('a model that goes on with what was cancelled is not heard', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('answer', 5000, false);
+    bench.silence(1000).voice(1000).silence(100);
+    const from = bench.sounded.length;
+    for (let n = 0; n < 50; n++) {
+      bench.model.emit({ type: 'audio', responseId: 'answer', itemId: 'answer_item', pcm: new Int16Array(480).fill(1000) });
+      bench.silence(20);
+    }
+    expect(bench.sounded.slice(from).some(Boolean)).toBe(false);
+    bench.model.say('next', 500);
+    bench.silence(200);
+    expect(bench.sounded.at(-1)).toBe(true);
+  });
+
+  it('a burst of a minute is played at its pace, and can be interrupted in the middle of it', () => {
+    const bench = new ConversationBench().answered();
+    bench.model.say('long', 60_000);
+    bench.silence(30_000).voice(1000).silence(100);
+    const [cut] = bench.model.told.filter(([, what]) => what === 'truncate');
+    expect(cut?.[3]).toBe(30_050);
+    expect(bench.session.snapshot()).toMatchObject({ playoutQueueMs: 0, playoutDroppedMs: 0, bargeIns: 1 });
+  });
 });

@@ -34,6 +34,20 @@ describe('the conversation on the page', () => {
       item: message('a1', 'assistant', [{ type: 'output_audio', transcript: 'One.' }]),
     });
     conversation.addLatency({ decidingMs: 500, answeringMs: 80 });
+    conversation.handle({
+      type: 'turn.latency',
+      item_id: 'u1',
+      decided_ms: 500,
+      requested_ms: 500,
+      first_delta_ms: null,
+      first_packet_ms: 570,
+      ear_ms: null,
+    });
+    expect(conversation.turns[0]?.stages).toEqual([
+      { name: 'decided', text: 'end of turn', ms: 500 },
+      { name: 'requested', text: 'request', ms: 0 },
+      { name: 'packet', text: 'first packet', ms: 70 },
+    ]);
     conversation.handle({ type: 'conversation.item.truncated', item_id: 'a1' });
     expect(conversation.turns).toMatchObject([{ text: 'One.', interrupted: true, latency: { decidingMs: 500, answeringMs: 80 } }]);
   });
