@@ -2,7 +2,7 @@ import { levelDbov } from './level.ts';
 
 /** 40 ms: harmonics of a voice lie 80 Hz apart and more, and two frequencies 50 Hz apart are two. */
 const RATE_HZ = 8000;
-export const TONE_WINDOW = 320;
+const TONE_WINDOW = 320;
 
 /** Beeps of answering machines, signals of exchanges and fax machines. */
 const LOWEST_HZ = 340;

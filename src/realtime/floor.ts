@@ -226,6 +226,8 @@ export class Floor {
     if (this.#state !== 'live') return;
     this.#state = 'paused';
     this.#stopSpeech(now);
+    // Nobody hears the last word fade, and it is not to be heard when the agent is back.
+    if (this.playout.isFading) this.playout.pull(new Int16Array(MODEL_FRAME_SAMPLES), now);
     this.#switchTurns(now);
     this.link.connection.pause?.();
   }

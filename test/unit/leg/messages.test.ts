@@ -14,6 +14,7 @@ describe('a message of a bridge', () => {
     { type: 'ended', leg: 1, cause: 'media_timeout' },
     { type: 'ended', leg: 1, cause: 'rejected', status: 486 },
     { ...open, origin: { kind: 'phone', direction: 'outbound', callBack: { trunk: 'carrier', destination: '+15550001' } } },
+    { ...open, origin: { kind: 'phone', direction: 'outbound', joins: { sessionId: 'rtc_1_x', leg: 'leg_y' } } },
     { type: 'event', leg: 1, event: { type: 'ringing' } },
     { type: 'event', leg: 1, event: { type: 'round_trip', ms: 80.5 } },
     { type: 'event', leg: 1, event: { type: 'transfer', state: 'accepted' } },
@@ -62,8 +63,13 @@ describe('a message of a host', () => {
     { type: 'command', leg: 1, command: { type: 'report', summary } },
     { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, ledger: { ...LEDGER, stages: {} } } } },
     { type: 'command', leg: 1, command: { type: 'refer', target: 'sip:desk@192.0.2.1' } },
+    { type: 'command', leg: 1, command: { type: 'refer_to_call', sipCallId: 'abc@192.0.2.1' } },
     { type: 'command', leg: 1, command: { type: 'dtmf', digits: '12#' } },
     { type: 'dial', dial: 3, request: { trunk: 'carrier', destination: '+15550001', from: '100' } },
+    {
+      ...{ type: 'dial', dial: 4 },
+      request: { trunk: 'carrier', destination: '+15550001', ringTimeoutMs: 20_000, joins: { sessionId: 'rtc_1_x', leg: 'leg_y' } },
+    },
     { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, responseLatencyMs: { p50: 1.5, p95: 2 } } } },
   ])('survives the wire: %j', (message) => {
     expect(decode(hostMessage, JSON.stringify(message))).toEqual(message);
