@@ -82,7 +82,7 @@ export class TrunkRegistrations {
     return this.#all.find(({ name }) => name === trunk)?.state;
   }
 
-  /** Takes all bindings away; resolves when they are gone, or after a second. */
+  /** Takes all bindings away; resolves when they are gone, or after 400 ms. */
   async leave(): Promise<void> {
     await Promise.all(this.#all.map((each) => each.leave()));
   }

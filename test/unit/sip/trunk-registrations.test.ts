@@ -105,7 +105,7 @@ describe('a trunk that we register with', () => {
     expect(test.invites.map(({ caller }) => caller)).toEqual([{ type: 'trunk', name: 'carrier', registered: true }, { type: 'stranger' }]);
   });
 
-  it('is told when we leave, and the process waits for a second at the most', async () => {
+  it('is told when we leave, and the process waits for less than half a second', async () => {
     const test = await started();
     answer(test, 200);
     test.engine.drain();
