@@ -118,7 +118,9 @@ class Scene {
 
   get #speaks(): boolean {
     const types = this.program.told.all.map(({ type }) => type);
-    return types.lastIndexOf('output_audio_buffer.started') > types.lastIndexOf('output_audio_buffer.stopped');
+    // A key that is pressed stops the agent, too.
+    const ended = types.findLastIndex((type) => type === 'output_audio_buffer.stopped' || type === 'output_audio_buffer.cleared');
+    return types.lastIndexOf('output_audio_buffer.started') > ended;
   }
 
   /** The result of the newest tool, as the model has it. */
@@ -195,15 +197,16 @@ async function waitsForATool(scene: Scene): Promise<void> {
   await scene.hears(660, from);
   const first = call.media.arrivals.all.slice(from).find((each) => loudArrivals(call.media, each.at, each.at).length > 0);
   const waited = (first?.at ?? 0) - since;
-  const slack = 160 + (await scene.late.soFar());
+  // Both the tool's time and the packet's may have met a moment in which the machine stood still.
+  const slack = 160 + 2 * (await scene.late.soFar());
   expect(waited).toBeGreaterThan(FILLER_AFTER_MS - slack);
   expect(waited).toBeLessThan(FILLER_AFTER_MS + slack);
   scene.send({ type: 'conversation.item.create', item: { type: 'function_call_output', call_id: done['call_id'], output: 'found' } });
   scene.send({ type: 'response.create' });
   await scene.hears(330, from);
   const heard = record(call.media.arrivals.all.slice(from)).samples;
-  const speech = toneRuns(heard, 330)[0];
-  expect(toneRuns(heard, 660, { fromMs: (speech?.fromMs ?? 0) + 40 })).toEqual([]);
+  const answer = toneRuns(heard, 330).find(({ fromMs, toMs }) => toMs - fromMs > 100);
+  expect(toneRuns(heard, 660, { fromMs: (answer?.fromMs ?? 0) + 40 })).toEqual([]);
 }
 
 /** Music until the agent speaks: 40 ms after its first sound there is nothing but its voice. */
@@ -216,30 +219,34 @@ async function hearsMusic(scene: Scene): Promise<void> {
   const from = call.media.arrivals.count;
   await eventually(() => loudArrivals(call.media, performance.now() - 400).length >= 15, DEADLINE_MS, 'music on the phone');
   // A voice as soft as the music: if that went on, it would be found.
-  scene.plan(says(550, 800, 900));
+  scene.plan(says(550, 1200, 900));
   await scene.next();
   await scene.hears(550, from, 500);
   const heard = record(call.media.arrivals.all.slice(from)).samples;
   const voice = toneRuns(heard, 550).find(({ fromMs, toMs }) => toMs - fromMs > 500);
   const startMs = (voice?.fromMs ?? 0) + 40;
-  expect(toneShare(heard, 550, { fromMs: startMs, toMs: startMs + 300 })).toBeGreaterThan(0.97);
+  // A packet that was lost breaks the tone in one piece, music in all of them.
+  const pieces = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => toneShare(heard, 550, { fromMs: startMs + 40 * n, toMs: startMs + 40 * (n + 1) }));
+  expect(pieces.filter((share) => share > 0.95).length).toBeGreaterThanOrEqual(6);
   const off = upstream.received.count;
-  scene.plan(uses('hold_music', { on: false }), says(330));
+  const fromOff = call.media.arrivals.count;
+  scene.plan(uses('hold_music', { on: false }), says(880));
   await scene.next();
   expect(await scene.result(off)).toBe('The music has stopped.');
-  await scene.hears(330, call.media.arrivals.count);
+  await scene.hears(880, fromOff);
 }
 
 async function typesANumber(scene: Scene): Promise<void> {
   const { call, upstream, program } = scene;
   const told = upstream.received.count;
   const from = program.told.count;
-  scene.plan(uses('collect_digits', { count: 4 }), says(330));
+  const heardFrom = call.media.arrivals.count;
+  scene.plan(uses('collect_digits', { count: 4 }), says(740));
   await scene.next();
   await program.told.type('call.digits.started', DEADLINE_MS, from);
   for (const key of '2468') await call.media.press(key);
   expect(await scene.result(told)).toEqual({ digits: '2468', count: 4, ended_by: 'count' });
-  await scene.hears(330, call.media.arrivals.count);
+  await scene.hears(740, heardFrom);
 }
 
 /** Only the program that asked has the keys, whether they are pressed or heard. */
@@ -275,13 +282,14 @@ async function isTransferred(scene: Scene): Promise<void> {
       contentType: 'message/sipfrag;version=2.0',
     });
   const told = upstream.received.count;
-  scene.plan(uses('transfer', { target: 'desk' }), says(330));
+  const heardFrom = call.media.arrivals.count;
+  scene.plan(uses('transfer', { target: 'desk' }), says(990));
   await scene.next();
   const refer = await call.requests.find(({ method }) => method === 'REFER', DEADLINE_MS, 'REFER');
   expect(refer.header('refer-to')).toBe('<sip:desk@192.0.2.50>');
   await notify('486 Busy Here');
   expect(await scene.result(told)).toMatchObject({ error: { code: 'not_transferred', message: 'desk could not be reached: busy.' } });
-  await scene.hears(330, call.media.arrivals.count);
+  await scene.hears(990, heardFrom);
 }
 
 async function isHungUpOn(scene: Scene): Promise<void> {
