@@ -134,7 +134,7 @@ export class DrachtioLink {
     if (this.#stopped) return;
     const srf = this.#create();
     const { secret, serverCa } = this.#options;
-    const tls = serverCa === undefined ? {} : { tls: { ca: serverCa, servername: server.address } };
+    const tls = serverCa === undefined ? {} : { tls: { ca: serverCa } };
     srf.connect({ host: server.address, port: server.port, secret, ...tls, reconnect: { maxAttempts: 1 } });
     let up: Socket | undefined;
     let over = false;
