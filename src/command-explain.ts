@@ -134,7 +134,7 @@ function judge(config: Config, clock: Clock, call: Caller, books: Books): Verdic
     rules.push({ rule: 'media', matched: false, why: media });
     return result(488, `488: ${media}`);
   }
-  if (verdict.wanted) return result(200, `connected with ${verdict.wanted.destination} by ${verdict.wanted.trunk}`);
+  if (verdict.wanted) return result(200, `connected with ${verdict.wanted.to.destination} by ${verdict.wanted.to.trunk}`);
   const facts = factsOf(invite, verdict.admitted?.trunk, books.users);
   const { policy, webhook } = createRoutes(config).routeFor(arrivingCall(invite, clock.wallclock(), facts), rules);
   if (webhook) return result(200, `${webhook.url} decides, within ${webhook.withinMs / 1000} s`);

@@ -444,7 +444,7 @@ class RunningGateway implements Gateway {
             invite.sipCallId,
             arrivingCall(invite, clock.wallclock(), facts),
             tried,
-            wanted && { ...wanted, from: facts?.caller },
+            wanted && { ...wanted, to: { ...wanted.to, from: facts?.caller } },
           ),
         onReport: (report) => {
           this.#why.note(whyOf(report));

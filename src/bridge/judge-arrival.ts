@@ -1,12 +1,12 @@
 import type { RuleTried } from '../base/rule-tried.ts';
-import type { DialRequest } from '../leg/leg.ts';
+import type { WantedPerson } from '../leg/person.ts';
 import type { InboundCall } from '../sip/engine.ts';
 import { type InviteFacts, readCallFacts } from '../sip/read-call-facts.ts';
 import { type Trunk, type TrunkRefusal, trunkRefusalStatus } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import type { CallLease } from '../sip/trunk-meter.ts';
 import type { UserBook } from '../sip/user.ts';
-import { judgeUserCall } from '../sip/user-call.ts';
+import { judgeUserCall, type UserCall } from '../sip/user-call.ts';
 
 /** Whom calls are let in by. Anybody without trunks, and nobody is a user without users. */
 export interface ArrivalBooks {
@@ -21,7 +21,7 @@ export type ArrivalVerdict = { readonly tried: readonly RuleTried[] } & (
       readonly type: 'taken';
       readonly admitted?: { readonly trunk: Trunk; readonly lease: CallLease };
       /** Whom a user wants to talk to, when it is not the agent. */
-      readonly wanted?: DialRequest;
+      readonly wanted?: WantedPerson;
     }
 );
 
@@ -44,8 +44,11 @@ export function judgeArrival(
     const { refusal, detail } = judged.call;
     return { type: 'refused', status: trunkRefusalStatus(refusal), refusal, detail, tried };
   }
-  const wanted = judged?.call.type === 'dial' ? { trunk: judged.call.trunk, destination: judged.call.destination } : undefined;
-  return { type: 'taken', tried, ...(admitted && { admitted }), ...(wanted && { wanted }) };
+  return { type: 'taken', tried, ...(admitted && { admitted }), ...(judged?.call.type === 'dial' && { wanted: wantedOf(judged.call) }) };
+}
+
+function wantedOf({ trunk, destination, orAgent }: Extract<UserCall, { type: 'dial' }>): WantedPerson {
+  return { to: { trunk, destination }, agentAway: orAgent ? 'until_alone' : 'for_good' };
 }
 
 /** What the INVITE says of who calls whom, as far as its sender may be believed. */

@@ -4,6 +4,7 @@ import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import { firstMismatch, keptRules, type RuleTried } from '../base/rule-tried.ts';
 import type { DialRequest, EndCause, LegDialler, LegPolicy } from '../leg/leg.ts';
+import type { WantedPerson } from '../leg/person.ts';
 import type { InboundCall, IncomingRefer, RefusedInvite, SipEngine } from '../sip/engine.ts';
 import type { InviteFacts } from '../sip/read-call-facts.ts';
 import type { Trunk } from '../sip/trunk.ts';
@@ -60,7 +61,7 @@ export interface Arrived {
   /** What its INVITE says. */
   readonly facts?: InviteFacts;
   /** Whom a user wants to talk to, when it is not the agent. */
-  readonly wanted?: DialRequest;
+  readonly wanted?: WantedPerson;
 }
 
 /** A call that goes on, as it is told why it was taken. */

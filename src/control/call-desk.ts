@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
 import type { RuleTried } from '../base/rule-tried.ts';
 import type { DialRequest, LegOrigin, LegPolicy } from '../leg/leg.ts';
+import type { WantedPerson } from '../leg/person.ts';
 import type { CallDialler } from './call-dialler.ts';
 import type { ArrivingCall, RouteTable, Routing } from './route-table.ts';
 import { type AttemptResult, type DeliveryOutcome, WebhookDelivery, type WebhookPost } from './webhook-delivery.ts';
@@ -17,7 +18,7 @@ export interface CallDeskDeps {
   readonly routes: RouteTable;
   readonly post: WebhookPost;
   /** Connects a session that has just come with whom its caller wants, without the agent. */
-  readonly connect?: (sessionId: string, project: string, wanted: DialRequest) => void;
+  readonly connect?: (sessionId: string, project: string, wanted: WantedPerson) => void;
   /** Places a call by SIP. @returns its Call-ID @throws GatewayError as LegDialler.dial() */
   readonly dial: (request: DialRequest) => Promise<string>;
 }
@@ -51,7 +52,7 @@ export class CallDesk implements CallDialler {
   /** Until its session is there. At most as many as lines. */
   readonly #routed = new Map<string, Routing>();
   /** Users who want somebody else than the agent, until their session is there. */
-  readonly #wanted = new Map<string, { readonly project: string; readonly wanted: DialRequest }>();
+  readonly #wanted = new Map<string, { readonly project: string; readonly wanted: WantedPerson }>();
   readonly #attempts: Counter<'result'>;
   readonly #deliveries: Counter<'outcome'>;
 
@@ -68,7 +69,7 @@ export class CallDesk implements CallDialler {
   }
 
   /** Whose this call is and who decides. @param sipCallId by which `opened` or `failed` follows @param tried gets the routes that were looked at */
-  policyFor(sipCallId: string, call: ArrivingCall, tried?: RuleTried[], wanted?: DialRequest): LegPolicy {
+  policyFor(sipCallId: string, call: ArrivingCall, tried?: RuleTried[], wanted?: WantedPerson): LegPolicy {
     const expected = this.#expected.get(sipCallId);
     if (expected) return expected.policy;
     const routing = this.#routes.routeFor(call, tried);

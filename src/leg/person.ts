@@ -32,6 +32,15 @@ export interface PersonOptions {
   readonly amd?: AmdOptions | undefined;
 }
 
+/** The agent keeps out of a call that is somebody else's: until nobody is left whom the caller could talk to, or for good, and then the call ends. */
+export type AgentAway = 'until_alone' | 'for_good';
+
+/** Whom the caller wants, when that is not the agent. */
+export interface WantedPerson {
+  readonly to: DialRequest;
+  readonly agentAway: AgentAway;
+}
+
 /** How a caller is handed over for good. `refer`: the phones are sent to each other and we leave; where that fails all stays as it is. */
 export type TransferMode = 'bridge' | 'refer';
 

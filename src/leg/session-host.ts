@@ -1,6 +1,6 @@
 import type { CallFacts, LegHeader } from './call-facts.ts';
 import type { LegHost } from './leg.ts';
-import type { PersonCommand, PersonView } from './person.ts';
+import type { AgentAway, PersonCommand, PersonView } from './person.ts';
 
 /*
  * What the HTTP door asks of the owner of sessions, in this process or another one. The words that go through a channel are JSON texts of the
@@ -42,7 +42,8 @@ export interface ChannelOpening {
 
 /** A decision on a pending call, or a command to a live one. */
 export type CallCommand =
-  | { readonly type: 'accept'; readonly session: SessionJson }
+  /** @param agentAway the caller wants persons: it hears ringing from its first packet on, and no agent */
+  | { readonly type: 'accept'; readonly session: SessionJson; readonly agentAway?: AgentAway }
   /** @param status of SIP, 300 to 699 */
   | { readonly type: 'reject'; readonly status: number }
   | { readonly type: 'refer'; readonly target: string; readonly headers?: readonly LegHeader[] }

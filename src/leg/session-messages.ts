@@ -29,7 +29,7 @@ const access = z.strictObject({ project, ephemeral: z.boolean() });
 
 /** A decision or command on a call. */
 export const callCommand = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('accept'), session: sessionJson }),
+  z.strictObject({ type: z.literal('accept'), session: sessionJson, agentAway: z.enum(['until_alone', 'for_good']).exactOptional() }),
   z.strictObject({ type: z.literal('reject'), status: refusalStatus }),
   z.strictObject({ type: z.literal('refer'), target: z.string().max(2048), headers: sentHeaders.exactOptional() }),
   z.strictObject({ type: z.literal('person'), command: personCommand }),

@@ -8,7 +8,8 @@ import { type SipUser, USERS_TRUNK } from './user.ts';
 /** Where the call of a user leads. */
 export type UserCall =
   | { readonly type: 'agent' }
-  | { readonly type: 'dial'; readonly trunk: string; readonly destination: string }
+  /** @property orAgent who gets no answer may talk to the agent */
+  | { readonly type: 'dial'; readonly trunk: string; readonly destination: string; readonly orAgent: boolean }
   | { readonly type: 'refused'; readonly refusal: TrunkRefusal; readonly detail: string };
 
 /**
@@ -27,11 +28,12 @@ export function judgeUserCall(
     return matched;
   };
   const dialled = dialledName(requestUri);
+  const orAgent = user.calls.some(({ type }) => type === 'agent');
   for (const [index, permission] of user.calls.entries()) {
     if (permission.type === 'users') {
       const found = asked.isUser(dialled) && dialled !== user.name;
       if (note(found, `calls[${index}]`, found ? 'another user was dialled' : 'no other user was dialled')) {
-        return { call: { type: 'dial', trunk: USERS_TRUNK, destination: `user:${dialled}` }, tried };
+        return { call: { type: 'dial', trunk: USERS_TRUNK, destination: `user:${dialled}`, orAgent }, tried };
       }
     } else if (permission.type === 'trunk') {
       const judged = asked.trunks.judge(permission.trunk, dialled);
@@ -40,11 +42,11 @@ export function judgeUserCall(
         note(false, `calls[${index}]`, "not among the user's own destinations");
       else {
         note(true, `calls[${index}]`, `among its destinations by trunk ${permission.trunk}`);
-        return { call: { type: 'dial', trunk: permission.trunk, destination: judged.destination.key }, tried };
+        return { call: { type: 'dial', trunk: permission.trunk, destination: judged.destination.key, orAgent }, tried };
       }
     }
   }
-  const agent = user.calls.some(({ type }) => type === 'agent') && !asked.isUser(dialled);
+  const agent = orAgent && !asked.isUser(dialled);
   if (note(agent, 'calls', agent ? 'the agent may be called' : 'nothing it may call was dialled'))
     return { call: { type: 'agent' }, tried };
   return { call: { type: 'refused', refusal: 'not_permitted', detail: `user ${user.name} may not call this` }, tried };

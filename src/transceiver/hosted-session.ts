@@ -246,6 +246,7 @@ export class HostedSession {
     }
     // Who has answered is not known yet, and the agent says nothing until then.
     if (event.type !== 'answered' || !this.#watchAnswer()) this.#session.handleLegEvent(event);
+    if (event.type === 'answered') this.#persons.callerAnswered();
   }
 
   end(cause: EndCause): void {
@@ -290,7 +291,7 @@ export class HostedSession {
   async command(command: CallCommand): Promise<void> {
     switch (command.type) {
       case 'accept':
-        this.#accept(command.session);
+        this.#accept(command);
         return;
       case 'reject':
         checkRefusal(command.status);
@@ -410,11 +411,12 @@ export class HostedSession {
     return this.#decision;
   }
 
-  #accept(json: SessionJson): void {
+  #accept({ session, agentAway }: Extract<CallCommand, { type: 'accept' }>): void {
     const decision = this.#pending();
-    const settings = decision.isOpen ? checkedSession(json, { tools: this.#deps.tools, project: this.#facts.project }) : undefined;
+    const settings = decision.isOpen ? checkedSession(session, { tools: this.#deps.tools, project: this.#facts.project }) : undefined;
     decision.take();
     if (settings) this.#configure(settings);
+    if (agentAway) this.#persons.keepAgentAway(agentAway);
     this.#session.accept();
   }
 

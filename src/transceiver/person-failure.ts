@@ -30,6 +30,24 @@ export function failureOfStatus(status: number): PersonFailure {
   return OF_STATUS[status] ?? 'failed';
 }
 
+const STATUSES: Readonly<Record<PersonFailure, number>> = {
+  busy: 486,
+  declined: 603,
+  no_answer: 480,
+  not_found: 404,
+  forbidden: 403,
+  overloaded: 503,
+  unreachable: 480,
+  cancelled: 487,
+  machine: 480,
+  failed: 500,
+};
+
+/** What a caller is told of a failure that no phone has said. @returns a status of SIP */
+export function statusOf(failure: PersonFailure): number {
+  return STATUSES[failure];
+}
+
 /** Why a call could not even be placed. */
 export function failureOf(code: ErrorCode): PersonFailure {
   return OF_CODE[code] ?? 'failed';

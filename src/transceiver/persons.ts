@@ -3,6 +3,7 @@ import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { EndCause, Leg, LegDialler, LegEvent } from '../leg/leg.ts';
 import {
+  type AgentAway,
   type AgentPresence,
   CALLER,
   type OnAnswer,
@@ -15,7 +16,7 @@ import type { PersonNews } from '../realtime/session-event.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { MediaSession, MediaSnapshot } from './media.ts';
 import type { Comfort, PartyLine, Place } from './party-line.ts';
-import { failureOf, failureOfStatus } from './person-failure.ts';
+import { failureOf, failureOfStatus, statusOf } from './person-failure.ts';
 import { SoundLoop } from './sound-loop.ts';
 
 /** A consultation has one, a conference that a telephone call becomes a few; each costs codecs and a phone line. */
@@ -101,6 +102,8 @@ export class Persons {
   /** The agent has left those who are connected. */
   #agentGone = false;
   #paused = false;
+  /** The call is not the agent's. */
+  #agentAway: AgentAway | undefined;
   /** The phones are being sent to each other: what becomes of the caller the transfer says. */
   #referring: PartyId | undefined;
   #over = false;
@@ -115,6 +118,17 @@ export class Persons {
 
   views(): readonly PersonView[] {
     return [...this.#persons.values()].map((each) => ({ leg: each.id, state: each.held ? 'held' : each.state }));
+  }
+
+  /** The call is not the agent's, from before it is answered. */
+  keepAgentAway(away: AgentAway): void {
+    this.#agentAway = away;
+    this.#lay();
+  }
+
+  /** The conversation has begun: not with an agent that keeps out of it. */
+  callerAnswered(): void {
+    if (this.#paused) this.#deps.session.pause();
   }
 
   /**
@@ -382,12 +396,24 @@ export class Persons {
     if (!this.#forget(person)) return;
     this.#deps.session.tell({ type: 'person_ended', leg: person.id, cause });
     if (last && this.#referring === undefined && person.options.onHangup === 'end') this.#deps.session.end('remote_hangup');
-    else this.#lay();
+    else this.#leftAlone('remote_hangup');
   }
 
   #failed(person: Person, reason: ReturnType<typeof failureOf>, status?: number): void {
     if (!this.#forget(person)) return;
     this.#deps.session.tell({ type: 'person_failed', leg: person.id, reason, status });
+    this.#leftAlone('rejected', status ?? statusOf(reason));
+  }
+
+  /** Somebody has gone. A caller with nobody left has the agent, unless that is not for it. @param status of SIP, why nobody came */
+  #leftAlone(cause: EndCause, status?: number): void {
+    const isAlone = this.#persons.size === 0 && this.#referring === undefined;
+    if (isAlone && this.#agentAway === 'for_good') {
+      if (status !== undefined) this.#deps.caller().leg?.hangup(cause, [{ name: 'Reason', value: `SIP;cause=${status}` }]);
+      this.#deps.session.end(cause);
+      return;
+    }
+    if (isAlone) this.#agentAway = undefined;
     this.#lay();
   }
 
@@ -418,8 +444,8 @@ export class Persons {
     const persons = [...this.#persons.values()];
     const whispers = persons.some(({ state, held }) => state === 'whispering' && !held);
     const connected = persons.some(({ state }) => state === 'connected');
-    if (!connected && this.#referring === undefined) this.#agentGone = false;
-    const paused = this.#agentGone && !whispers;
+    if (!connected && this.#referring === undefined) this.#agentGone = this.#agentAway !== undefined;
+    const paused = this.#agentAway === 'for_good' || (this.#agentGone && !whispers);
     if (paused !== this.#paused) {
       this.#paused = paused;
       line.agentTakesPart = !paused;
@@ -441,7 +467,8 @@ export class Persons {
     const waited = persons.findLast(
       ({ state, options }) => (state === 'dialling' || state === 'ringing') && options.whileRinging !== 'agent',
     );
-    return waited ? { type: 'beside', comfort: waited.comfort, soft: true } : { type: 'line' };
+    if (waited) return { type: 'beside', comfort: waited.comfort, soft: true };
+    return this.#agentAway && persons.length === 0 ? { type: 'beside', comfort: this.#ringback } : { type: 'line' };
   }
 
   /** What the caller hears as long as this person's phone rings. */

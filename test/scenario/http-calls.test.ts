@@ -21,7 +21,11 @@ const BANK = 'sk-bank-0123456789';
 
 interface Incoming {
   readonly type: string;
-  readonly data: { readonly call_id: string; readonly sip_headers: readonly { readonly name: string; readonly value: string }[] };
+  readonly data: {
+    readonly call_id: string;
+    readonly sip_headers: readonly { readonly name: string; readonly value: string }[];
+    readonly call?: Readonly<Record<string, unknown>>;
+  };
 }
 
 let folder: string;
@@ -61,8 +65,19 @@ beforeAll(async () => {
   writeFileSync(
     config,
     `callers: anyone
+agent: {transfer-target: "sip:desk@192.0.2.50"}
 projects: [{name: shop, keys: [${SHOP}]}, {name: bank, keys: [${BANK}]}]
-trunks: [{name: carrier, peer: "127.0.0.1:${callee.local.port}", destinations: ["+1555*"]}]
+trunks:
+  - name: carrier
+    peer: "127.0.0.1:${callee.local.port}"
+    destinations: ["+1555*", "+1556*"]
+    caps: {per-second: 100}
+    numbers:
+      country: 1
+      inbound: {called: [{match: "line*", strip: 4, add: ask-}]}
+      outbound:
+        called: [{match: "+1556*", strip: 2, add: "001"}]
+        caller: [{match: "+1*", strip: 2, add: "0"}]
 routes:
   - {number: "ask*", project: shop, webhook: {url: "${url}/calls", secrets: [whsec_YW4gb2xkZXIgc2VjcmV0IG9mIHRoZSBzaG9w, ${SECRET}], within: 10, otherwise: {reject: 486}}}
   - {number: late-answer, project: shop, webhook: {url: "${url}/refuses", secrets: [${SECRET}], within: 1, otherwise: {answer: {}}}}
@@ -193,7 +208,7 @@ describe.concurrent('a program of the shop', () => {
     const refusal = await post('+4930123');
     expect(refusal.status).toBe(403);
     const placing = post('+15550100');
-    const rung = await callee.incoming.find(() => true, 8000, 'the call');
+    const rung = await callee.incoming.find(({ invited }) => invited?.requestUri.includes('15550100') === true, 8000, 'the call');
     const placed = await placing;
     const { session } = (await placed.json()) as { session: { id: string } };
     expect([placed.status, placed.headers.get('location')]).toEqual([201, `/v1/realtime/calls/${session.id}`]);
@@ -201,6 +216,71 @@ describe.concurrent('a program of the shop', () => {
     await rung.acknowledged();
     await shop.realtime.calls.hangup(session.id);
     await rung.hungUp();
+  });
+
+  const told = (path: string, body: unknown) =>
+    fetch(`${shop.baseURL}/realtime/calls${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${SHOP}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  /** What a program says of a call, and how it is written. */
+  const said = (what: string) => ({ headers: { 'X-Case': what }, user_to_user: { data: 'cafe', purpose: 'isdn-uui' } });
+  const UUI = 'cafe;encoding=hex;purpose=isdn-uui';
+
+  test('says something in the INVITE, the REFER and the BYE of a call it places, whose numbers are written as its trunk wants them', async () => {
+    const transport = { type: 'sip', destination: '+15560199', trunk: 'carrier', from: '+15550111', ...said('invite') };
+    const placing = told('', { session: { type: 'realtime' }, transport });
+    const call = await callee.incoming.find(({ invited }) => invited?.header('x-case') === 'invite', 8000, 'the call');
+    const { invited: invite } = call;
+    expect(invite?.header('user-to-user')).toBe(UUI);
+    expect(invite?.requestUri).toMatch(/^sip:0015560199@/);
+    expect(invite?.header('to')).toMatch(/sip:0015560199@/);
+    expect(invite?.header('from')).toMatch(/sip:05550111@/);
+    const { session } = (await (await placing).json()) as { session: { id: string } };
+    call.answer();
+    await call.acknowledged();
+    const refer = call.requests.find(({ method }) => method === 'REFER', 5000, 'REFER');
+    const referring = told(`/${session.id}/refer`, { target_uri: 'sip:desk@192.0.2.50', ...said('refer') });
+    expect((await refer).header('x-case')).toBe('refer');
+    expect((await refer).header('user-to-user')).toBe(UUI);
+    expect((await referring).status).toBe(200);
+    // It keeps the call until the phone has got through.
+    expect((await told(`/${session.id}/hangup`, said('bye'))).status).toBe(200);
+    const bye = await call.hungUp();
+    expect([bye.header('x-case'), bye.header('user-to-user')]).toEqual(['bye', UUI]);
+  });
+
+  test('reads in the webhook what the INVITE says, of a trunk with its numbers as they are written inside', async () => {
+    const headers = [
+      ['X-Tenant', 'shop'],
+      ['User-to-User', '56a390f3;encoding=hex;purpose=isdn-uui'],
+      ['P-Asserted-Identity', '<sip:05550123@192.0.2.9>'],
+      ['Diversion', '<sip:05550177@192.0.2.9>;reason=no-answer'],
+    ] as const;
+    const call = await callee.dial(gateway.sip, { user: 'linefacts', headers });
+    const { event } = await incoming.find((each) => each.number === 'linefacts', 8000, 'the webhook');
+    expect(event.data.call).toMatchObject({
+      ...{ trunk: 'carrier', called: 'ask-facts', caller: '+15550123', diverted_by: '+15550177' },
+      headers: { 'X-Tenant': 'shop' },
+      user_to_user: { data: '56a390f3', encoding: 'hex', purpose: 'isdn-uui' },
+    });
+    const stranger = await phone.dial(gateway.sip, { user: 'ask-stranger', headers });
+    const { event: other } = await asked('ask-stranger');
+    // Whoever it is may say what it likes in X-; who it is it may not.
+    expect(other.data.call).toMatchObject({ headers: { 'X-Tenant': 'shop' }, user_to_user: { data: '56a390f3' } });
+    expect(JSON.stringify(other.data.call)).not.toContain('5550123');
+    for (const each of [event, other]) await shop.realtime.calls.reject(each.data.call_id, { status_code: 486 });
+    expect([(await call.refused()).status, (await stranger.refused()).status]).toEqual([486, 486]);
+  });
+
+  test.each([
+    [{ headers: { Route: '<sip:192.0.2.66>' } }, 400],
+    [{ headers: { 'X-A': 'x\r\nRoute: <sip:192.0.2.66>' } }, 400],
+    [{ user_to_user: { data: 'no hex' } }, 400],
+  ])('may not write %j into a message', async (what, status) => {
+    const transport = { type: 'sip', destination: '+15550100', trunk: 'carrier', ...what };
+    expect((await told('', { session: { type: 'realtime' }, transport })).status).toBe(status);
   });
 });
 

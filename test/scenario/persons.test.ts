@@ -10,11 +10,12 @@ import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
 import { gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
+import type { SipMessage } from '../support/sip-message.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { speech } from '../support/speech.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { concat, rms, silence, tone, toneShare } from '../support/tones.ts';
+import { concat, findTone, rms, silence, tone, toneShare } from '../support/tones.ts';
 import { EventLog, eventually } from '../support/wait.ts';
 
 /* Calls to persons: whoever is called for a session, who hears whom, and what becomes of the caller. Everybody is known by a tone. */
@@ -22,6 +23,7 @@ import { EventLog, eventually } from '../support/wait.ts';
 const AGENT_HZ = 1004;
 const CALLER_HZ = 700;
 const PERSON_HZ = 440;
+const RINGBACK_HZ = 425;
 /** A fifth of a second is heard: a packet may be late on a busy machine, and a queue runs dry for it. */
 const LISTEN_MS = 200;
 
@@ -40,6 +42,8 @@ trunks:
     caps: { concurrent: 20, per-second: 100 }
 users:
   - { name: erin, password: erins-password }
+  - { name: frank, password: franks-password, calls: [users] }
+  - { name: grace, password: graces-password, calls: [agent, users] }
 `,
   );
   return file;
@@ -304,6 +308,40 @@ describe('a caller and a person', () => {
     await b.hungUp(5000);
   });
 
+  test('a user who calls another one hears ringing and no agent; who may not have the agent is hung up where nobody answers', async () => {
+    const phoneOf = async (user: string, address: string): Promise<SipPhone> => {
+      const phone = await hook.phone({ user, address });
+      await register(phone, gateway.sip, user, `${user}s-password`);
+      return phone;
+    };
+    const [frank, grace] = await Promise.all([phoneOf('frank', '127.0.0.4'), phoneOf('grace', '127.0.0.5')]);
+    const callFrom = async (caller: SipPhone, name: string, user: string, callee: SipPhone) => {
+      const incoming = callee.nextCall(8000);
+      const a = await callAs(hook, caller, gateway.sip, user, name);
+      // The agent would give its tone for it.
+      await a.media.press('3');
+      const b = await incoming;
+      b.ring();
+      await hears(a.media, RINGBACK_HZ, 'ringing');
+      return { a, b };
+    };
+    const [refused, kept] = await Promise.all([callFrom(frank, 'frank', 'grace', grace), callFrom(grace, 'grace', 'frank', frank)]);
+    refused.b.refuse(486, 'Busy Here');
+    kept.b.refuse(486, 'Busy Here');
+    const bye = await refused.a.hungUp(5000);
+    expect(bye.all('reason')).toEqual(expect.arrayContaining([expect.stringMatching(/^Q\.850;cause=21/), 'SIP;cause=486']));
+    const { samples } = refused.a.media.recording();
+    expect(findTone(samples, AGENT_HZ).present).toBe(false);
+    const record = () => gateway.cdrs().find((each) => each['sip_call_id'] === refused.a.callId);
+    expect(await eventually(record, 3000, 'its record')).toMatchObject({ cause: 'rejected', user: 'frank' });
+    // This one may have the agent.
+    const before = kept.a.media.recording().samples;
+    expect(findTone(before, AGENT_HZ).present).toBe(false);
+    await kept.a.media.press('3');
+    await hears(kept.a.media, AGENT_HZ, 'the agent, when nobody has answered');
+    await kept.a.bye();
+  });
+
   test('two phones are sent to each other, and the gateway leaves', async () => {
     const { a, program } = await caller();
     const { leg, b } = await called(program, 'bob', {});
@@ -401,15 +439,31 @@ async function register(phone: SipPhone, at: Endpoint, name: string, password: s
   const uri = `sip:${at.address}`;
   const about = `sip:${name}@${at.address}`;
   const asked = await phone.ask('REGISTER', at, { uri, about });
+  const header = credentials(asked, { method: 'REGISTER', uri, name, password });
+  const taken = await phone.ask('REGISTER', at, { uri, about, headers: [['Authorization', header]] });
+  expect(taken.startLine).toContain(' 200 ');
+}
+
+/** Calls with a password. */
+async function callAs(hook: Switchhook, phone: SipPhone, at: Endpoint, user: string, name: string): Promise<PhoneCall> {
+  const asked = await (await phone.dial(at, { user })).refused();
+  const uri = `sip:${user}@${endpointText(at)}`;
+  const header = credentials(asked, { method: 'INVITE', uri, name, password: `${name}s-password` });
+  return hook.call(at, { user, headers: [['Authorization', header]] }, phone);
+}
+
+/** What answers a challenge (RFC 7616). */
+function credentials(
+  asked: SipMessage,
+  { method, uri, name, password }: { readonly method: string; readonly uri: string; readonly name: string; readonly password: string },
+): string {
   const challenge = asked.all('www-authenticate').find((value) => /algorithm=MD5/i.test(value)) ?? '';
   const value = (key: string): string => new RegExp(`\\b${key}="([^"]*)"`).exec(challenge)?.[1] ?? '';
   const md5 = (text: string): string => createHash('md5').update(text).digest('hex');
   const [realm, nonce, cnonce] = [value('realm'), value('nonce'), 'f00d'];
-  const response = md5(`${md5(`${name}:${realm}:${password}`)}:${nonce}:00000001:${cnonce}:auth:${md5(`REGISTER:${uri}`)}`);
+  const response = md5(`${md5(`${name}:${realm}:${password}`)}:${nonce}:00000001:${cnonce}:auth:${md5(`${method}:${uri}`)}`);
   const shown = [`username="${name}"`, `realm="${realm}"`, `nonce="${nonce}"`, `uri="${uri}"`, `response="${response}"`];
-  const header = `Digest ${[...shown, 'algorithm=MD5', 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`].join(', ')}`;
-  const taken = await phone.ask('REGISTER', at, { uri, about, headers: [['Authorization', header]] });
-  expect(taken.startLine).toContain(' 200 ');
+  return `Digest ${[...shown, 'algorithm=MD5', 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`].join(', ')}`;
 }
 
 function isLoud({ payload }: { readonly payload: Uint8Array }): boolean {

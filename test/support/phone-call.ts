@@ -91,6 +91,11 @@ export class PhoneCall {
     return this.#over;
   }
 
+  /** Of an incoming call: how it began. */
+  get invited(): SipMessage | undefined {
+    return this.#beginning.role === 'callee' ? this.#beginning.invite : undefined;
+  }
+
   /** Sends the INVITE; SipPhone.dial does it. */
   invite(): void {
     if (this.#beginning.role !== 'caller') return;

@@ -15,6 +15,7 @@ const ALLOWED: readonly string[] = [
   'replaces',
   'privacy',
   'p-asserted-identity',
+  'reason',
 ];
 
 /**

@@ -55,7 +55,7 @@ function setting(caller: Partial<CallerLeg> = {}) {
   const legOf = (id: string): Leg => ({
     answer: () => void happened.push(`${id}: answer`),
     reject: () => undefined,
-    hangup: (cause) => void happened.push(`${id}: hangup ${cause}`),
+    hangup: (cause, headers) => void happened.push([`${id}: hangup ${cause}`, ...(headers ?? []).map(({ value }) => value)].join(' ')),
     referToCall: (callId) => void happened.push(`${id}: refer to ${callId}`),
     sendDtmf: (digits) => void happened.push(`${id}: keys ${digits}`),
     report: () => void happened.push(`${id}: report`),
@@ -182,6 +182,63 @@ describe('a person', () => {
     room.persons.lost('bob', 'media_failed');
     expect(room.happened.filter((each) => each === 'ended bob media_failed')).toHaveLength(1);
     expect(room.happened).toContain('bob: hangup media_failed');
+  });
+});
+
+describe('a call that is not the agent’s', () => {
+  const ringback = { whileRinging: 'ringback', onHangup: 'end' } as const;
+
+  test('has no agent from before it is answered, and rings', async () => {
+    const room = setting();
+    room.persons.keepAgentAway('until_alone');
+    expect(room.place('caller')).toBe('beside');
+    const heard = new Int16Array(480);
+    room.line.caller.pullDownlink(heard, 0);
+    expect(heard.some((sample) => sample !== 0)).toBe(true);
+    room.happened.length = 0;
+    // A pause of a conversation that has not begun is none.
+    room.persons.callerAnswered();
+    expect(room.happened).toEqual(['pause']);
+    await room.there('bob', ringback);
+    expect(room.place('caller')).toBe('line');
+    expect(room.happened.filter((each) => each === 'pause' || each === 'resume')).toEqual(['pause']);
+    room.end('bob');
+    expect(room.happened).toContain('end remote_hangup');
+  });
+
+  test('and may become the agent’s has it when nobody comes', async () => {
+    const room = setting();
+    room.persons.keepAgentAway('until_alone');
+    await room.dial('bob', ringback);
+    await room.open('bob');
+    expect(room.happened).not.toContain('resume');
+    room.end('bob', 'rejected', 486);
+    expect(room.happened.at(-1)).toBe('resume');
+    expect(room.place('caller')).toBe('line');
+  });
+
+  test.each([
+    [486, 486],
+    [undefined, 500],
+  ])('and may never be ends when nobody comes (%o), and the caller is told why', async (status, told) => {
+    const room = setting();
+    room.persons.keepAgentAway('for_good');
+    await room.dial('bob', ringback);
+    await room.open('bob');
+    room.end('bob', 'rejected', status);
+    expect(room.happened.slice(-2)).toEqual([`caller: hangup rejected SIP;cause=${told}`, 'end rejected']);
+    expect(room.happened).not.toContain('resume');
+  });
+
+  test('and may never be has no agent whatever a program says', async () => {
+    const room = setting();
+    room.persons.keepAgentAway('for_good');
+    await room.there('bob', ringback);
+    await room.command({ type: 'connect', leg: 'bob', agent: 'stay' });
+    await room.command({ type: 'whisper', leg: 'bob' });
+    expect(room.happened).not.toContain('resume');
+    await room.command({ type: 'hangup', leg: 'bob' });
+    expect(room.happened.at(-1)).toBe('end remote_hangup');
   });
 });
 
