@@ -115,7 +115,7 @@ export class ConversationCommands {
     const readiness = this.#hooks.readiness();
     if (readiness === 'never') return { code: 'invalid_state', message: 'This session makes no responses.' };
     if (readiness === 'pending') return this.#defer(request);
-    if (this.#isLate(request)) {
+    if (!goesOn && this.#isLate(request)) {
       this.#goesOnUntil = Number.NEGATIVE_INFINITY;
       return undefined;
     }

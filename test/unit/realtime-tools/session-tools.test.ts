@@ -14,7 +14,7 @@ function bench(options: BenchOptions = {}) {
   surface.client.take();
   const calls = (responseId: string, ...names: string[]): void => {
     const { model } = surface;
-    model.emit({ type: 'response_started', responseId });
+    model.emit({ type: 'response_started', responseId, requestId: model.requests.at(-1)?.requestId });
     for (const name of names) {
       const item = {
         type: 'function_call',
@@ -80,6 +80,18 @@ describe('a tool that the gateway runs', () => {
     model.say('r2', 100, { requestId: model.requests[0]?.requestId ?? '' });
     surface.run(1000);
     expect(model.requests).toHaveLength(1);
+  });
+
+  test('that the model calls at once after another one is gone on from, too, however fast both were', () => {
+    const { calls, tools, model, surface } = bench();
+    tools.onCall = (_call, tell) => tell({ type: 'done', output: 'Earl Grey' });
+    calls('r1', 'look');
+    for (const asked of [1, 2, 3, 4]) {
+      expect(model.requests).toHaveLength(asked);
+      surface.run(100);
+      calls(`r${asked + 1}`, 'look');
+    }
+    expect(model.requests).toHaveLength(5);
   });
 
   test('that fails says so to model and programs', () => {
