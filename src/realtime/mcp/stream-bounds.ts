@@ -26,6 +26,7 @@ export class StreamBounds {
   #inString = false;
   #escaped = false;
   #lineIsEmpty = true;
+  #afterReturn = false;
   #budget = STREAM_BURST_BYTES;
   #filledAt: number | undefined;
 
@@ -38,8 +39,10 @@ export class StreamBounds {
     if (this.#framing === 'whole' ? false : !this.#spend(chunk.length, now))
       return new McpFault('flood', 'The server sends more than anybody reads.');
     for (const byte of chunk) {
-      if (byte === LINE_FEED || byte === CARRIAGE_RETURN) this.#endLine();
-      else this.#take(byte);
+      // CR LF is one end of a line, and where messages are lines CR alone is none: whoever reads them would not end one there.
+      if (byte === CARRIAGE_RETURN ? this.#framing === 'events' : byte === LINE_FEED && !this.#afterReturn) this.#endLine();
+      else if (byte !== LINE_FEED) this.#take(byte);
+      this.#afterReturn = byte === CARRIAGE_RETURN && this.#framing === 'events';
       if (this.#depth > MOST_MESSAGE_DEPTH)
         return new McpFault('nonsense', `The server nests its answer more than ${MOST_MESSAGE_DEPTH} deep.`);
     }

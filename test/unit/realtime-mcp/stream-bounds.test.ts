@@ -34,8 +34,17 @@ describe('a stream of messages', () => {
     expect(pass('lines', `${JSON.stringify({ text: `${'['.repeat(100)}\\"${'{'.repeat(100)}` })}\n`, 13)).toBeUndefined();
   });
 
-  test('counts lines of one event together', () => {
-    expect(pass('events', `data: ${'['.repeat(40)}\ndata: ${'['.repeat(40)}\n\n`)).toBe('nonsense');
+  test.each(['\n', '\r\n', '\r'])('counts lines of one event together that end with %j', (end) => {
+    for (const pieces of [1, 3, 50])
+      expect(pass('events', `data: ${'['.repeat(40)}${end}data: ${'['.repeat(40)}${end}${end}`, pieces)).toBe('nonsense');
+    expect(pass('events', `data: ${nested(40)}${end}${end}`.repeat(1000))).toBeUndefined();
+    expect(pass('events', `data: ${'['.repeat(40)}${end}${end}`.repeat(3))).toBeUndefined();
+  });
+
+  test('ends no line with what does not end one for who reads it', () => {
+    expect(pass('lines', `${'['.repeat(40)}\r${'['.repeat(40)}\n`)).toBe('nonsense');
+    expect(pass('lines', `${'a'.repeat(1024 * 1024 - 1)}\r`.repeat(5))).toBe('too_large');
+    expect(pass('lines', `${nested(64)}\r\n`.repeat(1000), 999)).toBeUndefined();
   });
 
   test.each(['lines', 'events', 'whole'] as const)('of %s is too large when a message does not end', (framing) => {
