@@ -134,6 +134,7 @@ function toOrigin({
   callBack,
   joins,
   headers,
+  facts,
 }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
   return {
     kind,
@@ -144,5 +145,6 @@ function toOrigin({
     ...(callBack === undefined ? {} : { callBack }),
     ...(joins === undefined ? {} : { joins }),
     ...(headers === undefined ? {} : { headers }),
+    ...(facts === undefined ? {} : { facts }),
   };
 }

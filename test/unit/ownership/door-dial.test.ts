@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../../../src/base/errors.ts';
-import type { DialRequest, Leg, LegHost } from '../../../src/leg/leg.ts';
+import type { DialRequest, Leg, LegHost, LegOrigin } from '../../../src/leg/leg.ts';
 import { bridgeMessage, hostMessage } from '../../../src/leg/messages.ts';
 import { RemoteLegs } from '../../../src/ownership/remote-legs.ts';
 import { ServedLegs } from '../../../src/ownership/served-legs.ts';
@@ -12,10 +12,12 @@ const REQUEST: DialRequest = { trunk: 'carrier', destination: '+15550001' };
 function pair(dial?: (request: DialRequest) => Promise<void>) {
   const commands: string[] = [];
   const ends: unknown[] = [];
+  const origins: LegOrigin[] = [];
   let leg: Leg | undefined;
   const host: LegHost = {
     open: async (opening, given) => {
       leg = given;
+      origins.push(opening.origin);
       return {
         sessionId: 'rtc_0_x',
         answer: `${opening.origin.direction} ${opening.origin.callBack?.destination}`,
@@ -42,7 +44,7 @@ function pair(dial?: (request: DialRequest) => Promise<void>) {
     refer: (target) => commands.push(`refer ${target}`),
     sendDtmf: (digits) => commands.push(`dtmf ${digits}`),
   };
-  return { served, remote, own, commands, ends, leg: () => leg };
+  return { served, remote, own, commands, ends, origins, leg: () => leg };
 }
 
 describe('a call that the owner of sessions wants placed', () => {
@@ -86,4 +88,21 @@ it('a leg brings its direction and how to call back, and takes transfers and key
     { type: 'transfer', state: 'failed', status: 603 },
     { type: 'ended', cause: 'rejected', status: 486 },
   ]);
+});
+
+it('a leg brings all that is known of the call, as it was read', async () => {
+  const { remote, own, origins } = pair();
+  const origin: LegOrigin = {
+    kind: 'phone',
+    from: 'sip:+15550001@192.0.2.9',
+    to: 'sip:+15550002@192.0.2.1',
+    sipCallId: 'a@b',
+    direction: 'inbound',
+    callBack: REQUEST,
+    joins: { sessionId: 'rtc_1_x', leg: 'bob' },
+    headers: [{ name: 'Subject', value: 'tea' }],
+    facts: { trunk: 'carrier', caller: '+15550001', called: '+15550002', diversions: [{ number: '+15550003', reason: 'user-busy' }] },
+  };
+  await remote.open({ origin, offer: 'v=0' }, own, 1000);
+  expect(origins).toEqual([origin]);
 });
