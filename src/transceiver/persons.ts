@@ -172,13 +172,12 @@ export class Persons {
     if (!person || person.leg) throw new GatewayError('ERR_NOT_FOUND', 'nobody waits for this leg');
     person.leg = leg;
     person.sipCallId = sipCallId;
-    const { line, session } = this.#deps;
+    const { line } = this.#deps;
     const onKey = (digit: string): void => this.#personKey(person, digit);
     const media = await makeMedia(line.join(id, person.music, { onKey, onFrame: (pcm) => person.watch?.handleFrame(pcm) })).catch(
       (thrown: unknown) => {
         person.leg = undefined;
-        this.#forget(person);
-        session.tell({ type: 'person_failed', leg: id, reason: 'failed' });
+        this.#failed(person, 'failed');
         throw thrown;
       },
     );

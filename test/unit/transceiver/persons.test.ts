@@ -11,6 +11,8 @@ import { FakeClock } from '../../support/fake-clock.ts';
 const log = createLog('silent', { write: () => undefined });
 const OPTIONS: PersonOptions = { whileRinging: 'agent', onAnswer: 'connect', agent: 'leave', onHangup: 'agent' };
 
+const LEG: Leg = { answer: () => undefined, reject: () => undefined, hangup: () => undefined, report: () => undefined };
+
 /** Where a party is, in a word. */
 function wordOf(place: Place): string {
   if (place.type === 'line') return 'line';
@@ -94,6 +96,27 @@ function setting(caller: Partial<CallerLeg> = {}) {
 const code = (thrown: unknown): string => GatewayError.from(thrown).code;
 
 describe('a person', () => {
+  test('whose media cannot be made has failed, once, and the caller hears no ringing any more', async () => {
+    const room = setting();
+    await room.dial('bob', { whileRinging: 'ringback' });
+    expect(room.place('caller')).toBe('soft');
+    const broken = room.persons.open('bob', LEG, 'bob@sip', () => Promise.reject(new GatewayError('ERR_INTERNAL', 'no codec')));
+    expect(await broken.catch(code)).toBe('ERR_INTERNAL');
+    expect(room.place('caller')).toBe('line');
+    expect(room.happened).toEqual(['state bob dialling', 'failed bob failed ']);
+  });
+
+  test('whose media cannot be made when it is not wanted any more is not told of twice', async () => {
+    const room = setting();
+    await room.dial('bob');
+    let fail: (thrown: Error) => void = () => undefined;
+    const broken = room.persons.open('bob', LEG, 'bob@sip', () => new Promise((_resolve, reject) => (fail = reject))).catch(code);
+    await room.command({ type: 'hangup', leg: 'bob' });
+    fail(new GatewayError('ERR_INTERNAL', 'no codec'));
+    expect(await broken).toBe('ERR_INTERNAL');
+    expect(room.happened.filter((each) => each.startsWith('failed'))).toHaveLength(1);
+  });
+
   test('is dialled for the session, rings, is connected, and hangs up: the caller is back with the agent', async () => {
     const room = setting();
     await room.there('bob');
