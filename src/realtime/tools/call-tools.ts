@@ -41,6 +41,8 @@ export class CallTools implements ToolSource {
   onChanged: (() => void) | undefined;
   readonly #call: CallControl;
   readonly #options: CallToolOptions;
+  /** Has it switched music on? */
+  #plays = false;
 
   constructor(call: CallControl, options: CallToolOptions) {
     this.#call = call;
@@ -83,7 +85,9 @@ export class CallTools implements ToolSource {
   }
 
   close(): void {
-    this.#call.playMusic(0);
+    // The music may be another source's.
+    if (this.#plays) this.#call.playMusic(0);
+    this.#plays = false;
   }
 
   #transfer(name: unknown, tell: Tell): RunningTool {
@@ -120,6 +124,7 @@ export class CallTools implements ToolSource {
   }
 
   #hold(on: unknown, tell: Tell): void {
+    this.#plays = on !== false;
     this.#call.playMusic(on === false ? 0 : (this.#options.holdMusic?.mostMs ?? 0));
     tell({ type: 'done', output: on === false ? 'The music has stopped.' : 'The caller hears music.', silent: on !== false });
   }

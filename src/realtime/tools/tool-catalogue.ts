@@ -76,11 +76,24 @@ export class SessionSources {
     }
     const before = [...this.#opened.keys()];
     const after = [...opened.keys()];
-    const hidden = this.#standing.length + this.#opened.size > this.all.length;
+    const hidden = labelsOf(this.#opened);
     this.#opened = opened;
-    const changed = before.length !== after.length || before.some((key, at) => key !== after[at]);
-    // What was hidden is closed.
-    if (changed && hidden) this.#standing = this.#catalogue?.standing(this.#context) ?? [];
-    return changed;
+    this.#show(hidden);
+    return before.length !== after.length || before.some((key, at) => key !== after[at]);
   }
+
+  /** What was hidden is closed: those that are seen again are made anew, and those alone. */
+  #show(hidden: ReadonlySet<string>): void {
+    const hides = labelsOf(this.#opened);
+    const returns = (label: string): boolean => hidden.has(label) && !hides.has(label);
+    if (!this.#standing.some(({ label }) => returns(label))) return;
+    const fresh = this.#catalogue?.standing(this.#context) ?? [];
+    const standing = this.#standing.map((source) => (returns(source.label) ? fresh.find(({ label }) => label === source.label) : source));
+    this.#standing = standing.filter((source) => source !== undefined);
+    for (const source of fresh) if (!this.#standing.includes(source)) source.close();
+  }
+}
+
+function labelsOf(opened: ReadonlyMap<string, ToolSource>): ReadonlySet<string> {
+  return new Set([...opened.values()].map(({ label }) => label));
 }
