@@ -110,7 +110,10 @@ describe('a person', () => {
     const room = setting();
     await room.dial('bob');
     let fail: (thrown: Error) => void = () => undefined;
-    const broken = room.persons.open('bob', LEG, 'bob@sip', () => new Promise((_resolve, reject) => (fail = reject))).catch(code);
+    const media = new Promise<never>((_resolve, reject) => {
+      fail = reject;
+    });
+    const broken = room.persons.open('bob', LEG, 'bob@sip', () => media).catch(code);
     await room.command({ type: 'hangup', leg: 'bob' });
     fail(new GatewayError('ERR_INTERNAL', 'no codec'));
     expect(await broken).toBe('ERR_INTERNAL');
