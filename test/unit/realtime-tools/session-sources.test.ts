@@ -12,7 +12,9 @@ function sources() {
     return {
       ...{ label, onChanged: undefined, tools: [{ name: `${label}_${made.length}` }] },
       start: () => ({ abort: () => undefined }),
-      close: () => void (entry.closed += 1),
+      close: () => {
+        entry.closed += 1;
+      },
     };
   };
   const catalogue: ToolCatalogue = {
