@@ -96,9 +96,9 @@ export class Switchboard implements LegDialler {
 
   /** Whom phones may be sent to, and called back by, from now on. */
   configure({ callbackTrunk, transferTarget }: Pick<SwitchboardOptions, 'callbackTrunk' | 'transferTarget'>): void {
-    const { maxCalls } = this.#options;
+    const { maxCalls, transferTargets = [] } = this.#options;
     this.#options = {
-      maxCalls,
+      ...{ maxCalls, transferTargets },
       ...(callbackTrunk === undefined ? {} : { callbackTrunk }),
       ...(transferTarget === undefined ? {} : { transferTarget }),
     };

@@ -40,8 +40,11 @@ class Bench {
   readonly hosts: FakeHost[] = [];
   readonly board: Switchboard;
 
-  constructor(maxCalls: number, options: { readonly trunks?: readonly Trunk[]; readonly transferTarget?: string } = {}) {
-    const { trunks, transferTarget } = options;
+  constructor(
+    maxCalls: number,
+    options: { readonly trunks?: readonly Trunk[]; readonly transferTarget?: string; readonly transferTargets?: readonly string[] } = {},
+  ) {
+    const { trunks, ...transfer } = options;
     const inners: FakeInner[] = [];
     this.board = new Switchboard(
       {
@@ -77,7 +80,7 @@ class Bench {
         ),
         onReport: (report) => void this.reports.push(report),
       },
-      { maxCalls, ...(transferTarget === undefined ? {} : { transferTarget }) },
+      { maxCalls, ...transfer },
     );
   }
 
@@ -183,6 +186,12 @@ describe('the switchboard', () => {
     };
     expect(await outcomes(new Bench(2))).toEqual([]);
     expect(await outcomes(new Bench(2, { transferTarget: 'sip:line@192.0.2.60' }))).toEqual(['sip:line@192.0.2.60']);
+    // What the model's tool may do is not among what a reload changes.
+    const reloaded = new Bench(2, { transferTarget: 'sip:old@192.0.2.61', transferTargets: ['sip:desk@192.0.2.50'] });
+    reloaded.board.configure({ transferTarget: 'sip:line@192.0.2.60' });
+    expect(await outcomes(reloaded)).toEqual(['sip:desk@192.0.2.50', 'sip:line@192.0.2.60']);
+    reloaded.board.configure({});
+    expect(await outcomes(reloaded)).toEqual(['sip:desk@192.0.2.50']);
     const all = await outcomes(new Bench(2, { trunks: [trunk], transferTarget: 'sip:line@192.0.2.60' }));
     expect(all).toHaveLength(5);
     expect(all.some((target) => /evil|882|X=1/.test(target))).toBe(false);
