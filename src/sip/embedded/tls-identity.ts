@@ -10,7 +10,7 @@ import { canonicalAddress } from '../../base/addresses.ts';
  */
 export function certificateMismatch(name: string, { subject, subjectaltname = '' }: PeerCertificate): string | undefined {
   const wanted = name.toLowerCase();
-  const names = subjectaltname.split(', ');
+  const names = namesIn(subjectaltname);
   const of = (kind: string): string[] => names.flatMap((each) => (each.startsWith(kind) ? [each.slice(kind.length).toLowerCase()] : []));
   if (isIP(name) !== 0) {
     const address = canonicalAddress(name);
@@ -24,4 +24,27 @@ export function certificateMismatch(name: string, { subject, subjectaltname = ''
   if (candidates.includes(wanted)) return undefined;
   const shown = candidates.slice(0, 4).join(', ').slice(0, 200);
   return `its certificate does not name ${name}${shown === '' ? '' : `, but ${shown}`}`;
+}
+
+/** One `KIND:name`. Node.js writes a name that could be taken for several as a JSON string. */
+const NAME = /([A-Za-z ]+:)(?:("(?:[^"\\]|\\.)*")|([^",]*))(?:, |$)/y;
+
+/** The alternative names, each with its kind; none where the text is not of that form, rather than one that nobody has signed. */
+function namesIn(text: string): string[] {
+  const found: string[] = [];
+  for (let at = 0; at < text.length; at = NAME.lastIndex) {
+    NAME.lastIndex = at;
+    const [, kind = '', quoted, plain = ''] = NAME.exec(text) ?? [];
+    if (kind === '') return [];
+    found.push(kind + (quoted === undefined ? plain : unquoted(quoted)));
+  }
+  return found;
+}
+
+function unquoted(text: string): string {
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return '';
+  }
 }

@@ -10,6 +10,7 @@ import { dial, last, reply, SDP, TRUNK } from './outbound-under-test.ts';
 /* Which way a request takes, and whom a certificate speaks for. */
 
 describe('a certificate', () => {
+  const OTHER = 'its certificate does not name sip.example.com, but x, dns:sip.example.com, dns:", dns:sip.example.com, "y, other.example';
   it.each<[string, string, string, string | undefined]>([
     ['sip.example.com', 'DNS:sip.example.com', '', undefined],
     ['SIP.example.com', 'DNS:a.example, DNS:sip.EXAMPLE.com', '', undefined],
@@ -23,6 +24,11 @@ describe('a certificate', () => {
     ['192.0.2.1', 'DNS:192.0.2.1, IP Address:192.0.2.2', '192.0.2.1', 'its certificate does not name 192.0.2.1'],
     ['192.0.2.1', 'IP Address:192.0.2.1', '', undefined],
     ['2001:db8::1', 'IP Address:2001:DB8:0:0:0:0:0:1', '', undefined],
+    // Node.js quotes a name with a comma in it: what stands within is that name's, however it looks.
+    ['sip.example.com', 'URI:"http://x/, DNS:sip.example.com, "', '', 'its certificate does not name sip.example.com'],
+    ['sip.example.com', 'DNS:"x, DNS:sip.example.com, DNS:\\", DNS:sip.example.com, \\"y", DNS:other.example', '', OTHER],
+    ['sip.example.com', 'DirName:"CN=x, y", DNS:sip.example.com', '', undefined],
+    ['sip.example.com', 'DNS:"sip.example.com', '', 'its certificate does not name sip.example.com'],
   ])('for %s of %j and %j', (name, subjectaltname, commonName, expected) => {
     expect(certificateMismatch(name, { subject: { CN: commonName }, subjectaltname } as never)).toBe(expected);
   });
