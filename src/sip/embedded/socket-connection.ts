@@ -107,8 +107,14 @@ export class SocketConnection implements Flow {
       this.#held.shift();
       this.#used();
       if (message.length > 4) this.#deps.onMessage(message, this);
-      else if (message.toString('latin1') === PING) this.#deps.socket.send(PONG);
+      else if (message.toString('latin1') === PING) this.#pong();
     }
+  }
+
+  #pong(): void {
+    const { socket } = this.#deps;
+    if (socket.queuedBytes + PONG.length > MAX_QUEUED_BYTES) this.close('not_reading');
+    else socket.send(PONG);
   }
 
   #pause(): void {

@@ -164,7 +164,7 @@ export class StreamConnection implements Flow {
         return;
       }
       this.#lastUsed = this.#deps.clock.now();
-      if (framed.type === 'ping') this.#deps.socket.write(PONG);
+      if (framed.type === 'ping') this.#pong();
       else if (framed.type === 'message') {
         this.#await('idle');
         this.#deps.onMessage(framed.bytes, this);
@@ -175,6 +175,12 @@ export class StreamConnection implements Flow {
     }
     // The clock of a half message starts with its first byte and no later byte moves it.
     if (this.#open && this.#framer.partial && this.#deadline === 'idle') this.#await('message');
+  }
+
+  #pong(): void {
+    const { socket } = this.#deps;
+    if (socket.queuedBytes + PONG.length > MAX_QUEUED_BYTES) this.close('not_reading');
+    else socket.write(PONG);
   }
 
   #pause(): void {

@@ -78,6 +78,15 @@ describe('a WebSocket', () => {
     expect(await test.count('sip_web_sockets')).toBe(0);
   });
 
+  it('is closed when it pings and does not read our answers', async () => {
+    const test = await EngineUnderTest.start();
+    const socket = new FakeSocket();
+    test.engine.accept(socket);
+    socket.queuedBytes = 1 << 20;
+    socket.onMessage?.(Buffer.from('\r\n\r\n'));
+    expect([socket.sent, socket.closed]).toEqual([[], 1008]);
+  });
+
   it('is closed when it says nothing for half a minute, and when nobody used it for an hour', async () => {
     const test = await EngineUnderTest.start();
     const silent = new FakeSocket();

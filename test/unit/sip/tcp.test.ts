@@ -187,6 +187,10 @@ describe('a connection', () => {
     stream.queuedBytes = 1 << 20;
     stream.receive(overTcp({ method: 'OPTIONS' }));
     expect(stream.ended).toBe('destroyed');
+    const pinging = test.connect(FAR);
+    pinging.queuedBytes = 1 << 20;
+    pinging.receive('\r\n\r\n'.repeat(3));
+    expect([pinging.written, pinging.ended]).toEqual(['', 'destroyed']);
   });
 
   it('is slowed down, not cut, when its source sends faster than it may', async () => {
