@@ -129,6 +129,6 @@ export class TrunkProbes {
 }
 
 /** What makes it another question. */
-function keyOf({ name, peer, transport, username, keepAliveS }: Trunk): string {
-  return JSON.stringify([name, peer, transport, username, keepAliveS]);
+function keyOf({ name, peer, transport, lookUp, tls, username, keepAliveS }: Trunk): string {
+  return JSON.stringify([name, peer, transport, lookUp, tls, username, keepAliveS]);
 }

@@ -310,12 +310,13 @@ class TrunkRegistration {
   #learn({ headers }: SipResponse): boolean {
     if (this.#account.register.contact === 'local') return false;
     const via = parseVia(splitElements(headers.first('via') ?? '')?.[0] ?? '');
-    const address = via?.parameters.get('received');
+    const address = via?.parameters.get('received')?.replace(/^\[(.*)\]$/, '$1') ?? '';
     const port = Number(via?.parameters.get('rport') ?? Number.NaN);
-    if (!via || address === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) return false;
+    // What it says stands in our next Contact: an address, and nothing else.
+    if (isIP(address) === 0 || !Number.isInteger(port) || port < 1 || port > 65_535) return false;
     // Behind no NAT it sees what we said ourselves.
     const before = this.#contact;
-    this.#learned = { address: address.replace(/^\[(.*)\]$/, '$1'), port };
+    this.#learned = { address, port };
     const now = this.#contactUri('', this.#hop?.transport ?? this.#account.trunk.transport);
     if (now === before) return false;
     this.#stale = before;
@@ -352,6 +353,6 @@ function textOf(endpoint: Endpoint | undefined): string {
 }
 
 /** What makes it another registration. */
-function keyOf({ name, transport, realm, tls }: Trunk, register: TrunkRegister): string {
-  return JSON.stringify([name, transport, realm, tls, register]);
+function keyOf({ name, transport, lookUp, realm, tls }: Trunk, register: TrunkRegister): string {
+  return JSON.stringify([name, transport, lookUp, realm, tls, register]);
 }

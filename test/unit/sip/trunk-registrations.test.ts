@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SipIdentity } from '../../../src/sip/sip-identity.ts';
-import type { Trunk } from '../../../src/sip/trunk.ts';
+import type { LookUp, Trunk, TrunkRegister } from '../../../src/sip/trunk.ts';
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { EngineUnderTest, header, request, type Sent } from './engine-under-test.ts';
 import { TRUNK } from './outbound-under-test.ts';
@@ -9,21 +9,17 @@ const REGISTRAR = { address: '192.0.2.9', port: 5060 };
 const SECOND = { address: '192.0.2.10', port: 5060 };
 const identity = new SipIdentity('urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6', Buffer.alloc(32, 1));
 
-const ACCOUNT: Trunk = {
-  ...TRUNK,
+const ACCOUNT_REGISTER: TrunkRegister = {
+  registrars: [REGISTRAR, SECOND],
+  domain: 'sip.example.com',
   username: '1001',
+  authUsername: 'auth-1001',
   password: 'pa55-canary',
-  register: {
-    registrars: [REGISTRAR, SECOND],
-    domain: 'sip.example.com',
-    username: '1001',
-    authUsername: 'auth-1001',
-    password: 'pa55-canary',
-    expiresS: 600,
-    contact: 'learned',
-    keepAliveS: 25,
-  },
+  expiresS: 600,
+  contact: 'learned',
+  keepAliveS: 25,
 };
+const ACCOUNT: Trunk = { ...TRUNK, username: '1001', password: 'pa55-canary', register: ACCOUNT_REGISTER };
 
 const started = (trunk: Trunk = ACCOUNT): Promise<EngineUnderTest> =>
   EngineUnderTest.start({}, (clock) => ({ trunks: new TrunkBook(clock, [trunk]), identity }));
@@ -86,6 +82,46 @@ describe('a trunk that we register with', () => {
     expect(registers(test)).toHaveLength(2);
     test.clock.advance(25_000);
     expect(test.sent.filter(({ text }) => text === '\r\n\r\n').map(({ to }) => to)).toEqual([REGISTRAR]);
+  });
+
+  it('does not believe a registrar that saw us at no address', async () => {
+    const test = await started();
+    const [first] = registers(test);
+    const via = header(first?.text ?? '', 'Via')?.replace(';rport', ';received="x>;expires=9, <sip:evil@203.0.113.66";rport=61000');
+    answer(test, 200, [], via);
+    expect(registers(test)).toHaveLength(1);
+    expect(test.engine.registrationOf('carrier')).toMatchObject({ registered: true });
+  });
+
+  it('is looked for where the reloaded configuration says that its name is', async () => {
+    const peer = { address: 'sip.example.com', port: 5060 };
+    const named: Trunk = { ...ACCOUNT, peer, lookUp: { host: peer.address }, register: { ...ACCOUNT_REGISTER, registrars: [peer] } };
+    let wanted: readonly LookUp[] = [];
+    const place = { ...REGISTRAR, transport: 'udp', rank: 0, weight: 0, host: 0 } as const;
+    const names = {
+      use: (lookUps: readonly LookUp[]) => {
+        wanted = lookUps;
+      },
+      failureOf: () => 'nobody asked',
+      placesOf: (lookUp: LookUp) => (wanted.some((each) => each.port === lookUp.port) ? [place] : []),
+      onChange: undefined,
+    };
+    const books: TrunkBook[] = [];
+    const test = await EngineUnderTest.start({}, (clock) => {
+      const trunks = new TrunkBook(clock, [named]);
+      trunks.names = names;
+      books.push(trunks);
+      return { trunks, identity };
+    });
+    answer(test, 200);
+    // The port as it was, and written out: another question for DNS, and the same registrar.
+    books[0]?.replace([{ ...named, lookUp: { host: peer.address, port: 5060 } }], 'by-trunks');
+    test.engine.configurationChanged();
+    test.clock.advance(400);
+    await new Promise(setImmediate); // the old one has said goodbye
+    answer(test, 200);
+    test.clock.advance(601_000);
+    expect(registers(test).at(-1)?.at).toBeGreaterThan(500_000);
   });
 
   it('is turned to the second registrar when the first does not answer', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LookUp } from '../../../src/sip/trunk.ts';
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { TrunkWatch } from '../../../src/sip/trunk-watch.ts';
 import { EngineUnderTest, header } from './engine-under-test.ts';
@@ -102,6 +103,33 @@ describe('a trunk with keep-alives', () => {
     test.clock.advance(10_000);
     test.opened[2]?.receive(reply(last(test, 'OPTIONS'), 200));
     expect(await up(test)).toBe('1');
+  });
+
+  it('is asked where the reloaded configuration says that its name is', async () => {
+    let wanted: readonly LookUp[] = [];
+    const place = { ...TRUNK.peer, transport: 'udp', rank: 0, weight: 0, host: 0 } as const;
+    const named = { ...TRUNK, keepAliveS: 30, peer: { address: 'sip.example.com', port: 5060 }, lookUp: { host: 'sip.example.com' } };
+    const books: TrunkBook[] = [];
+    const test = await EngineUnderTest.start({}, (clock) => {
+      const trunks = new TrunkBook(clock, [named]);
+      trunks.names = {
+        use: (lookUps) => {
+          wanted = lookUps;
+        },
+        failureOf: () => 'nobody asked',
+        placesOf: (lookUp) => (wanted.some((each) => each.port === lookUp.port) ? [place] : []),
+        onChange: undefined,
+      };
+      books.push(trunks);
+      return { trunks };
+    });
+    test.clock.advance(0);
+    answer(test, last(test, 'OPTIONS'), 200);
+    books[0]?.replace([{ ...named, lookUp: { host: 'sip.example.com', port: 5060 } }], 'by-trunks');
+    test.engine.configurationChanged();
+    const before = test.sent.length;
+    test.clock.advance(31_000);
+    expect(test.sent.length).toBeGreaterThan(before);
   });
 
   it('is asked by nobody when it is not configured', async () => {
