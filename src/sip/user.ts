@@ -44,6 +44,11 @@ export class UserBook {
     return this.#users.size;
   }
 
+  /** By name. */
+  get all(): ReadonlyMap<string, SipUser> {
+    return this.#users;
+  }
+
   get names(): readonly string[] {
     return [...this.#users.keys()];
   }
@@ -59,6 +64,15 @@ export class UserBook {
   ha1Of(name: string, algorithm: 'SHA-256' | 'MD5'): string | undefined {
     return this.#users.get(name)?.ha1[algorithm];
   }
+}
+
+/** Is it the same user with the same password, as far as its digests tell? */
+export function hasSamePassword(a: SipUser | undefined, b: SipUser | undefined): boolean {
+  return (
+    a !== undefined &&
+    b !== undefined &&
+    (['SHA-256', 'MD5'] as const).some((each) => a.ha1[each] !== undefined && a.ha1[each] === b.ha1[each])
+  );
 }
 
 function byName(users: readonly SipUser[]): ReadonlyMap<string, SipUser> {

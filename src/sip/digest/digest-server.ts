@@ -37,6 +37,8 @@ const ASKED: readonly DigestAlgorithm[] = ['SHA-256', 'MD5'];
 export class DigestServer {
   readonly #options: DigestServerOptions;
   readonly #nonces: Nonces;
+  /** As it stands on the wire. */
+  readonly #realm: string;
   readonly #asked: readonly DigestAlgorithm[];
   /** Hashed for users there are not, so that the time tells nothing. */
   readonly #nobody = randomBytes(32).toString('hex');
@@ -44,6 +46,7 @@ export class DigestServer {
   constructor(options: DigestServerOptions) {
     this.#options = options;
     this.#asked = options.algorithms ?? ASKED;
+    this.#realm = encodeText(options.realm).replaceAll(/["\\]/g, '');
     this.#nonces = new Nonces({
       secret: options.secret ?? randomBytes(32),
       lifetimeMs: options.nonceLifetimeMs ?? NONCE_LIFETIME_MS,
@@ -58,10 +61,14 @@ export class DigestServer {
    */
   challenges(wallclock: number, peer: string, stale: boolean): string[] {
     const nonce = this.#nonces.issue(wallclock, peer);
-    const realm = encodeText(this.#options.realm).replaceAll(/["\\]/g, '');
     return this.#asked.map(
-      (algorithm) => `Digest realm="${realm}", nonce="${nonce}", algorithm=${algorithm}, qop="auth"${stale ? ', stale=true' : ''}`,
+      (algorithm) => `Digest realm="${this.#realm}", nonce="${nonce}", algorithm=${algorithm}, qop="auth"${stale ? ', stale=true' : ''}`,
     );
+  }
+
+  /** Is this value of (Proxy-)Authorization for our realm? */
+  isForUs(value: string): boolean {
+    return parseDigest(value)?.get('realm') === this.#realm;
   }
 
   /** @param values of (Proxy-)Authorization; those of other realms are not for us (RFC 3261 §22.3) */
@@ -79,7 +86,7 @@ export class DigestServer {
 
   #verifyOne(wallclock: number, peer: string, value: string, { method, uri }: DigestRequest): DigestVerdict {
     const given = parseDigest(value);
-    const realm = encodeText(this.#options.realm).replaceAll(/["\\]/g, '');
+    const realm = this.#realm;
     const algorithm = digestAlgorithm(given?.get('algorithm'));
     const username = given?.get('username');
     const nonce = given?.get('nonce');

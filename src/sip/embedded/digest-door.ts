@@ -16,20 +16,17 @@ export class DigestDoor {
   readonly #clock: Clock;
   readonly #server: DigestServer;
   readonly #brake: GuessBrake;
-  readonly #realm: string;
 
   /** @param brake shared between doors, so that a guesser does not get a fresh start at each */
   constructor(clock: Clock, brake: GuessBrake, options: DigestServerOptions) {
     this.#clock = clock;
     this.#brake = brake;
-    this.#realm = options.realm;
     this.#server = new DigestServer(options);
   }
 
   /** Does the request show credentials for this realm? */
   isShown({ message }: IncomingRequest): boolean {
-    const realm = `realm="${this.#realm}"`;
-    return message.headers.all('authorization').some((value) => value.includes(realm));
+    return message.headers.all('authorization').some((value) => this.#server.isForUs(value));
   }
 
   /** Who has shown its password, or what is to be answered. */

@@ -5,7 +5,7 @@ import type { Metrics } from '../../base/metrics.ts';
 import type { BindingJournal } from '../binding-journal.ts';
 import { type Binding, Bindings, type BindingsOutput } from '../bindings.ts';
 import type { SipSource } from '../engine.ts';
-import type { UserBook } from '../user.ts';
+import { hasSamePassword, type UserBook } from '../user.ts';
 import type { Refused } from './admission.ts';
 import type { DigestDoor } from './digest-door.ts';
 import type { Hop } from './flow.ts';
@@ -49,10 +49,13 @@ export interface UserContact {
 export class Registrar {
   readonly #deps: RegistrarDeps;
   readonly #bindings: Bindings;
+  /** Whose passwords the phones have shown. */
+  #users: UserBook['all'];
   readonly #driver: Driver<BindingsOutput>;
 
   constructor(deps: RegistrarDeps) {
     this.#deps = deps;
+    this.#users = deps.users.all;
     this.#bindings = new Bindings({ minExpiresS: MIN_EXPIRES_S, maxExpiresS: MAX_EXPIRES_S });
     this.#driver = new Driver(deps.clock, this.#bindings, (output) => this.#carryOut(output));
     deps.metrics.observe('sip_registered_contacts', 'Phones of users that are registered.', () => this.#bindings.size);
@@ -72,10 +75,11 @@ export class Registrar {
     this.#driver.stop();
   }
 
-  /** The users are others now: who is no more is not rung any more. */
+  /** The users are others now: who is no more is not rung any more, nor who has shown a password that was changed. */
   usersChanged(): void {
-    const { users } = this.#deps;
-    this.#driver.run(() => this.#bindings.keep((name) => users.find(name) !== undefined));
+    const before = this.#users;
+    this.#users = this.#deps.users.all;
+    this.#driver.run(() => this.#bindings.keep((name) => hasSamePassword(before.get(name), this.#users.get(name))));
   }
 
   handle(request: IncomingRequest): RegisterAnswer {

@@ -153,6 +153,25 @@ describe('the registrar', () => {
     expect(contacts().map(({ uri }) => uri)).toEqual(['sip:phone-1@10.0.0.5', 'sip:phone-2@10.0.0.5', 'sip:phone-3@10.0.0.5']);
   });
 
+  it('rings no phone any more that registered with a password of before', async () => {
+    const users = new UserBook([user('alice', 'wonderland'), user('bob', 'builder')], REALM);
+    const test = await EngineUnderTest.start({}, (clock) => ({ trunks: new TrunkBook(clock, []), users }));
+    for (const [name, password] of [
+      ['alice', 'wonderland'],
+      ['bob', 'builder'],
+    ] as const) {
+      registered(test, { name, as: name, password, callId: `reg-${name}`, contacts: [`<sip:${name}@10.0.0.5>`] });
+    }
+    const phones = () => ['alice', 'bob'].map((name) => test.engine.registrar?.contactsOf(name).length);
+    const kept = user('bob', 'builder');
+    users.replace([user('alice', 'wonderland', { callerId: '100' }), { ...kept, ha1: { MD5: kept.ha1.MD5 ?? '' } }]);
+    test.engine.configurationChanged();
+    expect(phones()).toEqual([1, 1]);
+    users.replace([user('alice', 'another one'), kept]);
+    test.engine.configurationChanged();
+    expect(phones()).toEqual([0, 1]);
+  });
+
   it('refuses what an overtaken request of the same Call-ID says, and gives repeats the answer it gave', async () => {
     const test = await started();
     expect(statusOf(registered(test, { cseq: 10, contacts: ['<sip:a@10.0.0.5>'] }))).toBe('200');
@@ -261,6 +280,16 @@ describe('a call to a user', () => {
 });
 
 describe('a call of a user', () => {
+  it('is known by its credentials, however their realm is written, where anyone may call', async () => {
+    const users = new UserBook([user('alice', 'wonderland')], REALM);
+    const test = await EngineUnderTest.start({}, (clock) => ({ trunks: new TrunkBook(clock, [], undefined, 'anyone'), users }));
+    const shown = 'Authorization: Digest username="alice", Realm = "ringdown", nonce="n", uri="sip:agent@192.0.2.1", response="r"';
+    expect(test.exchange(request({ headers: [shown] })).map(statusOf)).toEqual(['401']);
+    const other = shown.replace('Realm = "ringdown"', 'realm="other", opaque="realm=\\"ringdown\\""');
+    test.receive(request({ callId: 'other', headers: [other] }));
+    expect(test.invites.map(({ caller }) => caller)).toEqual([{ type: 'stranger' }]);
+  });
+
   it('needs its password, whoever it says it is', async () => {
     const test = await started();
     const [challenge] = test.exchange(request({}), PEER);
