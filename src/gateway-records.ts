@@ -1,9 +1,12 @@
+import type { Clock } from './base/clock.ts';
 import type { CallReport } from './bridge/call-report.ts';
 import type { PhoneFlowSnapshot } from './bridge/phone-flow.ts';
 import type { CallRecord } from './control/cdr.ts';
+import type { BanStatus } from './control/gateway-control.ts';
 import type { WhyRecord } from './control/why-view.ts';
 import { TURN_STAGES, type TurnLedger } from './leg/turn-ledger.ts';
 import type { StreamAccountSnapshot } from './rtp/stream-account.ts';
+import { SCAN_SIGNS, type SourceBan } from './sip/embedded/source-bans.ts';
 
 /** The bridge's report of a call as one flat line of the call records. */
 export function recordOf(report: CallReport): CallRecord {
@@ -131,4 +134,10 @@ function rounded(value: number | undefined): number | undefined {
 
 function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, each) => total + each, 0);
+}
+
+/** A ban as people look at it. */
+export function shownBan({ source, sign, since, until, times }: SourceBan, clock: Clock): BanStatus {
+  const now = clock.now();
+  return { source, reason: SCAN_SIGNS[sign], since: clock.wallclock() - (now - since), expiresInS: Math.ceil((until - now) / 1000), times };
 }

@@ -34,7 +34,7 @@ import { createMcpHub } from './gateway-mcp.ts';
 import { createLocalMedia, createTransceiver, type ModelSwitch } from './gateway-media.ts';
 import { findNames } from './gateway-names.ts';
 import { phoneMediaPolicy } from './gateway-phone-media.ts';
-import { recordOf, whyOf } from './gateway-records.ts';
+import { recordOf, shownBan, whyOf } from './gateway-records.ts';
 import { type ConfigSource, changeOf, keptSettings, refusedReload } from './gateway-reload.ts';
 import { arrivingCall, createRoutes } from './gateway-routes.ts';
 import { createWorkerPool } from './gateway-workers.ts';
@@ -276,6 +276,8 @@ class RunningGateway implements Gateway {
         trunks: () => this.#trunkStatus(),
         why: (id) => this.#switchboard && (this.#switchboard.whyOf(id) ?? this.#why.find(id) ?? 'unknown'),
         users: () => this.#phones?.engine.registrar?.snapshot() ?? (this.#phones && []),
+        bans: () => this.#phones?.engine.bans.list(this.#clock.now()).map((ban) => shownBan(ban, this.#clock)),
+        liftBan: (address) => this.#phones?.engine.bans.lift(address, this.#clock.now()),
       },
       host: () => this.#sessionHost(),
       ...(this.#drachtio ? { drachtio: this.#drachtio.route } : {}),
@@ -422,6 +424,7 @@ class RunningGateway implements Gateway {
         bind,
         port: sip.port,
         requestsPerSecond: sip.requestsPerSecond,
+        ...(sip.bans.seconds > 0 ? { bans: sip.bans } : {}),
         userAgent: 'Ringdown',
         // The server refreshes sessions.
         ...(drachtio ? { sessionIntervalS: 0 } : {}),

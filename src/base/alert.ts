@@ -15,6 +15,8 @@ export type AlertKind =
   | 'password_guesses'
   /** More SIP messages from one address than it may send. */
   | 'rate_limited'
+  /** An address is not listened to for a while. */
+  | 'source_banned'
   /** A trunk's calls do not come any more. */
   | 'registration_lost'
   /** A trunk does not answer its keep-alives. */

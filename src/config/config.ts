@@ -54,6 +54,8 @@ export interface Config {
     readonly port: number;
     /** From one address; 0 is no limit. */
     readonly requestsPerSecond: number;
+    /** 0 seconds: nobody is banned. */
+    readonly bans: { readonly seconds: number; readonly after: number };
     /** That users are asked for their password with. */
     readonly realm: string;
     /** With which digests, in the order in which they are offered. */
@@ -108,6 +110,7 @@ export function configOf(values: Values, beside: Beside): Config {
     sip: {
       port: values['sip.port'],
       requestsPerSecond: values['sip.rate'],
+      bans: { seconds: values['sip.ban'], after: values['sip.ban-after'] },
       realm: values['sip.realm'],
       digest: values['sip.digest'],
       ...sipDoorsOf(values),

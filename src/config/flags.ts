@@ -185,6 +185,22 @@ export const options: readonly Option[] = [
     allowed: '0 to 1000000',
   },
   {
+    key: 'sip.ban',
+    flag: 'sip-ban',
+    takes: 'SECONDS',
+    group: 'Calls',
+    help: 'an address that behaves as a scanner does is not listened to for so long; 0 bans nobody',
+    allowed: '0 to 86400',
+  },
+  {
+    key: 'sip.ban-after',
+    flag: 'sip-ban-after',
+    takes: 'N',
+    group: 'Calls',
+    help: 'so many tries within a minute make a scanner: other names that are refused or asked about, unreadable messages in a row; a wrong password is two',
+    allowed: '5 to 10000',
+  },
+  {
     key: 'sip.realm',
     flag: 'sip-realm',
     takes: 'NAME',

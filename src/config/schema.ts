@@ -148,6 +148,16 @@ export const schema = {
     .describe(
       'a call is some five requests: 40 calls a second from one address, more than one phone or small PBX sends and too few to starve others',
     ),
+  'sip.ban': wholeNumber(0, 86_400)
+    .default(300)
+    .describe(
+      'a scanner has gone elsewhere by then; who comes back within a day is banned for twice as long as the last time, a day at the most',
+    ),
+  'sip.ban-after': wholeNumber(5, 10_000)
+    .default(20)
+    .describe(
+      'ten wrong passwords, twice what a person types before it looks, or twenty names: an office whose phones all start at once is let in by the first password that is right',
+    ),
   'sip.realm': z
     .string()
     .regex(/^[ !#-[\]-~]{1,128}$/)

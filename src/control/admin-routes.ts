@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { canonicalAddress } from '../base/addresses.ts';
 import { GatewayError } from '../base/errors.ts';
 import { refuseOthers, sendJson } from './api-server.ts';
-import type { GatewayControl, TrunkStatus } from './gateway-control.ts';
+import type { BanStatus, GatewayControl, TrunkStatus } from './gateway-control.ts';
 import { BAD_REQUEST, OK } from './http-status.ts';
 import type { KeyBook } from './key-book.ts';
 import { whyView } from './why-view.ts';
@@ -31,6 +32,20 @@ export function addAdminRoutes(app: FastifyInstance, deps: { readonly control: G
     }));
     return sendJson(reply, OK, { object: 'list', data: view });
   });
+  app.get('/bans', async (request, reply) => {
+    admit(request);
+    return sendJson(reply, OK, { object: 'list', data: served(control.bans()).map(banView) });
+  });
+  // A network is `2001:db8::/64`, its slash written as it is or as %2F.
+  app.delete('/bans/*', async (request, reply) => {
+    admit(request);
+    const { '*': text } = request.params as { readonly '*': string };
+    const address = canonicalAddress(text.includes(':') ? text.replace(/\/64$/, '') : text);
+    if (address === undefined)
+      throw new GatewayError('ERR_BAD_REQUEST', 'What is banned is an address, or an IPv6 network as in the list.');
+    if (!served(control.liftBan(address))) throw new GatewayError('ERR_NOT_FOUND', 'This address is not banned.');
+    return sendJson(reply, OK, { object: 'ban.deleted', address, deleted: true });
+  });
   app.get('/calls/:id/why', async (request, reply) => {
     admit(request);
     const { id } = request.params as { readonly id: string };
@@ -50,6 +65,8 @@ export function addAdminRoutes(app: FastifyInstance, deps: { readonly control: G
     });
   });
   refuseOthers(app, '/calls/:id/why', ['GET']);
+  refuseOthers(app, '/bans', ['GET']);
+  refuseOthers(app, '/bans/*', ['DELETE']);
   refuseOthers(app, '/trunks', ['GET']);
   refuseOthers(app, '/users', ['GET']);
   refuseOthers(app, '/config/reload', ['POST']);
@@ -58,6 +75,10 @@ export function addAdminRoutes(app: FastifyInstance, deps: { readonly control: G
 function served<Value>(value: Value | undefined): Value {
   if (value === undefined) throw new GatewayError('ERR_NODE_UNREACHABLE', 'This process serves no phones.');
   return value;
+}
+
+function banView({ source, reason, since, expiresInS, times }: BanStatus): unknown {
+  return { object: 'ban', address: source, reason, since: Math.floor(since / 1000), expires_in: expiresInS, times };
 }
 
 function trunkView({ name, up, inbound, outbound, registration }: TrunkStatus): unknown {

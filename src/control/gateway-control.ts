@@ -37,6 +37,17 @@ export interface UserStatus {
   readonly contacts: readonly { readonly transport: string; readonly expiresInS: number }[];
 }
 
+/** An address that SIP does not listen to for a while. */
+export interface BanStatus {
+  /** An IPv4 address, or an IPv6 /64. */
+  readonly source: string;
+  readonly reason: string;
+  /** Unix milliseconds. */
+  readonly since: number;
+  readonly expiresInS: number;
+  readonly times: number;
+}
+
 /** The process itself, for whoever runs it. */
 export interface GatewayControl {
   /** Reads the configuration again. Never throws. */
@@ -44,6 +55,9 @@ export interface GatewayControl {
   /** Undefined where no phones are served. */
   trunks(): readonly TrunkStatus[] | undefined;
   users(): readonly UserStatus[] | undefined;
+  bans(): readonly BanStatus[] | undefined;
+  /** Listens to an address, and the IPv6 network it is in, again. False when it was not banned. */
+  liftBan(address: string): boolean | undefined;
   /** What is known of a call that goes on or has ended lately; `unknown` where there is none of that name, undefined where no phones are served. */
   why(id: string): WhyRecord | 'unknown' | undefined;
 }

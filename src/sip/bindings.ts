@@ -107,6 +107,14 @@ export class Bindings implements Machine<BindingsOutput> {
     return undefined;
   }
 
+  /** Does a phone of anybody send from this address? */
+  isAt(address: string, now: number): boolean {
+    for (const bindings of this.#byUser.values()) {
+      for (const { source, expiresAt } of bindings) if (source.address === address && expiresAt > now) return true;
+    }
+    return false;
+  }
+
   /** Everything, for the journal and for people. */
   all(now: number): ReadonlyMap<string, readonly Binding[]> {
     return new Map([...this.#byUser.keys()].map((user) => [user, this.contactsOf(user, now)]));

@@ -44,6 +44,8 @@ export interface CallServices {
 
 /** Whoever gets the requests of a dialog. */
 export interface DialogHolder {
+  /** Where its peer sends from, once it is an answered call. */
+  readonly peerAddress?: string;
   /** Any request but ACK and CANCEL, already checked for form. */
   handleRequest(request: IncomingRequest, transaction: ServerTransaction): void;
   /** The ACK of a 2xx. */

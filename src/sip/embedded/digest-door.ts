@@ -9,6 +9,8 @@ import type { IncomingRequest } from './incoming-request.ts';
 export interface LoginRefusal extends Refused {
   /** Somebody showed a wrong password: worth a record. A first challenge is none. */
   readonly guessed: boolean;
+  /** One was shown, and not looked at: too many were wrong before it. */
+  readonly braked?: boolean;
 }
 
 /** Asks for passwords of one realm (RFC 3261 §22.2, RFC 8760 §2.6), and slows down who guesses them. Known and unknown names are answered alike. */
@@ -37,7 +39,8 @@ export class DigestDoor {
     const wallclock = this.#clock.wallclock();
     if (values.length > 0) {
       const waitS = this.#brake.waitS(key, now);
-      if (waitS > 0) return { status: 503, reason: 'Too Many Guesses', headers: [['Retry-After', String(waitS)]], guessed: false };
+      if (waitS > 0)
+        return { status: 503, reason: 'Too Many Guesses', headers: [['Retry-After', String(waitS)]], guessed: false, braked: true };
     }
     const verdict = this.#server.verify(wallclock, source.address, values, { method, uri: message.uri });
     if (verdict.type === 'ok') return { username: verdict.username };

@@ -23,8 +23,10 @@ import { type Fault, MAX_MESSAGE_BYTES, parseMessage, type SipMessage } from './
 import { OutboundCalls } from './outbound-calls.ts';
 import { RefusedInvites } from './refused-invites.ts';
 import { Registrar } from './registrar.ts';
+import { ScanWatch } from './scan-watch.ts';
 import { DEFAULT_SESSION_S, MIN_SESSION_S } from './session-expires.ts';
 import { SipMetrics } from './sip-metrics.ts';
+import { SCAN_SIGNS, SourceBans, type SourceBansOptions } from './source-bans.ts';
 import { TrunkProbes } from './trunk-probes.ts';
 import { type RegistrationState, TrunkRegistrations } from './trunk-registrations.ts';
 import { UserAgent } from './user-agent.ts';
@@ -65,6 +67,8 @@ export interface EmbeddedEngineOptions {
   readonly publicAddress?: string;
   /** Datagrams a second from one source address; more are dropped unread. 0 for no limit. */
   readonly requestsPerSecond: number;
+  /** Whose behaviour makes that it is not listened to, and for how long; nobody's when absent. */
+  readonly bans?: SourceBansOptions;
   /** Product token for User-Agent. */
   readonly userAgent: string;
   /** Transactions kept at once; beyond them new calls get 503. Bounds memory at about 2 kB each. */
@@ -88,8 +92,11 @@ export class EmbeddedEngine implements SipEngine {
   readonly #metrics: SipMetrics;
   readonly #guard: SourceGuard;
   readonly #refused: RefusedInvites;
+  /** Sources that are not listened to. */
+  readonly bans: SourceBans;
   onRefused: ((refused: RefusedInvite) => void) | undefined;
   #onInvite: ((invite: InboundCall) => void) | undefined;
+  readonly #watch: ScanWatch | undefined;
   #agent: UserAgent | undefined;
   #outbound: OutboundCalls | undefined;
   #probes: TrunkProbes | undefined;
@@ -103,6 +110,15 @@ export class EmbeddedEngine implements SipEngine {
     this.#metrics = new SipMetrics(deps.metrics);
     this.#refused = new RefusedInvites({ clock: deps.clock, metrics: this.#metrics }, (refused) => this.onRefused?.(refused));
     this.#guard = new SourceGuard({ requestsPerSecond: options.requestsPerSecond });
+    const trunkAt = (address: string): boolean => deps.trunks?.ofSource(address) !== undefined;
+    const isKnown = (address: string): boolean => this.#registrar?.isAt(address) === true || this.#agent?.hasCallWith(address) === true;
+    this.bans = new SourceBans({ isTrusted: trunkAt, isKnown }, options.bans ?? { seconds: 0, after: 1 });
+    this.bans.onBanned = ({ source, sign, since, until }) => {
+      const detail = `${SCAN_SIGNS[sign]}: not listened to for ${Math.round((until - since) / 1000)} s`;
+      deps.onAlert?.({ kind: 'source_banned', subject: source, detail });
+    };
+    this.#watch = options.bans && new ScanWatch(deps.clock, this.bans);
+    deps.metrics.observe('sip_banned_sources', 'Addresses that are not listened to for a while', () => this.bans.count(deps.clock.now()));
     deps.metrics.observe('sip_transactions', 'SIP transactions held', () => this.#agent?.transactionCount ?? 0);
     const count = (of: 'tcp' | 'tls' | 'sockets') => () => this.#doors?.connections[of] ?? 0;
     deps.metrics.observe('sip_connections', 'SIP connections over TCP, both ways', count('tcp'));
@@ -157,6 +173,7 @@ export class EmbeddedEngine implements SipEngine {
       minSessionS: this.#options.minSessionS ?? MIN_SESSION_S,
       localAddressFor: (remote) => announcedAddress({ bind, publicAddress }, remote) ?? bind,
       refusedInvites: this.#refused,
+      watch: this.#watch,
       login: (request) => login.identify(request),
       ...(registrar ? { register: (request) => registrar.handle(request), registers: () => users.size > 0 } : {}),
       mayReplace: (address, call) => {
@@ -239,6 +256,7 @@ export class EmbeddedEngine implements SipEngine {
         ...{ clock, log, metrics: this.#metrics, tls: this.#deps.tls, onTraffic: this.#deps.onTraffic },
         ...{ bind: this.#deps.bind, listen: this.#deps.listen, connect: this.#deps.connect },
         admit: (address) => this.#guard.admit(address, clock.now()),
+        isBanned: (address) => this.bans.isBanned(address, clock.now()),
         onDatagram: (datagram, source) => this.#guarded(() => this.#handleDatagram(datagram, source)),
         onMessage: (bytes, flow, fault) => this.#guarded(() => this.#handleStream(bytes, flow, fault)),
       },
@@ -248,16 +266,27 @@ export class EmbeddedEngine implements SipEngine {
 
   /** Of a door that has read it: the server behind it keeps floods away, and repeats what is lost. */
   #handleRead(message: SipMessage, source: SipSource | undefined, flow: Flow | undefined): void {
+    if (source && this.#isBanned(source)) return;
     this.#metrics.received();
     if (message.type === 'response') this.#agent?.handleResponse(message);
     else if (source && flow) this.#agent?.handleRequest(message, source, () => flow);
+  }
+
+  #isBanned({ address }: SipSource): boolean {
+    const banned = this.bans.isBanned(address, this.#deps.clock.now());
+    if (banned) this.#metrics.dropped('banned');
+    return banned;
   }
 
   #handleDatagram(datagram: Buffer, source: SipSource): void {
     if (!this.#guard.admit(source.address, this.#deps.clock.now())) {
       this.#metrics.dropped('rate_limited');
       this.#deps.onAlert?.({ kind: 'rate_limited', subject: source.address, detail: 'more messages than sip.rate lets in' });
-      this.#refused.rateLimited(datagram, source);
+      this.#refused.unread(datagram, source, 'its source sends too many');
+      return;
+    }
+    if (this.#isBanned(source)) {
+      this.#refused.unread(datagram, source, 'its source is banned for what it has sent before');
       return;
     }
     if (datagram.length <= KEEP_ALIVE_BYTES) return;
@@ -270,6 +299,7 @@ export class EmbeddedEngine implements SipEngine {
     const message = parseMessage(datagram);
     if (!message) {
       this.#metrics.dropped('unparsable');
+      this.#watch?.malformed(source);
       return;
     }
     if (message.type === 'request') this.#agent?.handleRequest(message, source);
@@ -278,15 +308,17 @@ export class EmbeddedEngine implements SipEngine {
 
   /** @param fault what the framing found wrong; the sender is told if it sent a request */
   #handleStream(bytes: Buffer, flow: Flow, fault?: Fault): void {
+    const { address, port } = flow.remote;
+    const source: SipSource = { address, port, transport: flow.transport };
+    if (this.#isBanned(source)) return;
     this.#metrics.received();
     this.#deps.onTraffic?.('in', bytes, flow.remote);
     const message = parseMessage(bytes);
     if (!message) {
       this.#metrics.dropped('unparsable');
+      this.#watch?.malformed(source);
       return;
     }
-    const { address, port } = flow.remote;
-    const source: SipSource = { address, port, transport: flow.transport };
     if (message.type === 'request') {
       const usual = flow.transport === 'tls' ? SIPS_PORT : SIP_PORT;
       this.#agent?.handleRequest(fault ? { ...message, fault } : message, source, (via) =>

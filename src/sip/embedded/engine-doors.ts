@@ -61,6 +61,8 @@ export interface EngineDoorsDeps {
   readonly onTraffic?: OnTraffic | undefined;
   /** Whether this source may send another message now. */
   readonly admit: (address: string) => boolean;
+  /** A source that is not listened to. */
+  readonly isBanned?: (address: string) => boolean;
   readonly onDatagram: (datagram: Buffer, source: SipSource) => void;
   /** @param fault what the framing found wrong; the sender is told if it sent a request */
   readonly onMessage: (bytes: Buffer, flow: Flow, fault?: Fault) => void;
@@ -143,10 +145,11 @@ export class EngineDoors implements Doors {
   }
 
   #streams(): Omit<StreamTransportDeps, 'listener' | 'connect'> {
-    const { clock, metrics, admit, onMessage } = this.#deps;
+    const { clock, metrics, admit, isBanned, onMessage } = this.#deps;
     return {
       clock,
       admit,
+      isBanned,
       onMessage,
       onFault: (head, fault, flow) => onMessage(head, flow, fault),
       onSent: (message, remote) => this.#sent(message, remote),

@@ -16,6 +16,8 @@ export interface ReplyHead {
   readonly toHasTag: boolean;
   readonly callId: string;
   readonly cseq: string;
+  /** The length of the request, as far as it is known. */
+  readonly sizeBytes?: number | undefined;
 }
 
 /** A request whose Via, From, To, Call-ID and CSeq are sound. */
@@ -72,6 +74,7 @@ export function readRequest(message: SipRequest, source: SipSource, replyFlow: (
     toHasTag: to ? to.parameters.has('tag') : /;[ \t]*tag[ \t]*=/i.test(toText),
     callId: headers.first('call-id') ?? '',
     cseq: headers.first('cseq') ?? '',
+    sizeBytes: message.sizeBytes,
   };
   const fault = (reason: Fault): ReadRequest => ({ type: 'fault', head, fault: reason });
   if (message.fault) return fault(message.fault);

@@ -14,6 +14,8 @@ export interface SipRequest {
   readonly uri: string;
   readonly headers: HeaderFields;
   readonly body: Uint8Array;
+  /** What it took on the wire; unknown of one that somebody else has read. */
+  readonly sizeBytes?: number;
   /** Set when the message is malformed but enough of it was read to refuse it politely. */
   readonly fault: Fault | undefined;
 }
@@ -24,6 +26,7 @@ export interface SipResponse {
   readonly reason: string;
   readonly headers: HeaderFields;
   readonly body: Uint8Array;
+  readonly sizeBytes?: number;
   readonly fault: Fault | undefined;
 }
 
@@ -54,7 +57,7 @@ export function parseMessage(datagram: Buffer): SipMessage | undefined {
   const { headers, fault: headFault } = parseHeaders(head, lineEnd === -1 ? head.length : lineEnd + 2);
   const body = readBody(datagram, end, headers);
   const fault = startLine.fault ?? headFault ?? body.fault;
-  return { ...startLine.line, headers, body: body.bytes, fault };
+  return { ...startLine.line, headers, body: body.bytes, sizeBytes: datagram.length, fault };
 }
 
 type StartLine =

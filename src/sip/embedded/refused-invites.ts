@@ -51,8 +51,8 @@ export class RefusedInvites {
     if (callId !== '') this.#note(callId, parseNameAddress(from)?.uri ?? '', uri, source, why);
   }
 
-  /** A datagram that was dropped because its source sends too many. It is not read, but for one INVITE of a source in a minute. */
-  rateLimited(datagram: Buffer, source: SipSource): void {
+  /** A datagram that was dropped, whatever it says. It is not read, but for one INVITE of a source in a minute. */
+  unread(datagram: Buffer, source: SipSource, why: string): void {
     if (datagram.toString('latin1', 0, 7) !== 'INVITE ') return;
     const now = this.#clock.now();
     const key = sourceOf(source.address);
@@ -65,7 +65,7 @@ export class RefusedInvites {
     this.#limited.set(key, now + RATE_TOLD_MS);
     const { headers, uri } = message;
     const from = parseNameAddress(headers.first('from') ?? '')?.uri ?? '';
-    this.#note(headers.first('call-id') ?? '', from, uri, source, { status: 0, reason: 'dropped: its source sends too many' });
+    this.#note(headers.first('call-id') ?? '', from, uri, source, { status: 0, reason: `dropped: ${why}` });
   }
 
   #note(callId: string, from: string, uri: string, source: SipSource, why: Why): void {

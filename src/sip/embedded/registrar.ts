@@ -34,6 +34,9 @@ export interface RegistrarDeps {
 /** An answer to a REGISTER; `kept`: its repeats are to get the same one, for what it says was done. */
 export interface RegisterAnswer extends Refused {
   readonly kept: boolean;
+  /** As in LoginRefusal. */
+  readonly guessed?: boolean;
+  readonly braked?: boolean;
 }
 
 /** How a phone is dialled. */
@@ -124,6 +127,11 @@ export class Registrar {
   /** The user whose phone sends from there. */
   userAt(source: SipSource): string | undefined {
     return this.#bindings.userAt(source, this.#deps.clock.now());
+  }
+
+  /** Does a phone of a user send from this address? */
+  isAt(address: string): boolean {
+    return this.#bindings.isAt(address, this.#deps.clock.now());
   }
 
   /** How a user is reached, the most wanted phones first. Those whose connection is gone and who cannot be called back are left out. */

@@ -4,6 +4,8 @@ import { KNOWN_METHODS } from './capabilities.ts';
 /** Why a message was dropped without an answer. */
 export type DropReason =
   | 'rate_limited'
+  /** Its source behaves as a scanner does. */
+  | 'banned'
   /** A connection that was not let in, or ended for one of these. */
   | 'too_many_connections'
   | 'too_slow'
@@ -13,6 +15,8 @@ export type DropReason =
   | 'not_sip'
   | 'idle'
   | 'too_large'
+  /** A datagram too short for any answer to it: whoever sent it may be somebody else. */
+  | 'too_short'
   | 'unparsable'
   | 'no_via'
   | 'malformed_ack'

@@ -8,13 +8,17 @@ import type { ConnectionEnd } from './stream-connection.ts';
 export interface SocketConnectionsDeps {
   readonly clock: Clock;
   readonly admit: (address: string) => boolean;
+  readonly isBanned?: ((address: string) => boolean) | undefined;
   readonly onMessage: (bytes: Buffer, flow: Flow) => void;
   readonly onSent: OnSent;
-  readonly onRefused: (why: Exclude<ConnectionEnd, 'peer' | 'stopped'> | 'too_many') => void;
+  readonly onRefused: (why: Exclude<ConnectionEnd, 'peer' | 'stopped'> | 'too_many' | 'banned') => void;
 }
 
 /** As many as over TCP: a descriptor each, and some 20 kB of a WebSocket's buffers. */
 const MAX_SOCKETS = 2048;
+
+/** RFC 6455 §7.4.1. */
+const NOT_ALLOWED = 1008;
 
 /** RFC 6455 §7.4.1: try again later. */
 const TRY_LATER = 1013;
@@ -34,8 +38,13 @@ export class SocketConnections {
   }
 
   accept(socket: MessageSocket): void {
-    const { clock, admit, onMessage, onSent, onRefused } = this.#deps;
+    const { clock, admit, isBanned, onMessage, onSent, onRefused } = this.#deps;
     const { address } = socket.remote;
+    if (isBanned?.(address)) {
+      socket.close(NOT_ALLOWED, 'not listened to');
+      onRefused('banned');
+      return;
+    }
     if (this.#all.size >= MAX_SOCKETS || !this.#shares.take(address)) {
       socket.close(TRY_LATER, 'too many connections');
       onRefused('too_many');

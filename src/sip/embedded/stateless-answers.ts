@@ -4,6 +4,27 @@ import type { IncomingRequest, ReplyHead } from './incoming-request.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { type ResponseParts, writeResponse } from './write-response.ts';
 
+/** A datagram may name anybody as its sender: nobody is made to send more than half again what he sends himself. */
+const LOUDEST = 1.5;
+
+/** What an answer can do without, where it has to be short. Of several challenges the first, which is the best, is enough. */
+const SPARE: readonly string[] = ['Accept', 'Supported', 'Allow'];
+
+/** The answer, as long as the request lets it be: in short names, with less in it, or none at all. Over a connection it may be as long as it is. */
+function writeSmall(head: ReplyHead, status: number, parts: ResponseParts): Buffer | undefined {
+  const full = writeResponse(head, status, parts);
+  const { flow, sizeBytes } = head;
+  const most = flow.reliable || sizeBytes === undefined ? Number.POSITIVE_INFINITY : sizeBytes * LOUDEST;
+  if (full.length <= most) return full;
+  const needed = parts.headers?.filter(([name]) => !SPARE.includes(name)) ?? [];
+  const firsts = needed.filter(([name], at) => needed.findIndex(([other]) => other === name) === at);
+  for (const headers of [parts.headers, needed, firsts]) {
+    const short = writeResponse(head, status, { ...parts, headers }, true);
+    if (short.length <= most) return short;
+  }
+  return undefined;
+}
+
 /** Answers that leave nothing behind: one a request, and the same for each of its repeats (RFC 3261 §8.2.7). */
 export class StatelessAnswers {
   readonly #metrics: SipMetrics;
@@ -23,8 +44,13 @@ export class StatelessAnswers {
   }
 
   answer(head: ReplyHead, status: number, parts: ResponseParts, tagSeed: string): void {
+    const message = writeSmall(head, status, { ...parts, toTag: this.tag(tagSeed) });
+    if (!message) {
+      this.#metrics.dropped('too_short');
+      return;
+    }
     this.#metrics.response(status);
-    head.flow.send(writeResponse(head, status, { ...parts, toTag: this.tag(tagSeed) }));
+    head.flow.send(message);
   }
 
   /** The same tag for every repeat of a request, without remembering it. */

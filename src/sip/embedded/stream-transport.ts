@@ -16,11 +16,13 @@ export interface StreamTransportDeps {
   readonly connect: (to: Endpoint, tls: TlsName | undefined) => StreamSocket;
   /** Whether this source may send another message now. */
   readonly admit: (address: string) => boolean;
+  /** A source that is not listened to. */
+  readonly isBanned?: ((address: string) => boolean) | undefined;
   readonly onMessage: (bytes: Buffer, flow: Flow) => void;
   readonly onFault: (head: Buffer, fault: Fault, flow: Flow) => void;
   readonly onSent: OnSent;
   /** A connection ended before its time, or was not let in. */
-  readonly onRefused: (why: Exclude<ConnectionEnd, 'peer' | 'stopped'> | 'too_many', connection?: RefusedConnection) => void;
+  readonly onRefused: (why: Exclude<ConnectionEnd, 'peer' | 'stopped'> | 'too_many' | 'banned', connection?: RefusedConnection) => void;
   /** A connection of ours did not come up. */
   readonly onUnreached?: (to: Endpoint, tls: TlsName | undefined, why: string) => void;
 }
@@ -115,6 +117,11 @@ export class StreamTransport implements Transport {
   }
 
   #accept(socket: StreamSocket): void {
+    if (this.#deps.isBanned?.(socket.remote.address)) {
+      socket.destroy();
+      this.#deps.onRefused('banned');
+      return;
+    }
     if (this.#accepted.size >= MAX_ACCEPTED || !this.#shares.take(socket.remote.address)) {
       socket.destroy();
       this.#deps.onRefused('too_many');

@@ -14,6 +14,7 @@ import { NO_DIALOG, NO_REFER, OVERLOADED } from './refusals.ts';
 import type { RefusedInvites } from './refused-invites.ts';
 import type { RegisterAnswer } from './registrar.ts';
 import { RequestSender } from './request-sender.ts';
+import type { ScanWatch } from './scan-watch.ts';
 import type { SipMetrics } from './sip-metrics.ts';
 import { StatelessAnswers } from './stateless-answers.ts';
 import { splitElements } from './text.ts';
@@ -38,6 +39,8 @@ export interface UserAgentOptions extends InboundInvitesOptions {
   readonly minSessionS: number;
   /** Hears of INVITEs that are refused here. */
   readonly refusedInvites?: RefusedInvites;
+  /** Sees how requests outside of dialogs are answered. */
+  readonly watch?: ScanWatch | undefined;
   /** Answers REGISTER, as long as there are users; 405 without one. */
   readonly register?: (request: IncomingRequest) => RegisterAnswer;
   readonly registers?: () => boolean;
@@ -101,6 +104,12 @@ export class UserAgent implements OutboundServices {
     return this.#dialogs.size;
   }
 
+  /** Is there an answered call with this address? */
+  hasCallWith(address: string): boolean {
+    for (const { peerAddress } of this.#dialogs.values()) if (peerAddress === address) return true;
+    return false;
+  }
+
   drain(): void {
     this.#draining = true;
   }
@@ -129,9 +138,11 @@ export class UserAgent implements OutboundServices {
     const read = readRequest(message, source, replies ?? ((via) => this.#datagramFlow(via, source)));
     if (read.type === 'unanswerable') {
       this.#metrics.dropped('no_via');
+      this.#options.watch?.malformed(source);
       return;
     }
     if (read.type === 'fault') {
+      this.#options.watch?.malformed(source);
       if (message.method === 'ACK') {
         this.#metrics.dropped('malformed_ack');
         return;
@@ -221,6 +232,7 @@ export class UserAgent implements OutboundServices {
       this.#refuse(request, OVERLOADED);
       return;
     }
+    this.#options.watch?.answered(request, 200);
     this.#stateless.answer(request.head, 200, { headers: [ALLOW, ACCEPT, SUPPORTED] }, request.callId);
   }
 
@@ -231,9 +243,9 @@ export class UserAgent implements OutboundServices {
       this.#refuse(request, OVERLOADED);
       return;
     }
-    const { status, reason, headers, kept } = register(request);
+    const { status, reason, headers, kept, ...login } = register(request);
     if (!kept) {
-      this.#refuse(request, { status, reason, ...(headers ? { headers } : {}) });
+      this.#refuse(request, { status, reason, ...(headers ? { headers } : {}), ...login });
       return;
     }
     const transaction = this.#transactions.openRequest(key, request.head.flow);
@@ -246,11 +258,12 @@ export class UserAgent implements OutboundServices {
       return;
     }
     const refused = this.#invites.accept(request, key);
-    if (refused) this.#refuse(request, refused, 'guessed' in refused ? refused.guessed : undefined);
+    if (refused) this.#refuse(request, refused);
   }
 
   respond(transaction: ServerTransaction, request: IncomingRequest, status: number, parts: ResponseParts, repeats?: boolean): Uint8Array {
     const message = writeResponse(request.head, status, parts);
+    if (status >= 200) this.#options.watch?.answered(request, status);
     this.#metrics.response(status);
     transaction.respond(status, message, repeats);
     return message;
@@ -290,10 +303,12 @@ export class UserAgent implements OutboundServices {
     else this.#dialogs.delete(key);
   }
 
-  /** @param final whether it is the end of the call it begins; as its status says when absent */
-  #refuse(request: IncomingRequest, refused: Refused, final?: boolean): void {
+  /** A wrong password is the end of the call it begins; whether another refusal is says its status. */
+  #refuse(request: IncomingRequest, refused: Refused & { readonly guessed?: boolean; readonly braked?: boolean }): void {
+    const { guessed, braked } = refused;
+    this.#options.watch?.answered(request, refused.status, guessed ? 'wrong' : braked ? 'braked' : undefined);
     if (request.method === 'INVITE' && request.toTag === undefined)
-      this.#options.refusedInvites?.refused(request, refused, final || undefined);
+      this.#options.refusedInvites?.refused(request, refused, guessed || undefined);
     this.#stateless.refuse(request, refused);
   }
 }

@@ -17,24 +17,32 @@ export interface Body {
   readonly text: string;
 }
 
-/** Writes a response (RFC 3261 §8.2.6). Empty headers of a malformed request are left out. */
-export function writeResponse(head: ReplyHead, status: number, parts: ResponseParts): Buffer {
+const FULL = { via: 'Via', from: 'From', to: 'To', callId: 'Call-ID', length: 'Content-Length' };
+/** RFC 3261 §7.3.3. */
+const COMPACT: typeof FULL = { via: 'v', from: 'f', to: 't', callId: 'i', length: 'l' };
+
+/**
+ * Writes a response (RFC 3261 §8.2.6). Empty headers of a malformed request are left out.
+ * @param compact in short names
+ */
+export function writeResponse(head: ReplyHead, status: number, parts: ResponseParts, compact = false): Buffer {
+  const names = compact ? COMPACT : FULL;
   const tag = parts.toTag !== undefined && !head.toHasTag ? `;tag=${parts.toTag}` : '';
-  let text = `SIP/2.0 ${status} ${parts.reason ?? reasonPhrase(status)}\r\n${head.vias}`;
-  if (head.from) text += `From: ${head.from}\r\n`;
-  if (head.to) text += `To: ${head.to}${tag}\r\n`;
-  if (head.callId) text += `Call-ID: ${head.callId}\r\n`;
+  let text = `SIP/2.0 ${status} ${parts.reason ?? reasonPhrase(status)}\r\n${compact ? head.vias.replaceAll(/^Via: /gm, 'v: ') : head.vias}`;
+  if (head.from) text += `${names.from}: ${head.from}\r\n`;
+  if (head.to) text += `${names.to}: ${head.to}${tag}\r\n`;
+  if (head.callId) text += `${names.callId}: ${head.callId}\r\n`;
   if (head.cseq) text += `CSeq: ${head.cseq}\r\n`;
-  return finish(text, parts.headers, parts.body);
+  return finish(text, parts.headers, parts.body, names.length);
 }
 
 /** Ends a message: our headers, Content-Length and the body. `text` is wire text, the body's text is Unicode. */
-export function finish(text: string, headers: readonly HeaderLine[] | undefined, body: Body | undefined): Buffer {
+export function finish(text: string, headers: readonly HeaderLine[] | undefined, body: Body | undefined, length = FULL.length): Buffer {
   let head = text;
   if (headers) for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
-  if (!body) return Buffer.from(`${head}Content-Length: 0\r\n\r\n`, 'latin1');
+  if (!body) return Buffer.from(`${head}${length}: 0\r\n\r\n`, 'latin1');
   const bodyBytes = Buffer.byteLength(body.text);
-  head += `Content-Type: ${body.type}\r\nContent-Length: ${bodyBytes}\r\n\r\n`;
+  head += `Content-Type: ${body.type}\r\n${length}: ${bodyBytes}\r\n\r\n`;
   const message = Buffer.allocUnsafe(head.length + bodyBytes);
   message.write(head, 0, 'latin1');
   message.write(body.text, head.length, 'utf8');
