@@ -189,7 +189,7 @@ export const options: readonly Option[] = [
     flag: 'sip-ban',
     takes: 'SECONDS',
     group: 'Calls',
-    help: 'an address that behaves as a scanner does is not listened to for so long; 0 bans nobody',
+    help: 'who behaves as a scanner does is not heard for so long; 0 bans nobody',
     allowed: '0 to 86400',
   },
   {
@@ -197,7 +197,7 @@ export const options: readonly Option[] = [
     flag: 'sip-ban-after',
     takes: 'N',
     group: 'Calls',
-    help: 'so many tries within a minute make a scanner: other names that are refused or asked about, unreadable messages in a row; a wrong password is two',
+    help: 'a scanner tries so many names in a minute; a wrong password is two',
     allowed: '5 to 10000',
   },
   {

@@ -34,7 +34,7 @@ describeWithTestData('malformed samples at every door', () => {
   beforeAll(async () => {
     corpora = filesOf('corpora').map((file) => file.subarray(0, 8000));
     expect(corpora.length).toBeGreaterThan(500);
-    gateway = await AttackedGateway.start({ flags: ['--sip-rate', '0'] });
+    gateway = await AttackedGateway.start({ flags: ['--sip-rate', '0', '--sip-ban', '0'] });
     slack = new MachineSlack(gateway.process.pid);
     phone = await SipPhone.open({ address: '127.0.0.2' });
     call = await phone.dial(gateway.sip);

@@ -25,7 +25,7 @@ let tortured: Promise<{ readonly gateway: GatewayProcess; readonly child: Child 
 
 beforeAll(() => {
   if (!testDataRoot) return;
-  tortured = GatewayProcess.start({ flags: ['--sip-rate', '0'] }).then((gateway) => {
+  tortured = GatewayProcess.start({ flags: ['--sip-rate', '0', '--sip-ban', '0'] }).then((gateway) => {
     const { address, port } = gateway.sip;
     return { gateway, child: tool('torture-run.mjs', [address, `${port}`, testDataPath('torture'), '127.0.0.9']) };
   });

@@ -35,7 +35,7 @@ describeWithTestData('fuzzed SIP', () => {
   let probe: HeapProbe;
 
   beforeAll(async () => {
-    ({ gateway, probe } = await HeapProbe.start({ flags: ['--sip-rate', '0'] }));
+    ({ gateway, probe } = await HeapProbe.start({ flags: ['--sip-rate', '0', '--sip-ban', '0'] }));
   });
 
   afterAll(async () => {

@@ -10,7 +10,13 @@ const address = fc.oneof(
   { arbitrary: fc.nat({ max: 5 }).map((n) => `2001:db8:${n}::${n}`), weight: 1 },
 );
 const sign = fc.constantFrom<ScanSign>('password', 'name', 'malformed', 'scanner');
-const step = fc.record({ address, sign, name: fc.nat({ max: 50 }).map(String), afterMs: fc.nat({ max: 30_000 }), what: fc.nat({ max: 9 }) });
+const step = fc.record({
+  address,
+  sign,
+  name: fc.nat({ max: 50 }).map(String),
+  afterMs: fc.nat({ max: 30_000 }),
+  what: fc.nat({ max: 9 }),
+});
 
 describe('the bans of sources', () => {
   it('never meet a trunk, whatever is said in its name, and end in time', () => {

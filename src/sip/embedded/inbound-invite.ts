@@ -149,8 +149,8 @@ export class InboundInvite implements InboundCall, DialogHolder {
 
   reject(refusal: Refusal): void {
     if (this.#state === 'final') return;
-    // Load that is shed at once is answered once an INVITE: the caller's own repeats make it reliable.
-    const repeats = !(this.#state === 'new' && refusal.status === 503);
+    // Load that is shed at once, and who is nobody to us, is answered once an INVITE: the caller's own repeats make it reliable.
+    const repeats = !(this.#state === 'new' && (refusal.status === 503 || this.caller?.type === 'stranger'));
     this.#refuse(refusal.status, refusalParts(refusal), repeats);
   }
 

@@ -7,6 +7,9 @@ import { type ResponseParts, writeResponse } from './write-response.ts';
 /** A datagram may name anybody as its sender: nobody is made to send more than half again what he sends himself. */
 const LOUDEST = 1.5;
 
+/** 32 bits (RFC 3261 §19.3). */
+const SHORT_TAG = 8;
+
 /** What an answer can do without, where it has to be short. Of several challenges the first, which is the best, is enough. */
 const SPARE: readonly string[] = ['Accept', 'Supported', 'Allow'];
 
@@ -19,7 +22,7 @@ function writeSmall(head: ReplyHead, status: number, parts: ResponseParts): Buff
   const needed = parts.headers?.filter(([name]) => !SPARE.includes(name)) ?? [];
   const firsts = needed.filter(([name], at) => needed.findIndex(([other]) => other === name) === at);
   for (const headers of [parts.headers, needed, firsts]) {
-    const short = writeResponse(head, status, { ...parts, headers }, true);
+    const short = writeResponse(head, status, { ...parts, headers, toTag: parts.toTag?.slice(0, SHORT_TAG) }, true);
     if (short.length <= most) return short;
   }
   return undefined;

@@ -49,7 +49,15 @@ describe('music of those who wait', () => {
 describe('without any setting', () => {
   test('every setting has its default', () => {
     expect(load([]).config).toEqual({
-      sip: { port: 5060, requestsPerSecond: 200, realm: 'ringdown', digest: ['SHA-256', 'MD5'], sockets: 'trusted', origins: [] },
+      sip: {
+        port: 5060,
+        requestsPerSecond: 200,
+        bans: { seconds: 300, after: 20 },
+        realm: 'ringdown',
+        digest: ['SHA-256', 'MD5'],
+        sockets: 'trusted',
+        origins: [],
+      },
       http: { port: 8080 },
       relay: { port: 3478 },
       rtp: { ports: { first: 16384, last: 32767 } },
@@ -119,6 +127,7 @@ describe('values', () => {
     ['--roles', 'transceiver, sip,relay', (c: ReturnType<typeof load>['config']) => c.roles, ['sip', 'relay', 'transceiver']],
     ['--log-level', 'debug', (c: ReturnType<typeof load>['config']) => c.logLevel, 'debug'],
     ['--sip-rate', '0', (c: ReturnType<typeof load>['config']) => c.sip.requestsPerSecond, 0],
+    ['--sip-ban', '0', (c: ReturnType<typeof load>['config']) => c.sip.bans.seconds, 0],
   ])('%s %s', (flag, value, read, expected) => {
     expect(read(load([flag, value]).config)).toEqual(expected);
   });
@@ -230,7 +239,7 @@ describe('faults', () => {
     expect(faults([], {}, 'sip: [1\n')[0]).toMatch(/^ringdown\.yaml:\d: YAML: /);
     expect(faults([], {}, '- sip\n')).toEqual(['ringdown.yaml:1: YAML: the file must be a map of settings']);
     expect(faults([], {}, 'sip: 5060\n')).toEqual([
-      'ringdown.yaml:1: sip: must be a map: port, tls-port, tls-cert, tls-key, tls-clients, ws, ws-origins, dns, rate, realm, digest',
+      'ringdown.yaml:1: sip: must be a map: port, tls-port, tls-cert, tls-key, tls-clients, ws, ws-origins, dns, rate, ban, ban-after, realm, digest',
     ]);
   });
 
