@@ -71,7 +71,7 @@ const ALERTS = [
   '  every: 60 # seconds between two of one kind about one subject; those between are counted in `suppressed`',
   '```',
   '',
-  'Told are: `cap_concurrent`, `cap_per_second` and `cap_per_day` of a trunk, `password_guesses` and `rate_limited` of an address, `registration_lost` and `trunk_down` of a trunk; 30 a minute at the most. All are counted in `ringdown_alerts_total{kind}`.',
+  'Told are: `cap_concurrent`, `cap_per_second` and `cap_per_day` of a trunk, `password_guesses`, `rate_limited` and `source_banned` of an address, `registration_lost` and `trunk_down` of a trunk; 30 a minute at the most. All are counted in `ringdown_alerts_total{kind}`.',
 ];
 const PROJECTS = [
   '```yaml',

@@ -13,6 +13,8 @@ espeak-ng:espeak-ng
 sox:sox
 ffmpeg:ffmpeg
 kamailio:kamailio
+svwar:sipvicious
+sipsak:sipsak
 '
 
 # Daemons are in a folder that is not on everybody's path.

@@ -12,6 +12,9 @@ const NAMES = {
   'espeak-ng': ['espeak-ng'],
   ffmpeg: ['ffmpeg'],
   kamailio: ['kamailio'],
+  svwar: ['svwar'],
+  svcrack: ['svcrack'],
+  sipsak: ['sipsak'],
 } as const;
 
 export type PeerName = keyof typeof NAMES;

@@ -71,6 +71,8 @@ interface Suspect {
   points: number;
   at: number;
   malformed: number;
+  /** What it did last, whatever it calls itself. */
+  sign: ScanSign;
   readonly names: Set<number>;
 }
 
@@ -117,10 +119,11 @@ export class SourceBans {
     const suspect = this.#suspect(source, now);
     if (sign === 'name' && !isNew(suspect.names, name)) return;
     if (sign === 'malformed') suspect.malformed += 1;
+    if (sign !== 'scanner') suspect.sign = sign;
     suspect.points += POINTS[sign];
     if (suspect.points < this.#options.after) return;
     this.#suspects.delete(source);
-    if (!this.#deps.isKnown(address)) this.#ban(source, now, sign);
+    if (!this.#deps.isKnown(address)) this.#ban(source, now, suspect.sign);
   }
 
   /** What can be read came from there: only what is malformed in a row counts. */
@@ -161,7 +164,7 @@ export class SourceBans {
     const known = this.#suspects.get(source);
     this.#suspects.delete(source); // to the end: the map is ordered by the last sign
     if (!known && this.#suspects.size >= MAX_SUSPECTS) this.#suspects.delete(this.#suspects.keys().next().value ?? '');
-    const suspect = known ?? { points: 0, at: now, malformed: 0, names: new Set() };
+    const suspect = known ?? { points: 0, at: now, malformed: 0, sign: 'scanner', names: new Set() };
     suspect.points -= ((now - suspect.at) * this.#options.after) / WINDOW_MS;
     suspect.at = now;
     if (suspect.points <= 0) {

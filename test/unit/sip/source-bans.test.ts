@@ -53,7 +53,7 @@ describe('a source that behaves as scanners do', () => {
     expect(told.map(({ source, sign }) => [source, sign])).toEqual([
       ['192.0.2.1', 'password'],
       ['192.0.2.2', 'malformed'],
-      ['192.0.2.3', 'scanner'],
+      ['192.0.2.3', 'name'],
     ]);
   });
 
