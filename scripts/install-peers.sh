@@ -14,6 +14,7 @@ sox:sox
 ffmpeg:ffmpeg
 kamailio:kamailio
 svwar:sipvicious
+svcrack:sipvicious
 sipsak:sipsak
 '
 
