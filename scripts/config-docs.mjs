@@ -41,6 +41,7 @@ const TRUNKS = [
   '      outbound: { caller: [], called: [{ match: "+49*", strip: 3, add: "0" }] }',
   '    redirects: refuse # or follow: 3xx, within the destinations',
   '    refer: refuse # or allow: transfers that its side asks for, within the destinations',
+  '    stir: off # or report, require, trust: as in the section stir, which holds for a trunk that says nothing',
   '    codecs: [opus, G722, PCMA] # instead of --codecs',
   '    srtp: required # instead of --srtp',
   '    sdes-over-plain: refuse # instead of --sdes-over-plain',
@@ -220,7 +221,20 @@ const DRACHTIO = [
   '',
   '`secret` and one of `listen` and `servers` are needed. [drachtio.md](drachtio.md) says how the servers are set up.',
 ];
+const STIR = [
+  '```yaml',
+  'stir:',
+  '  policy: off # of strangers, and of trunks that have no `stir:` of their own: off, report or require',
+  '  anchors: sti-pa-roots.pem # authorities (PEM) whose certificates are trusted; needed for report and require',
+  '  max-age: 60 # seconds that iat and Date may be old, or ahead',
+  '  allow: [10.1.2.0/24, "192.168.7.5:9443"] # addresses of certificates that are not on the public internet; a port that is named may be used beside 443 and 8443',
+  "  ca: repository-ca.pem # authorities of the servers that certificates are fetched from, beside the system's",
+  '```',
+  '',
+  'Nothing is needed, and then nothing is fetched. `report` verifies and tells programs; `require` refuses whoever is not verified (428, 436, 437, 438, 403); a trunk may also say `trust`: what its own network has found is believed. [stir.md](stir.md) says what is looked at.',
+];
 const EXAMPLES = {
+  stir: STIR,
   trunks: TRUNKS,
   users: USERS,
   alerts: ALERTS,

@@ -8,6 +8,7 @@ import type { ReloadOutcome } from './control/gateway-control.ts';
 const LIVE: ReadonlySet<Key> = new Set<Key>([
   'trunks',
   'users',
+  'stir',
   'routes',
   'alerts',
   'projects',
@@ -43,9 +44,9 @@ export function changeOf(running: Config, before: Settings, { config: next, sett
   // The digests of users hold the realm: new ones under the old realm would lock everybody out.
   const held = changed.includes('sip.realm');
   const isLive = (key: Key): boolean => LIVE.has(key) && !(held && key === 'users');
-  const { trunks, users, routes, alerts, projects, callers, model, agent, logLevel } = next;
+  const { trunks, users, stir, routes, alerts, projects, callers, model, agent, logLevel } = next;
   return {
-    config: { ...running, trunks, routes, alerts, projects, callers, model, agent, logLevel, ...(held ? {} : { users }) },
+    config: { ...running, trunks, stir, routes, alerts, projects, callers, model, agent, logLevel, ...(held ? {} : { users }) },
     applied: changed.filter(isLive),
     needsRestart: changed.filter((key) => !isLive(key)),
   };

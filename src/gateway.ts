@@ -37,6 +37,7 @@ import { phoneMediaPolicy } from './gateway-phone-media.ts';
 import { recordOf, shownBan, whyOf } from './gateway-records.ts';
 import { type ConfigSource, changeOf, keptSettings, refusedReload } from './gateway-reload.ts';
 import { arrivingCall, createRoutes } from './gateway-routes.ts';
+import { readStir, StirDesk } from './gateway-stir.ts';
 import { createWorkerPool } from './gateway-workers.ts';
 import type { DialRequest, LegDialler, LegHost } from './leg/leg.ts';
 import type { SessionHost } from './leg/session-host.ts';
@@ -102,6 +103,7 @@ interface Phones {
   readonly users: UserBook;
   readonly engine: EmbeddedEngine;
   readonly certificates: SipCertificates;
+  readonly stir: StirDesk;
 }
 
 class RunningGateway implements Gateway {
@@ -211,6 +213,7 @@ class RunningGateway implements Gateway {
       const routes = createRoutes(config);
       const applyModel = await this.#prepareModel?.(config.model, config.agent);
       await this.#phones?.certificates.trunks.use(config.trunks);
+      const stir = await readStir(config);
       // From here on nothing fails, and nothing waits.
       this.#config = config;
       // What needs a restart stays what it was, so that it is named again the next time.
@@ -224,6 +227,7 @@ class RunningGateway implements Gateway {
       this.#log.level = config.logLevel;
       this.#phones?.trunks.replace(config.trunks, config.callers);
       this.#phones?.users.replace(config.users);
+      this.#phones?.stir.configure(stir);
       this.#phones?.engine.configurationChanged();
       this.#log.info({ applied, needsRestart }, 'configuration reloaded');
       return { type: 'applied', applied, needsRestart };
@@ -404,6 +408,7 @@ class RunningGateway implements Gateway {
     const bindingJournal = await BindingJournal.open(clock, log, { dataDir: this.#config.dataDir });
     this.#stops.push(() => bindingJournal.stop());
     const identity = await SipIdentity.open(log, { dataDir: this.#config.dataDir });
+    const stir = new StirDesk({ clock, metrics }, await readStir(this.#config));
     const drachtio = this.#drachtio;
     const engine = new EmbeddedEngine(
       {
@@ -442,6 +447,7 @@ class RunningGateway implements Gateway {
         mediaPolicy: (invite) => phoneMediaPolicy(this.#config, invite),
         media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
         users,
+        identify: (call) => stir.identify(call),
         policy: (invite, { tried, facts, wanted }) =>
           this.#desk.policyFor(
             invite.sipCallId,
@@ -456,7 +462,7 @@ class RunningGateway implements Gateway {
       },
       { maxCalls, ...this.#config.agent, transferTargets: this.#config.tools.transfer?.targets.map(({ uri }) => uri) ?? [] },
     );
-    this.#phones = { trunks, users, engine, certificates };
+    this.#phones = { trunks, users, engine, certificates, stir };
     const listeners = await engine.start();
     this.#engine = engine;
     this.#stops.push(() => engine.stop());

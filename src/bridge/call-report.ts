@@ -62,13 +62,18 @@ export function formatSource({ source }: Pick<InboundCall, 'source'>): string {
   return `${source.transport}:${formatEndpoint(source)}`;
 }
 
-/** The record of an INVITE that was turned away at the door. */
+/** The record of an INVITE that was turned away at the door, or left it. */
 export function refusedReport(
   invite: Pick<InboundCall, 'sipCallId' | 'from' | 'requestUri' | 'source'>,
   now: number,
   sipStatus: number,
   detail: string,
   tried: readonly RuleTried[] = [],
+  {
+    cause = 'rejected',
+    facts,
+    startedAt = now,
+  }: { readonly cause?: EndCause; readonly facts?: CallFacts; readonly startedAt?: number } = {},
 ): CallReport {
   return {
     callId: makeCallId(),
@@ -77,11 +82,11 @@ export function refusedReport(
     from: invite.from,
     to: invite.requestUri,
     source: formatSource(invite),
-    startedAt: now,
+    startedAt,
     answeredAt: undefined,
     endedAt: now,
     durationMs: 0,
-    cause: 'rejected',
+    cause,
     sipStatus,
     detail,
     setup: {},
@@ -89,5 +94,6 @@ export function refusedReport(
     mediaAgeMs: undefined,
     session: undefined,
     ...(tried.length > 0 ? { tried: keptRules(tried) } : {}),
+    ...(facts && { facts }),
   };
 }

@@ -17,6 +17,7 @@ import type {
   Refusal,
   SentHeaders,
 } from '../sip/engine.ts';
+import { withoutVerstat } from '../sip/identity/without-verstat.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
@@ -252,8 +253,10 @@ export class PhoneCall {
     if (this.#dialled) return { ...origin, direction: 'outbound', ...(this.#dialled.joins && { joins: this.#dialled.joins }) };
     const callBack = this.#deps.callBack?.(this.#invite);
     // Only who is asked about the call has a use for them.
-    const headers = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
+    const asked = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
     const { facts } = this.#deps;
+    // Only a trunk that is trusted with it may say that somebody has verified the caller.
+    const headers = asked && facts?.stir?.by !== 'trunk' ? withoutVerstat(asked) : asked;
     return { ...origin, ...(callBack ? { callBack } : {}), ...(headers ? { headers } : {}), ...(facts && { facts }) };
   }
 

@@ -6,6 +6,7 @@ import { firstMismatch, keptRules, type RuleTried } from '../base/rule-tried.ts'
 import type { DialRequest, EndCause, LegDialler, LegPolicy } from '../leg/leg.ts';
 import type { WantedPerson } from '../leg/person.ts';
 import type { InboundCall, IncomingRefer, RefusedInvite, SipEngine } from '../sip/engine.ts';
+import type { IdentifiedCall, IdentityVerdict } from '../sip/identity/call-identity.ts';
 import type { InviteFacts } from '../sip/read-call-facts.ts';
 import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
@@ -13,8 +14,9 @@ import type { CallLease } from '../sip/trunk-meter.ts';
 import type { UserBook } from '../sip/user.ts';
 import { type CallReport, refusedReport } from './call-report.ts';
 import { DialledCall } from './dialled-call.ts';
-import { factsOf, judgeArrival } from './judge-arrival.ts';
+import { type ArrivalVerdict, factsOf, judgeArrival } from './judge-arrival.ts';
 import { type CallNames, PhoneCall, type PhoneCallDeps } from './phone-call.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
 /** What a refused caller is told to wait before another try: calls end at about this pace when full. */
 const RETRY_AFTER_S = 5;
@@ -39,6 +41,8 @@ export interface SwitchboardDeps
   readonly metrics: Metrics;
   /** Who may register, and what each may call. */
   readonly users?: UserBook;
+  /** Whether callers are who they say they are (STIR/SHAKEN); undefined where nobody wants to know. It settles within seconds and never fails. */
+  readonly identify?: (call: IdentifiedCall) => IdentityVerdict | Promise<IdentityVerdict> | undefined;
   /** Gets the record of every call that has ended, refused ones included. */
   readonly onReport: (record: CallReport) => void;
 }
@@ -64,6 +68,14 @@ export interface Arrived {
   readonly wanted?: WantedPerson;
 }
 
+type Taken = Extract<ArrivalVerdict, { readonly type: 'taken' }>;
+
+/** How a call that waited for its caller's identity ended. */
+const LEFT = {
+  cancelled: { status: 487, detail: 'given up while its identity was verified', cause: 'cancelled' },
+  ended: { status: 503, detail: 'the gateway ended while its identity was verified', cause: 'shutdown' },
+} as const;
+
 /** A call that goes on, as it is told why it was taken. */
 export interface RunningCall extends CallNames {
   readonly rules: readonly RuleTried[];
@@ -80,6 +92,8 @@ export class Switchboard implements LegDialler {
   readonly #ended: Counter<'cause'>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  /** Calls that wait for what is found of their callers. */
+  readonly #waiting = new WaitingCalls<IdentityVerdict>();
   #draining = false;
   #whenQuiet: (() => void)[] = [];
 
@@ -119,6 +133,7 @@ export class Switchboard implements LegDialler {
   /** Ends every call and gives the BYEs a bounded time to be answered. */
   async hangUpAll(cause: EndCause): Promise<void> {
     const drained = this.drain();
+    this.#waiting.end();
     for (const call of this.#calls) call.hangup(cause);
     const deadline = new Promise<void>((resolve) => this.#clock.setTimer(GOODBYE_MS, resolve));
     await Promise.race([drained, deadline]);
@@ -163,10 +178,10 @@ export class Switchboard implements LegDialler {
   /** Why there is no line for this call; undefined when there is one. */
   #refusal({ source }: InboundCall): string | undefined {
     const { maxCalls } = this.#options;
-    if (this.#calls.size >= maxCalls) return 'all lines are busy';
+    if (this.#calls.size + this.#waiting.size >= maxCalls) return 'all lines are busy';
     const most = Math.max(LEAST_UNPROVEN, Math.ceil(maxCalls * UNPROVEN_SHARE));
-    if (this.#calls.size < most) return undefined;
-    let unproven = 0;
+    if (this.#calls.size + this.#waiting.size < most) return undefined;
+    let unproven = this.#waiting.from(source.address);
     for (const call of this.#calls) if (!call.isProven && call.sourceAddress === source.address) unproven += 1;
     return unproven < most ? undefined : 'too many unacknowledged calls from this address';
   }
@@ -192,18 +207,57 @@ export class Switchboard implements LegDialler {
       this.#turnAway(invite, status, detail, verdict.tried);
       return;
     }
-    const { wanted } = verdict;
     const facts = factsOf(invite, verdict.admitted?.trunk, this.#deps.users);
-    this.#take(invite, verdict.admitted, { tried: [...verdict.tried], facts, ...(wanted && { wanted }) });
+    const found = this.#deps.identify?.({ invite, trunk: verdict.admitted?.trunk, facts });
+    if (!(found instanceof Promise)) {
+      this.#enter(invite, verdict, facts, found);
+      return;
+    }
+    const since = this.#clock.wallclock();
+    this.#waiting.add(invite, found, {
+      onFound: (identity) => this.#enter(invite, verdict, facts, identity),
+      onLeft: (left) => {
+        verdict.admitted?.lease.release();
+        const { status, detail, cause } = LEFT[left];
+        if (left === 'ended') invite.reject({ status });
+        this.#ended.inc({ cause });
+        this.#deps.onReport(
+          refusedReport(invite, this.#clock.wallclock(), status, detail, verdict.tried, { cause, facts, startedAt: since }),
+        );
+        this.#tellIfQuiet();
+      },
+    });
+  }
+
+  /** Takes the call, or not, by what has been found of its caller. */
+  #enter(invite: InboundCall, { admitted, tried, wanted }: Taken, said: InviteFacts, found: IdentityVerdict | undefined): void {
+    const all = [...tried, ...(found?.tried ?? [])];
+    const facts = found ? { ...said, stir: found.identity } : said;
+    if (!found?.refusal) {
+      this.#take(invite, admitted, { tried: all, facts, ...(wanted && { wanted }) });
+      return;
+    }
+    admitted?.lease.release();
+    const { status, reason, detail } = found.refusal;
+    this.#log.warn({ source: invite.source.address, status, reason, mismatch: firstMismatch(all)?.rule }, 'call refused');
+    this.#turnAway(invite, status, detail, all, { reason, facts });
+    this.#tellIfQuiet();
   }
 
   /** One record a call, refused ones included. */
-  #turnAway(invite: InboundCall, status: number, detail: string, tried?: readonly RuleTried[]): void {
+  #turnAway(
+    invite: InboundCall,
+    status: number,
+    detail: string,
+    tried?: readonly RuleTried[],
+    { reason, facts }: { readonly reason?: string; readonly facts?: InviteFacts } = {},
+  ): void {
     this.#ended.inc({ cause: 'rejected' });
     // Strangers are told nothing; who is known may know why.
     const known = invite.caller !== undefined && invite.caller.type !== 'stranger';
-    invite.reject({ status, ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}), ...(known ? { warning: detail } : {}) });
-    this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail, tried ?? invite.tried));
+    const phrase = reason === undefined ? {} : { reason };
+    invite.reject({ status, ...phrase, ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}), ...(known ? { warning: detail } : {}) });
+    this.#deps.onReport(refusedReport(invite, this.#clock.wallclock(), status, detail, tried ?? invite.tried, facts ? { facts } : {}));
   }
 
   /** The engine has answered it already. */
@@ -304,7 +358,7 @@ export class Switchboard implements LegDialler {
   }
 
   get #quiet(): boolean {
-    return this.#dialogs.size + this.#calls.size === 0;
+    return this.#dialogs.size + this.#calls.size + this.#waiting.size === 0;
   }
 
   #tellIfQuiet(): void {

@@ -27,6 +27,7 @@ export function checkTogether(settings: Readable): Fault[] {
     checkRoutes,
     checkUsers,
     checkMusic,
+    checkStir,
   ].flatMap((check) => check(settings));
 }
 
@@ -159,6 +160,32 @@ function checkMusic(settings: Readable): Fault[] {
   } catch (error) {
     return wrong(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
+}
+
+/** Who verifies needs somebody to trust. */
+function checkStir(settings: Readable): Fault[] {
+  const { stir, trunks = [] } = settings.values;
+  if (!stir) return [];
+  const faults: Fault[] = [];
+  for (const [index, { stir: policy }] of trunks.entries()) {
+    if ((policy !== 'report' && policy !== 'require') || stir.anchors !== undefined) continue;
+    const message = `${policy} needs stir.anchors: whose certificates would be trusted?`;
+    faults.push({ source: settings.sourceOf('trunks', [index, 'stir']), key: `trunks[${index}].stir`, message });
+  }
+  for (const part of ['anchors', 'ca'] as const) {
+    const path = stir[part];
+    if (path === undefined) continue;
+    const wrong = (message: string): void => {
+      faults.push({ source: settings.sourceOf('stir', [part]), key: `stir.${part}`, message, value: path });
+    };
+    try {
+      accessSync(path, constants.R_OK);
+      if (!statSync(path).isFile()) wrong('is not a file');
+    } catch (error) {
+      wrong(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    }
+  }
+  return faults;
 }
 
 function checkTrunks(settings: Readable): Fault[] {

@@ -10,6 +10,7 @@ import { LEAST_WEBHOOK_SECRET, type RouteConfig, routeOf } from './routes.ts';
 import type { Key, Role, Values } from './schema.ts';
 import { digestOf, type SecretValue } from './secrets.ts';
 import { type SipDoors, sipDoorsOf } from './sip-doors.ts';
+import { type StirConfig, stirOf } from './stir.ts';
 import { type ToolsConfig, toolsOf } from './tools.ts';
 import { type TrunkConfig, trunkOf } from './trunks.ts';
 import { type UserConfig, userOf } from './users.ts';
@@ -80,6 +81,7 @@ export interface Config {
   readonly trunks: readonly TrunkConfig[];
   readonly callers: Callers;
   readonly users: readonly UserConfig[];
+  readonly stir: StirConfig;
   readonly alerts: AlertsConfig;
   /** Without any key only this machine is trusted. */
   readonly projects: readonly ProjectConfig[];
@@ -136,6 +138,7 @@ export function configOf(values: Values, beside: Beside): Config {
       }),
     ),
     users: usersOf(values, beside),
+    stir: stirOf(values.stir, (part) => beside.sourceOf('stir', [part])),
     alerts: alertsOf(values.alerts, (value, path, least) => beside.secret(value, 'alerts', path, least)),
     callers: values.callers ?? (values.model.type !== 'embedded' ? 'trunks' : 'by-trunks'),
     projects: projectsOf(values, beside),

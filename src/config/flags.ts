@@ -9,7 +9,7 @@ export interface Option extends FileOption {
 }
 
 /** What a command line has no place for. */
-export type FileKey = 'trunks' | 'users' | 'alerts' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools' | 'drachtio';
+export type FileKey = 'trunks' | 'users' | 'stir' | 'alerts' | 'projects' | 'routes' | 'model' | 'mcp' | 'tools' | 'drachtio';
 
 /** A setting that stands in the file only. */
 export interface FileOption {
@@ -26,6 +26,7 @@ type Group =
   | 'Agent'
   | 'Trunks'
   | 'Users'
+  | 'Caller identity'
   | 'Alerts'
   | 'Projects'
   | 'Routes'
@@ -359,6 +360,12 @@ export const fileOptions: readonly FileOption[] = [
     group: 'Users',
     help: 'softphones that register here, and what each of them may call',
     allowed: 'a list of maps with name and password, and what else docs/configuration.md names',
+  },
+  {
+    key: 'stir',
+    group: 'Caller identity',
+    help: 'whether callers are who they say they are (STIR/SHAKEN)',
+    allowed: 'a map with policy, anchors, max-age, allow and ca',
   },
   {
     key: 'alerts',

@@ -1,7 +1,6 @@
-import { isIPv4 } from 'node:net';
 import { z } from 'zod';
 import { AddressFence, literalHost } from '../base/address-fence.ts';
-import { canonicalAddress } from '../base/addresses.ts';
+import { type AllowedNetworkConfig, allowedNetwork, shownNetwork } from './allowed-network.ts';
 import { text, urlOf, within } from './model-fields.ts';
 import { projectName } from './projects.ts';
 import { maskedSecret, type SecretValue, secret } from './secrets.ts';
@@ -96,33 +95,11 @@ const server = z.unknown().transform((value, context): ProgramValues | RemoteVal
   return z.NEVER;
 });
 
-/** `10.0.0.5`, `10.0.0.0/8`, `127.0.0.1:3001`, `[::1]:3001`, `fd00::/8`. */
-const network = z.string({ error: 'must be text' }).transform((value, context): AllowedNetworkConfig => {
-  const match = /^(?:\[([^\]/]+)\]|([^/[\]]+?))(?:\/(\d{1,3}))?(?::(\d{1,5}))?$/.exec(value.trim());
-  const [, bracketed, plain = '', bitsText, portText] = match ?? [];
-  // Of an IPv6 address without brackets the last part is no port.
-  const whole = canonicalAddress(value.trim());
-  const address = whole ?? canonicalAddress(bracketed ?? plain);
-  if (address === undefined) {
-    context.addIssue({
-      code: 'custom',
-      message: 'a literal address, with /BITS for a network and :PORT for one port of it (IPv6 with a port in brackets)',
-    });
-    return z.NEVER;
-  }
-  const most = isIPv4(address) ? 32 : 128;
-  const bits = whole !== undefined || bitsText === undefined ? most : Number(bitsText);
-  const port = whole !== undefined || portText === undefined ? undefined : Number(portText);
-  if (bits > most) context.addIssue({ code: 'custom', message: `a prefix has at most ${most} bits` });
-  if (port !== undefined && (port < 1 || port > 65535)) context.addIssue({ code: 'custom', message: 'a port is 1 to 65535' });
-  return { address, bits, ...(port === undefined ? {} : { port }) };
-});
-
 export const mcp = z
   .strictObject(
     {
       servers: z.array(server, { error: 'a list of servers' }).max(MOST_SERVERS).default([]),
-      allow: z.array(network, { error: 'a list of addresses' }).max(MOST_ALLOWED).default([]),
+      allow: z.array(allowedNetwork, { error: 'a list of addresses' }).max(MOST_ALLOWED).default([]),
       'session-servers': z
         .union([z.enum(['all', 'none']), z.array(projectName).min(1).max(1000)], { error: 'all, none or a list of projects' })
         .default('all'),
@@ -148,12 +125,6 @@ export const mcp = z
 type ProgramValues = z.output<typeof program>;
 type RemoteValues = z.output<typeof remote>;
 export type McpValues = z.output<typeof mcp>;
-
-interface AllowedNetworkConfig {
-  readonly address: string;
-  readonly bits: number;
-  readonly port?: number;
-}
 
 interface CommonServerConfig {
   readonly label: string;
@@ -239,11 +210,7 @@ export function shownMcp({ servers, allow, ...rest }: McpValues): unknown {
       if ('command' in each) return { ...each, env: masked(each.env) };
       return { ...each, ...(each.key === undefined ? {} : { key: maskedSecret(each.key) }), headers: masked(each.headers) };
     }),
-    allow: allow.map(({ address, bits, port }) => {
-      const named = isIPv4(address) || port === undefined ? address : `[${address}]`;
-      const whole = bits === (isIPv4(address) ? 32 : 128);
-      return `${named}${whole ? '' : `/${bits}`}${port === undefined ? '' : `:${port}`}`;
-    }),
+    allow: allow.map(shownNetwork),
     ...rest,
   };
 }

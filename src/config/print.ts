@@ -11,6 +11,7 @@ import { shownRegister } from './register.ts';
 import { shownRoutes } from './routes.ts';
 import type { Key, Values } from './schema.ts';
 import { MASKED, maskedSecret } from './secrets.ts';
+import { shownStir } from './stir.ts';
 import { shownTools } from './tools.ts';
 import { peerText } from './trunk-peer.ts';
 import type { TrunkValues } from './trunks.ts';
@@ -59,6 +60,7 @@ function fileLines(key: FileKey, values: Values, source: string): string[] {
   const shown = {
     trunks: shownTrunks,
     users: shownUsers,
+    stir: shownStir,
     alerts: shownAlerts,
     projects: shownProjects,
     routes: shownRoutes,

@@ -9,6 +9,7 @@ import { phoneCodecs, sdesOverPlain, srtpPolicy } from './phone-media.ts';
 import { LEAST_KEY, projects } from './projects.ts';
 import { routes } from './routes.ts';
 import { secretText } from './secrets.ts';
+import { stir } from './stir.ts';
 import { tools } from './tools.ts';
 import { trunks } from './trunks.ts';
 import { users } from './users.ts';
@@ -228,6 +229,7 @@ export const schema = {
   'agent.callback-trunk': nonEmptyText.optional().describe('not set: nobody is called back'),
   trunks: trunks.default([]).describe('none: nothing can be dialled, and anyone may call'),
   users: users.default([]).describe('none: nobody can register, and who calls is a trunk or a stranger'),
+  stir: stir.prefault({}).describe('`policy: off`: nobody is verified, and nothing outside is contacted'),
   alerts: alerts.default({ every: 60 }).describe('`every: 60`: each thing once a minute, in the log and the metrics'),
   projects: projects.default([]).describe('none: one project, `default`, with the key of api-key if there is one'),
   routes: routes.default([]).describe('none: every call is answered at once'),

@@ -4,6 +4,7 @@ import { type NumberRules, numbers, numbersOf } from './number-rules.ts';
 import { type PhoneMediaConfig, phoneMediaFields, someMediaOf } from './phone-media.ts';
 import { type RegisterConfig, register, registerOf } from './register.ts';
 import { MASKED, type SecretValue, secret } from './secrets.ts';
+import { trunkStir } from './stir.ts';
 import { type LookUp, peer, peerFaults, peerOf, type TrunkTls, type TrunkTransport, transport, trunkTls } from './trunk-peer.ts';
 import { whole } from './whole-number.ts';
 
@@ -98,6 +99,7 @@ const trunk = z.strictObject(
     numbers: numbers.optional(),
     redirects: z.enum(['refuse', 'follow'], { error: 'refuse or follow' }).default('refuse'),
     refer: z.enum(['refuse', 'allow'], { error: 'refuse or allow' }).default('refuse'),
+    stir: trunkStir.optional(),
     ...phoneMediaFields,
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a map with at least name and peer' : undefined) },
@@ -166,6 +168,7 @@ export interface TrunkConfig {
   readonly media?: PhoneMediaConfig;
   readonly register?: RegisterConfig;
   readonly numbers?: NumberRules;
+  readonly stir?: z.output<typeof trunkStir>;
   /** Where it, or a part of it, stands: `ringdown.yaml:12`. */
   readonly at: (...path: readonly PropertyKey[]) => string;
 }
@@ -192,6 +195,7 @@ export function trunkOf(
     peer: at,
     transport: by,
     tls,
+    stir,
     ...rest
   }: TrunkValues,
   beside: TrunkBeside,
@@ -212,6 +216,7 @@ export function trunkOf(
       : { auth: { ...login, password: beside.secret(login.password, ['auth', 'password'], LEAST_TRUNK_PASSWORD) } }),
     ...(register === undefined ? {} : { register: registerOf(register, { peer: place.peer, username, password: own }, beside) }),
     ...(numbers === undefined ? {} : { numbers: numbersOf(numbers) }),
+    ...(stir === undefined ? {} : { stir }),
     ...(keepAliveS === 0 ? {} : { keepAliveS }),
     caps: { concurrent: given.concurrent, perSecond: given['per-second'], perDay: given['per-day'], durationS: given.duration },
   };

@@ -2,7 +2,7 @@ import type { CallFacts } from '../leg/call-facts.ts';
 
 /** What an INVITE says of its call, as programs read it. */
 export function callFactsView(facts: CallFacts): unknown {
-  const { trunk, user, caller, called, displayName, asserted, isPrivate, originalCalled, diversions, userToUser, headers } = facts;
+  const { trunk, user, caller, called, displayName, asserted, isPrivate, originalCalled, diversions, userToUser, headers, stir } = facts;
   return {
     caller,
     called,
@@ -15,6 +15,7 @@ export function callFactsView(facts: CallFacts): unknown {
     diverted_by: diversions?.[0]?.number,
     diversions: diversions?.map(({ number, reason }) => ({ number, reason })),
     user_to_user: userToUser,
+    stir: stir && { verstat: stir.verstat, attest: stir.attest, origid: stir.origid, by: stir.by, reason: stir.reason },
     headers: headers && Object.fromEntries(headers.map(({ name, value }) => [name, value])),
   };
 }

@@ -36,6 +36,22 @@ export interface CallFacts {
   readonly userToUser?: { readonly data: string; readonly encoding: 'hex' | 'text'; readonly purpose?: string };
   /** `X-…` header fields. */
   readonly headers?: readonly LegHeader[];
+  /** Whether the caller's number is the caller's (STIR/SHAKEN); absent where nobody was asked to look. */
+  readonly stir?: CallIdentity;
+}
+
+/** What has been found of a caller's identity. */
+interface CallIdentity {
+  /** 3GPP TS 24.229 §7.2A.20. */
+  readonly verstat: 'TN-Validation-Passed' | 'TN-Validation-Failed' | 'No-TN-Validation';
+  /** RFC 8588 §4. */
+  readonly attest?: 'A' | 'B' | 'C';
+  /** RFC 8588 §5. */
+  readonly origid?: string;
+  /** Who has looked. */
+  readonly by: 'gateway' | 'trunk';
+  /** What was wrong. */
+  readonly reason?: string;
 }
 
 const text = z.string().max(256);
@@ -62,6 +78,15 @@ export const callFacts = z.strictObject({
     .array(z.strictObject({ name: z.string().max(64), value: text }))
     .max(32)
     .readonly()
+    .exactOptional(),
+  stir: z
+    .strictObject({
+      verstat: z.enum(['TN-Validation-Passed', 'TN-Validation-Failed', 'No-TN-Validation']),
+      attest: z.enum(['A', 'B', 'C']).exactOptional(),
+      origid: z.string().max(64).exactOptional(),
+      by: z.enum(['gateway', 'trunk']),
+      reason: z.string().max(512).exactOptional(),
+    })
     .exactOptional(),
 }) satisfies z.ZodType<CallFacts>;
 

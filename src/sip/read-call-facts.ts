@@ -1,6 +1,7 @@
 import { type NameAddress, parseNameAddress } from './embedded/name-address.ts';
 import { decodeText, splitElements } from './embedded/text.ts';
 import { parseUri } from './embedded/uri.ts';
+import type { CallIdentity } from './identity/stir.ts';
 import { type NumberRules, rewriteInbound } from './rewrite-number.ts';
 
 /** What of an INVITE is read for people and programs. Values are text as people read it. */
@@ -39,6 +40,8 @@ export interface InviteFacts {
   readonly diversions?: readonly Diversion[];
   readonly userToUser?: { readonly data: string; readonly encoding: 'hex' | 'text'; readonly purpose?: string };
   readonly headers?: readonly { readonly name: string; readonly value: string }[];
+  /** Absent where nobody was asked to look. */
+  readonly stir?: CallIdentity;
 }
 
 const MAX_TEXT = 256;
@@ -55,7 +58,7 @@ export function readCallFacts(invite: InviteFields, options: FactsOptions): Invi
   const of = (name: string): string[] => invite.headers.filter((each) => each.name.toLowerCase() === name).map(({ value }) => value);
   const party = (text: string, which: 'caller' | 'called'): string => rewriteInbound(clip(partyOf(text)), which, numbers);
   // Anybody can write it; a trunk has been asked by its address or password who it is (RFC 3325 §5).
-  const assertedUri = trunk === undefined ? undefined : addresses(of('p-asserted-identity'))[0]?.uri;
+  const assertedUri = trunk === undefined ? undefined : assertedIn(invite);
   const asserted = assertedUri === undefined ? undefined : party(assertedUri, 'caller');
   const displayName = clip(unquoted(addresses(of('from'))[0]?.displayName ?? ''));
   const privacy = of('privacy').flatMap((value) => value.toLowerCase().split(/[;,\s]+/));
@@ -83,6 +86,16 @@ export function readCallFacts(invite: InviteFields, options: FactsOptions): Invi
     ...(userToUser && { userToUser }),
     ...(headers.length > 0 ? { headers } : {}),
   };
+}
+
+/** The URI that the caller's number is taken from. @param isTrunk only then P-Asserted-Identity counts */
+export function callerUri(invite: Pick<InviteFields, 'from' | 'headers'>, isTrunk: boolean): string {
+  return (isTrunk ? assertedIn(invite) : undefined) ?? invite.from;
+}
+
+function assertedIn({ headers }: Pick<InviteFields, 'headers'>): string | undefined {
+  const values = headers.filter(({ name }) => name.toLowerCase() === 'p-asserted-identity').map(({ value }) => value);
+  return addresses(values)[0]?.uri;
 }
 
 /** User part of a SIP URI, the number of a tel URI, or the host where nobody is named. */

@@ -1,4 +1,5 @@
 import type { Endpoint } from '../base/addresses.ts';
+import type { StirPolicy } from './identity/stir.ts';
 import type { NumberRules } from './rewrite-number.ts';
 
 /** How many calls a trunk may carry; each direction is counted by itself. */
@@ -72,6 +73,8 @@ export interface Trunk {
   readonly register?: TrunkRegister;
   /** How numbers are rewritten on the way in and out. */
   readonly numbers?: NumberRules;
+  /** What is done about the identity of its callers; as for strangers when absent. */
+  readonly stir?: StirPolicy;
   /** Where it, or a part of it, stands in the configuration. */
   readonly at?: (...path: readonly PropertyKey[]) => string;
 }

@@ -73,6 +73,7 @@ describe('without any setting', () => {
       trunks: [],
       users: [],
       alerts: { everyMs: 60_000 },
+      stir: { policy: 'off', maxAgeS: 60, allow: [] },
       tools: { hangUp: false },
       callers: 'by-trunks',
       projects: [],
