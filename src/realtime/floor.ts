@@ -114,6 +114,9 @@ export class Floor {
   readonly #wishes: FillerWishes;
   readonly #idle = new IdleWatch();
   readonly #spoken: SpokenText;
+  // As the model said when this conversation began: there may be another one for those to come.
+  readonly #language: string | undefined;
+  readonly #takesTurns: boolean;
   readonly #latency = new LatencyLedger();
   readonly #firstSpeech = new FirstSpeech();
   /** Where the model takes turns. */
@@ -153,7 +156,9 @@ export class Floor {
     this.#deps = deps;
     this.#options = options;
     this.#spoken = new SpokenText(this.playout);
-    this.#lexicon = lexiconOf(model.language);
+    this.#language = model.language;
+    this.#takesTurns = model.takesTurns ?? false;
+    this.#lexicon = lexiconOf(this.#language);
     this.#spoken.lexicon = this.#lexicon;
     this.#playback = new PlaybackRecord(audience);
     this.#wishes = new FillerWishes(this.#filler, { ...deps, streams, phrase: (text) => this.link.connection.phrase?.(text) });
@@ -162,7 +167,7 @@ export class Floor {
     this.#record = new TurnRecord(audience, this.conversation);
     const onEvent = (event: ModelEvent, request?: ResponseRequest) => this.#handleModel(event, request);
     this.link = new ModelLink(model, this.playout, onEvent, call, { truncates: !streams });
-    if (model.takesTurns && !streams) {
+    if (this.#takesTurns && !streams) {
       const wish = options.uplinkWhileSpeaking ?? model.uplinkWhileSpeaking ?? 'auto';
       this.#uplink = new UplinkRule(wish, (how, floorDb, again) => this.link.connection.listen?.(how, floorDb, again));
     }
@@ -213,7 +218,7 @@ export class Floor {
     this.#policy = config.turns;
     this.#transcribeOnly = config.transcribeOnly ?? false;
     this.#idle.timeoutMs = config.turns?.idleTimeoutMs;
-    this.#lexicon = lexiconOf(config.model.transcription?.language ?? this.#deps.model.language);
+    this.#lexicon = lexiconOf(config.model.transcription?.language ?? this.#language);
     this.#spoken.lexicon = this.#lexicon;
     this.#turns.setOptions(this.#turnOptions(config.turns ?? undefined));
     this.#modelConfig = config.model;
@@ -558,7 +563,7 @@ export class Floor {
   }
 
   #turnOptions(policy: TurnPolicy | undefined): TurnOptions {
-    const { model, predictor } = this.#deps;
+    const { predictor } = this.#deps;
     const { connection } = this.link;
     const prepares = connection.prepareTurn !== undefined && (policy?.respond ?? true) && !this.#transcribeOnly;
     return turnOptionsOf(policy, this.#options.streams, {
@@ -566,8 +571,8 @@ export class Floor {
       prepares,
       lexicon: this.#lexicon,
       findsWords: connection.findWords !== undefined,
-      predicts: predictor !== undefined && !model.takesTurns,
-      takesTurns: model.takesTurns ?? false,
+      predicts: predictor !== undefined && !this.#takesTurns,
+      takesTurns: this.#takesTurns,
     });
   }
 

@@ -1,7 +1,7 @@
-import type { CallContext, ModelConnection, ModelEvent, RealtimeModel } from './model.ts';
+import type { CallContext, ModelConnection, ModelEvent, RealtimeModel, UplinkWhileSpeaking } from './model.ts';
 
 /** A model that can be another one from one conversation to the next. Conversations that are there keep theirs. */
-export class LiveModel implements RealtimeModel {
+export class LiveModel implements Required<RealtimeModel> {
   #model: RealtimeModel;
 
   constructor(model: RealtimeModel) {
@@ -10,6 +10,14 @@ export class LiveModel implements RealtimeModel {
 
   get name(): string {
     return this.#model.name;
+  }
+
+  get language(): string | undefined {
+    return this.#model.language;
+  }
+
+  get uplinkWhileSpeaking(): UplinkWhileSpeaking {
+    return this.#model.uplinkWhileSpeaking ?? 'auto';
   }
 
   get takesTurns(): boolean {

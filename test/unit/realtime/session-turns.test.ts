@@ -21,6 +21,14 @@ function leftToModel(options: SessionOptions = {}): ConversationBench {
   return bench.answered();
 }
 
+it('a conversation keeps its way of taking turns when another model is there for those to come', () => {
+  const bench = new ConversationBench().answered();
+  Object.defineProperty(bench.model, 'takesTurns', { value: true });
+  bench.session.configure(LEFT_TO_MODEL);
+  bench.voice(1000).silence(3000);
+  expect(bench.model.told.map(([, what]) => what)).toContain('commitTurn');
+});
+
 describe('an answer that is prepared early', () => {
   it('is asked for after 250 ms of silence and released by the commit', () => {
     const bench = new ConversationBench({ prepares: true }).answered();
