@@ -24,6 +24,7 @@ const BENCHES = {
   turns: async () => (await import('./turns.mjs')).benchTurns,
   amd: async () => (await import('./amd.mjs')).benchAmd,
   sip: async () => (await import('./sip.mjs')).benchSip,
+  flood: async () => (await import('./flood.mjs')).benchFlood,
 };
 
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
