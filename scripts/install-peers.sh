@@ -5,6 +5,8 @@ set -eu
 # program:package
 peers='
 sipp:sip-tester
+sipsak:sipsak
+linphonec:linphone-cli
 baresip:baresip-core
 chromium:chromium
 openssl:openssl

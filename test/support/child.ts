@@ -11,6 +11,8 @@ export interface ChildOptions {
   readonly name?: string;
   /** It has children of its own, which are to end with it: signals go to all of them. */
   readonly family?: boolean;
+  /** It is told what to do by lines on its standard input (see `type`). */
+  readonly typed?: boolean;
 }
 
 export interface ChildEnd {
@@ -46,9 +48,15 @@ export class Child {
     this.name = options.name ?? program.split('/').at(-1) ?? program;
     const env: NodeJS.ProcessEnv = { ...process.env, ...options.env };
     this.#family = options.family ?? false;
-    this.#process = spawn(program, args, { cwd: options.cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: this.#family });
+    this.#process = spawn(program, args, {
+      cwd: options.cwd,
+      env,
+      stdio: [options.typed ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      detached: this.#family,
+    });
     living.add(this);
-    const { stdout, stderr } = this.#process;
+    const { stdin, stdout, stderr } = this.#process;
+    stdin?.on('error', () => undefined); // it has ended, which its end tells
     if (stdout) createInterface({ input: stdout }).on('line', (line) => this.stdout.push(line));
     if (stderr) createInterface({ input: stderr }).on('line', (line) => this.stderr.push(line));
     this.ended = new Promise((resolve) => {
@@ -66,6 +74,11 @@ export class Child {
 
   get running(): boolean {
     return this.#end === undefined;
+  }
+
+  /** A line on its standard input. */
+  type(line: string): void {
+    this.#process.stdin?.write(`${line}\n`);
   }
 
   signal(signal: NodeJS.Signals): void {

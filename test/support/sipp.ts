@@ -12,6 +12,10 @@ import { tone } from './tones.ts';
 export type SippScenario =
   | 'options'
   | 'uac-auth'
+  | 'uac-auth-refused'
+  | 'uac-register'
+  | 'uac-register-brief'
+  | 'uac-register-another'
   | 'uac-call'
   | 'uac-audio'
   | 'uac-cancel'

@@ -21,6 +21,8 @@ describe('what the engine refuses by itself', () => {
     ['a Request-URI of an unknown scheme', '416', { uri: 'isdn:2983792873' }],
     ['an extension it lacks', '420', { headers: ['Require: precondition, timer'] }],
     ['a body that is no SDP', '415', {}, (text) => text.replace('application/sdp', 'text/plain')],
+    ['a multipart body', '415', {}, (text) => text.replace('application/sdp', 'multipart/mixed;boundary=x')],
+    ['a body that is signed by S/MIME', '415', {}, (text) => text.replace('application/sdp', 'application/pkcs7-mime')],
     ['an encoded body', '415', { headers: ['Content-Encoding: gzip'] }],
     ['a caller that could not read the answer', '406', { headers: ['Accept: text/plain'] }],
     ['a call without hops left', '483', {}, (text) => text.replace('Max-Forwards: 70', 'Max-Forwards: 0')],

@@ -185,6 +185,18 @@ describe('the registrar', () => {
     expect([...test.exchange(message, NAT), ...test.exchange(message, NAT)].map(statusOf)).toEqual(['200', '200']);
   });
 
+  it('keeps Path and says it again to who knows it (RFC 3327)', async () => {
+    const test = await started();
+    const path = '<sip:edge.example.net;lr>';
+    const answer = registered(test, { contacts: ['<sip:alice@10.0.0.5:5060>'], headers: [`Path: ${path}`, 'Supported: path'] });
+    expect([statusOf(answer), header(answer.text, 'Path')]).toEqual(['200', path]);
+    const outbound = test.engine.dial({ trunk: 'users', destination: 'user:alice', offer: () => OFFER });
+    test.clock.advance(0);
+    const invite = test.sent.at(-1)?.text ?? '';
+    expect([invite.split('\r\n')[0], header(invite, 'Route')]).toEqual(['INVITE sip:alice@10.0.0.5:5060 SIP/2.0', path]);
+    outbound.cancel();
+  });
+
   it('says Require: outbound over a connection, and forgets the binding when the connection is gone', async () => {
     const test = await started();
     const stream = test.connect(NAT);
