@@ -36,6 +36,7 @@ const PEERS = [
     'audio both ways in all codecs, hold, keys, TLS, SDES, DTLS, ICE, transfers both ways, registration',
     ['baresip', 'baresip-g722', 'baresip-secure', 'baresip-tls', 'baresip-transfer', 'registrar'],
   ],
+  ['sipvicious', 'svwar and svcrack as attackers: they find nobody, and are banned', ['scanners']],
   ['Kamailio', 'as proxy before us with Record-Route, UDP to TCP and back, and as registrar of a trunk', ['kamailio', 'registrar']],
 ];
 

@@ -5,7 +5,6 @@ set -eu
 # program:package
 peers='
 sipp:sip-tester
-sipsak:sipsak
 linphonec:linphone-cli
 baresip:baresip-core
 chromium:chromium

@@ -5,7 +5,6 @@ import { describe, test } from 'vitest';
 /** Outside programs that the tests talk to, and the names they go by on PATH. */
 const NAMES = {
   sipp: ['sipp'],
-  sipsak: ['sipsak'],
   linphonec: ['linphonec'],
   baresip: ['baresip'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome'],
