@@ -145,7 +145,10 @@ describe('a call of ours', () => {
   it('asks for a longer session when it must, and not for ever', async () => {
     const test = await dialling();
     const one = dial(test);
-    expect([header(one.invite().text, 'Session-Expires'), header(one.invite().text, 'Supported')]).toEqual(['1800', '100rel, replaces, timer']);
+    expect([header(one.invite().text, 'Session-Expires'), header(one.invite().text, 'Supported')]).toEqual([
+      '1800',
+      '100rel, replaces, timer',
+    ]);
     for (const [n, seconds] of [2000, 2100, 2200, 2300].entries()) {
       expect(answer(test, one.invite(), 422, { headers: [`Min-SE: ${seconds}`] })).toEqual(n < 3 ? ['ACK', 'INVITE'] : ['ACK']);
       if (n < 3) expect(header(one.invite().text, 'Session-Expires')).toBe(String(seconds));
