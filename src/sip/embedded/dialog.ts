@@ -137,7 +137,8 @@ export class Dialog {
   /** A re-INVITE or UPDATE moves the peer to its Contact (RFC 3261 §12.2.2), and to where it came from. */
   refreshTarget(request: IncomingRequest): void {
     this.#target = contactUri(request) ?? this.#target;
-    this.#place = placeOf(request);
+    // Behind its NAT it stays, whatever address it names next.
+    this.#place = { ...placeOf(request), pinned: this.#place.pinned };
   }
 
   /** A 2xx to a re-INVITE or UPDATE of ours does the same. */
