@@ -37,5 +37,6 @@ function internationalised(number: string, country: NumberRules['country']): str
 /** The first rule that fits; linear in rules and digits. */
 function applyRules(number: string, rules: readonly NumberRule[]): string {
   const rule = rules.find(({ match }) => (match.endsWith('*') ? number.startsWith(match.slice(0, -1)) : number === match));
-  return rule ? `${rule.add}${number.slice(rule.strip)}` : number;
+  // A number shorter than what is cut off would leave nothing to dial, or nobody who calls.
+  return (rule && `${rule.add}${number.slice(rule.strip)}`) || number;
 }

@@ -109,6 +109,11 @@ describe('numbers', () => {
   ])('go out: %s', (inside, written) => {
     expect(rewriteOutbound(inside, 'called', RULES)).toBe(written);
   });
+
+  it('leaves a number as it is of which nothing would be left', () => {
+    const cut = { inbound: { caller: [], called: [] }, outbound: { caller: [], called: [{ match: '0*', strip: 2, add: '' }] } };
+    expect([rewriteOutbound('0', 'called', cut), rewriteOutbound('015', 'called', cut)]).toEqual(['0', '5']);
+  });
 });
 
 describe('headers that somebody wants in a request of ours', () => {
