@@ -46,7 +46,7 @@ export class DialledCall implements InboundCall {
   #offerReady: (sdp: string) => void = () => undefined;
 
   /** @throws GatewayError as SipEngine.dial() */
-  constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, transport: SipSource['transport'] = 'udp', joins?: JoinedSession) {
+  constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, joins?: JoinedSession) {
     this.joins = joins;
     this.trunk = options.trunk;
     this.destination = options.destination;
@@ -57,7 +57,8 @@ export class DialledCall implements InboundCall {
     const outbound = engine.dial({ ...options, offer: () => offer });
     this.#outbound = outbound;
     this.sipCallId = outbound.sipCallId;
-    this.source = { ...outbound.remote, transport };
+    const { address, port } = outbound.remote;
+    this.source = { address, port, transport: outbound.transport };
     this.localAddress = outbound.localAddress;
     this.from = outbound.from;
     this.to = outbound.requestUri;

@@ -151,7 +151,6 @@ export class Switchboard implements LegDialler {
   async place({ trunk, destination, from, headers, ringTimeoutMs, joins }: DialRequest): Promise<string> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
-    const transport = this.#deps.trunks?.find(trunk)?.transport;
     const options = {
       trunk,
       destination,
@@ -159,7 +158,7 @@ export class Switchboard implements LegDialler {
       ...(headers && { headers: headers.map(({ name, value }) => [name, value] as const) }),
       ...(ringTimeoutMs !== undefined && { ringTimeoutMs }),
     };
-    const call = new DialledCall(this.#deps.engine, options, transport, joins);
+    const call = new DialledCall(this.#deps.engine, options, joins);
     this.#take(call);
     return call.sipCallId;
   }
@@ -322,10 +321,7 @@ export class Switchboard implements LegDialler {
     if (trunk?.refer !== 'allow') return false;
     const headers = refer.replaces === undefined ? [] : [['Replaces', refer.replaces] as const];
     try {
-      return call.transfer(
-        refer,
-        () => new DialledCall(engine, { trunk: trunk.name, destination: refer.target, headers }, trunk.transport),
-      );
+      return call.transfer(refer, () => new DialledCall(engine, { trunk: trunk.name, destination: refer.target, headers }));
     } catch (thrown) {
       this.#log.warn({ call: call.id, code: GatewayError.from(thrown).code }, 'transfer refused');
       return false;

@@ -156,6 +156,8 @@ export interface OutboundCall {
   readonly localAddress: string;
   /** Where the INVITE goes: the trunk's peer. */
   readonly remote: Endpoint;
+  /** How it goes there; of several phones the least protected way, so that nobody takes the signalling of all for encrypted. */
+  readonly transport: SipSource['transport'];
   onProgress: ((progress: DialProgress) => void) | undefined;
   onAnswered: ((call: Call, answer: string) => void) | undefined;
   onFailed: ((failure: DialFailure) => void) | undefined;

@@ -14,6 +14,7 @@ export class ForkedCall implements OutboundCall {
   readonly requestUri: string;
   readonly localAddress: string;
   readonly remote: OutboundCall['remote'];
+  readonly transport: OutboundCall['transport'];
   onProgress: ((progress: DialProgress) => void) | undefined;
   onAnswered: ((call: Call, answer: string) => void) | undefined;
   onFailed: ((failure: DialFailure) => void) | undefined;
@@ -33,6 +34,8 @@ export class ForkedCall implements OutboundCall {
     this.requestUri = requestUri;
     this.localAddress = first.localAddress;
     this.remote = first.remote;
+    const all = groups.flat();
+    this.transport = (all.find(({ transport }) => transport !== 'tls' && transport !== 'wss') ?? first).transport;
     this.#groups = [...groups];
   }
 

@@ -64,6 +64,7 @@ export class OutboundInvite implements OutboundCall {
   readonly requestUri: string;
   readonly localAddress: string;
   readonly remote: Endpoint;
+  readonly transport: Hop['transport'];
   onProgress: ((progress: DialProgress) => void) | undefined;
   onAnswered: ((call: Call, answer: string) => void) | undefined;
   onFailed: ((failure: DialFailure) => void) | undefined;
@@ -106,6 +107,8 @@ export class OutboundInvite implements OutboundCall {
     this.#target = destination;
     this.#hops = options.hop ? [options.hop] : options.admission.hops;
     this.remote = this.#hops[0] ?? destination.endpoint;
+    // Where DNS may say another one for the next place, the one that is configured.
+    this.transport = options.hop?.transport ?? trunk.transport;
     this.localAddress = services.localAddressFor(this.remote.address);
     this.requestUri = destination.uri;
     // Who has an account at the trunk is known there by its name, who has none by where it stands.

@@ -20,6 +20,7 @@ class FakeOutbound implements OutboundCall {
   readonly requestUri = 'sip:+15550001@192.0.2.9:5060';
   readonly localAddress = '192.0.2.1';
   readonly remote = { address: '192.0.2.9', port: 5060 };
+  readonly transport = 'udp' as const;
   onProgress: OutboundCall['onProgress'];
   onAnswered: OutboundCall['onAnswered'];
   onFailed: ((failure: DialFailure) => void) | undefined;

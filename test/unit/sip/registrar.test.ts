@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import type { MessageSocket } from '../../../src/base/message-socket.ts';
 import { DigestClient } from '../../../src/sip/digest/digest-client.ts';
+import type { Call } from '../../../src/sip/engine.ts';
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { type SipUser, UserBook } from '../../../src/sip/user.ts';
 import { ANSWER, EngineUnderTest, header, OFFER, PEER, request, type Sent } from './engine-under-test.ts';
@@ -16,6 +18,28 @@ function user(name: string, password: string, more: Partial<SipUser> = {}): SipU
 
 const started = (users = [user('alice', 'wonderland'), user('bob', 'builder')]): Promise<EngineUnderTest> =>
   EngineUnderTest.start({}, (clock) => ({ trunks: new TrunkBook(clock, []), users: new UserBook(users, REALM) }));
+
+class FakeSocket implements MessageSocket {
+  readonly encrypted = true;
+  readonly queuedBytes = 0;
+  readonly sent: string[] = [];
+  onMessage: ((message: Buffer) => void) | undefined;
+  onClose: (() => void) | undefined;
+
+  readonly remote: typeof PEER;
+
+  constructor(remote: typeof PEER) {
+    this.remote = remote;
+  }
+
+  send(message: Uint8Array): void {
+    this.sent.push(Buffer.from(message).toString());
+  }
+
+  pause(): void {}
+  resume(): void {}
+  close(): void {}
+}
 
 let count = 0;
 
@@ -257,6 +281,53 @@ describe('a call to a user', () => {
       ['CANCEL', { ...NAT, port: 40_009 }],
     ]);
     expect(answers).toEqual([ANSWER]);
+  });
+
+  it('says how its phones are reached, and takes several for as little protected as the least of them', async () => {
+    const test = await started();
+    const sockets = [41_000, 41_001].map((port) => new FakeSocket({ address: '192.0.2.44', port }));
+    for (const [at, socket] of sockets.entries()) {
+      test.engine.accept(socket);
+      const ask = (headers: readonly string[]): string =>
+        register({
+          callId: `wss-${at}`,
+          cseq: headers.length + 1,
+          contacts: [`<sip:a${at}@df7jal23ls0d.invalid;transport=ws>`],
+          headers,
+        }).replace('SIP/2.0/UDP', 'SIP/2.0/WSS');
+      socket.onMessage?.(Buffer.from(ask([])));
+      const client = new DigestClient({ username: 'alice', password: 'wonderland' });
+      client.challenged([...(socket.sent.at(-1) ?? '').matchAll(/^WWW-Authenticate: (.*)\r$/gm)].map(([, value = '']) => value));
+      const [line] = client.authorize({ method: 'REGISTER', uri: 'sip:192.0.2.1' });
+      socket.onMessage?.(Buffer.from(ask([`Authorization: ${line}`])));
+    }
+    expect(test.engine.registrar?.contactsOf('alice')).toHaveLength(2);
+    expect(dialUser(test).transport).toBe('wss');
+    registered(test, { callId: 'plain', contacts: ['<sip:alice@10.0.0.5:5060>;q=0.1'] });
+    expect(dialUser(test).transport).toBe('udp');
+  });
+
+  it('is ended where its phone sends from, whatever Contact the phone names in the course of it', async () => {
+    const test = await started();
+    registered(test, { contacts: ['<sip:alice@10.0.0.5:5060>'] });
+    const calls: Call[] = [];
+    dialUser(test).onAnswered = (call) => void calls.push(call);
+    const [invite] = invited(test);
+    if (!invite) throw new Error('nobody was invited');
+    test.receive(respond(invite, 200, '<sip:x@203.0.113.66>'), invite.to);
+    const [fromTag, toTag] = [`p${invite.to.port}`, /tag=(\S+)/.exec(header(invite.text, 'From') ?? '')?.[1]];
+    const { callId, contact } = { callId: header(invite.text, 'Call-ID') ?? '', contact: '<sip:x@203.0.113.66>' };
+    const update = request({
+      method: 'UPDATE',
+      callId,
+      fromTag,
+      toTag,
+      contact,
+      via: `SIP/2.0/UDP ${NAT.address}:${NAT.port};branch=z9hG4bKup`,
+    });
+    expect(test.exchange(update, NAT).map(statusOf)).toEqual(['200']);
+    calls[0]?.hangup();
+    expect(test.sent.at(-1)).toMatchObject({ what: 'BYE', to: NAT });
   });
 
   it('tries the phones that are wanted less when the others do not answer, and tells the best refusal', async () => {
