@@ -185,7 +185,7 @@ async function listed(http: Endpoint): Promise<readonly { readonly id: string }[
   return ((await response.json()) as { data: { id: string }[] }).data;
 }
 
-/** Quieter is silence: the least steps of the law, and what a codec leaves of a cut. */
+/** Quieter is silence: the least steps of the law, and what a codec leaves of a cut. @public for the bench, which imports by name at run time */
 export const SILENT_BELOW = 17;
 
 export function isLoud({ payloadType, payload }: RtpArrival): boolean {
