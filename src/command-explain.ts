@@ -201,6 +201,9 @@ function notesOf(config: Config, message: SipRequest): string[] {
     ...(config.trunks.some(({ register }) => register)
       ? ['calls to the Contact of a registration are known to the running gateway only']
       : []),
+    ...(config.stir.policy !== 'off' || config.trunks.some(({ stir }) => stir === 'report' || stir === 'require')
+      ? ['signatures of Identity headers are not verified here: their certificates would have to be fetched']
+      : []),
     ...(message.method === 'INVITE' ? ['caps and lines are those of a gateway without calls'] : []),
   ];
 }

@@ -23,7 +23,7 @@ test('the annotated example is a configuration, and each decision names its line
         matched: false,
         why: '10.0.0.5 is none of 192.0.2.9, 192.0.2.0/28, 2001:db8:9::/64',
       },
-      { rule: 'trunks.pbx.peer', at: 'examples/ringdown.yaml:19', matched: true, why: '10.0.0.5 is one of its addresses' },
+      { rule: 'trunks.pbx.peer', at: 'examples/ringdown.yaml:20', matched: true, why: '10.0.0.5 is one of its addresses' },
     ],
   });
   const tried: { rule: string; at?: string; matched: boolean; why: string }[] = [];
@@ -31,8 +31,8 @@ test('the annotated example is a configuration, and each decision names its line
   const routing = createRoutes(config).routeFor({ to: 'sip:x@y', number: '+4930555', trunk: 'carrier', at: saturday }, tried);
   expect(routing.webhook?.url).toBe('https://shop.example.com/calls');
   expect(tried).toEqual([
-    { rule: 'routes[0]', at: 'examples/ringdown.yaml:35', matched: false, why: 'user: none is not *' },
-    { rule: 'routes[1]', at: 'examples/ringdown.yaml:37', matched: false, why: 'hours: not now' },
-    { rule: 'routes[2]', at: 'examples/ringdown.yaml:40', matched: true, why: 'it fits' },
+    { rule: 'routes[0]', at: 'examples/ringdown.yaml:36', matched: false, why: 'user: none is not *' },
+    { rule: 'routes[1]', at: 'examples/ringdown.yaml:38', matched: false, why: 'hours: not now' },
+    { rule: 'routes[2]', at: 'examples/ringdown.yaml:41', matched: true, why: 'it fits' },
   ]);
 });
