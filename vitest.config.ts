@@ -1,17 +1,40 @@
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 const node = { environment: 'node' as const, pool: 'forks' as const };
 // Real sockets and real time: these tests mostly wait, so two files share the machine; floods run alone.
-const live = { ...node, maxWorkers: 2, testTimeout: 60_000, hookTimeout: 60_000, setupFiles: ['test/support/setup.ts'] };
+const live = {
+  ...node,
+  maxWorkers: 2,
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  setupFiles: ['test/support/setup.ts'],
+  globalSetup: ['test/support/build.ts'],
+};
+
+/** Attacks that need the whole machine: they send as fast as they can, or take figures of a gateway that is under such a flood. */
+const FLOODS = ['garbage', 'handshake', 'relay', 'relay-tcp', 'rtp', 'sip-edge', 'sip-garbage', 'sip-tcp'].map(
+  (name) => `test/attack/${name}.test.ts`,
+);
 
 export default defineConfig({
   test: {
     reporters: ['default'],
+    sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { ...node, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          ...node,
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'],
+          maxWorkers: 2,
+          testTimeout: 30_000,
+        },
+      },
       { test: { ...live, name: 'scenario', include: ['test/scenario/**/*.test.ts'], sequence: { groupOrder: 1 } } },
       { test: { ...live, name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 1 } } },
-      { test: { ...live, name: 'attack', include: ['test/attack/**/*.test.ts'], fileParallelism: false, sequence: { groupOrder: 2 } } },
+      { test: { ...live, name: 'attack', include: ['test/attack/**/*.test.ts'], exclude: FLOODS, sequence: { groupOrder: 1 } } },
+      { test: { ...live, name: 'flood', include: FLOODS, fileParallelism: false, sequence: { groupOrder: 2 } } },
     ],
   },
 });

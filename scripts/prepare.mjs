@@ -16,10 +16,13 @@ if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
   fail(`needs Node ${NEEDED.join('.')} or newer; this is ${process.versions.node}. https://nodejs.org has it.`);
 }
 
+/** Tests that run without `npm test` bring the build up to date, and leave the packages that they run with as they are. */
+const mayInstall = !process.argv.includes('--build-only');
+
 // The usual case, without a lock: nothing to do.
-if (needsInstall() || needsBuild()) {
+if ((mayInstall && needsInstall()) || needsBuild()) {
   await lock();
-  if (needsInstall()) install();
+  if (mayInstall && needsInstall()) install();
   if (needsBuild()) build();
 }
 

@@ -235,12 +235,12 @@ describePeer(['kamailio', 'sipp'], 'the SIP engine behind a Kamailio that record
     ['uac-reinvite-overlap', {}],
   ] as const)('scenario %s through it, over UDP and TCP in all pairs', async (scenario, options) => {
     const { engine, kamailio } = await behind(options);
-    for (const user of ['agent', 'agent-tcp']) {
-      for (const args of [[], TCP]) {
-        const result = await runSipp(kamailio.local, { scenario, calls: 5, rate: 50, user, args });
-        expect([user, args, result]).toMatchObject([user, args, { ...SUCCESS, successful: 5 }]);
-      }
-    }
+    const pairs = ['agent', 'agent-tcp'].flatMap((user) => [[], TCP].map((args) => ({ user, args })));
+    const runs = pairs.map(async ({ user, args }) => {
+      const result = await runSipp(kamailio.local, { scenario, calls: 5, rate: 50, user, args });
+      expect([user, args, result]).toMatchObject([user, args, { ...SUCCESS, successful: 5 }]);
+    });
+    await Promise.all(runs);
     await eventually(async () => (await engine.count('sip_dialogs')) === 0, 3000, 'the dialogs to be over');
     expect(kamailio.refused).toEqual([]);
   });

@@ -42,6 +42,38 @@ describePeer('chromium', 'the page says what is wrong', () => {
   const open = (at: GatewayProcess, options: WebPageOptions = {}, browser = chromium): Promise<WebPage> =>
     WebPage.open(browser, `http://127.0.0.1:${at.http.port}/`, { permissions: ['microphone'], ...options });
 
+  // These two wait longest, so they begin: five run at a time.
+  test.concurrent('no packet comes through, neither by UDP nor by TCP', async ({ expect }) => {
+    const page = await open(gateway, { answer: NO_PATH });
+    await page.press('Talk');
+    expect(await page.problem(40_000)).toBe('No way for the audio');
+    await page.state('idle');
+    expect(await page.shortcomings()).toEqual([]);
+    await page.shoot('no-path-desktop');
+    await page.close();
+  });
+
+  test.concurrent('the gateway ends properly, or is gone, in the middle of a call', async ({ expect }) => {
+    const [shut, killed] = await Promise.all([GatewayProcess.start(), GatewayProcess.start()]);
+    const [polite, sudden] = await Promise.all([open(shut), open(killed, { viewport: PHONE })]);
+    await Promise.all([polite.talk(), sudden.talk()]);
+    await Promise.all([shut.stop(), killed.kill()]);
+    await polite.state('idle');
+    expect(await polite.text('#status')).toBe('The gateway is shutting down');
+    await sudden.page.getByText('The connection is interrupted').first().waitFor();
+    expect(await sudden.problem(40_000)).toBe('The gateway is gone');
+    await sudden.state('idle');
+    expect(await sudden.shortcomings()).toEqual([]);
+    await sudden.shoot('gone-phone');
+    // And again, without the page being loaded anew.
+    await sudden.press('Talk');
+    await sudden.page.getByText('The gateway does not answer').waitFor();
+    await killed.restart();
+    await sudden.talk();
+    await Promise.all([polite.close(), sudden.close()]);
+    await killed.stop();
+  });
+
   test.concurrent('by http from elsewhere: the https address is offered, and works', async ({ expect }) => {
     const { port } = gateway.http;
     const page = await WebPage.open(chromium, `http://gateway.test:${port}/`, {
@@ -121,37 +153,6 @@ describePeer('chromium', 'the page says what is wrong', () => {
     await strict.logged('session ended');
     await second.talk();
     await Promise.all([page.close(), second.close()]);
-  });
-
-  test.concurrent('no packet comes through, neither by UDP nor by TCP', async ({ expect }) => {
-    const page = await open(gateway, { answer: NO_PATH });
-    await page.press('Talk');
-    expect(await page.problem(40_000)).toBe('No way for the audio');
-    await page.state('idle');
-    expect(await page.shortcomings()).toEqual([]);
-    await page.shoot('no-path-desktop');
-    await page.close();
-  });
-
-  test('the gateway ends properly, or is gone, in the middle of a call', async () => {
-    const [shut, killed] = await Promise.all([GatewayProcess.start(), GatewayProcess.start()]);
-    const [polite, sudden] = await Promise.all([open(shut), open(killed, { viewport: PHONE })]);
-    await Promise.all([polite.talk(), sudden.talk()]);
-    await Promise.all([shut.stop(), killed.kill()]);
-    await polite.state('idle');
-    expect(await polite.text('#status')).toBe('The gateway is shutting down');
-    await sudden.page.getByText('The connection is interrupted').first().waitFor();
-    expect(await sudden.problem(40_000)).toBe('The gateway is gone');
-    await sudden.state('idle');
-    expect(await sudden.shortcomings()).toEqual([]);
-    await sudden.shoot('gone-phone');
-    // And again, without the page being loaded anew.
-    await sudden.press('Talk');
-    await sudden.page.getByText('The gateway does not answer').waitFor();
-    await killed.restart();
-    await sudden.talk();
-    await Promise.all([polite.close(), sudden.close()]);
-    await killed.stop();
   });
 
   test.concurrent('all of it can be done with the keyboard, in an order that makes sense', async ({ expect }) => {

@@ -162,11 +162,12 @@ describe('a caller and a person', () => {
   let trunk: SipPhone;
 
   beforeAll(async () => {
-    for (const [where, run] of Object.entries(WHERE)) {
+    const start = async ([where, run]: readonly [string, (typeof WHERE)[string]]): Promise<void> => {
       const phone = await hook.phone({ user: 'bob' });
       trunks.set(where, phone);
       gateways.set(where, await run(configFor(phone)));
-    }
+    };
+    await Promise.all(Object.entries(WHERE).map(start));
     gateway = gateways.get('in one process') as Running;
     trunk = trunks.get('in one process') as SipPhone;
   }, 120_000);
@@ -199,7 +200,7 @@ describe('a caller and a person', () => {
     return { leg, b };
   }
 
-  test.each(Object.keys(WHERE))('a phone is handed over: whisper, music, connect, and back to the agent; %s', async (where) => {
+  test.concurrent.each(Object.keys(WHERE))('a phone is handed over: whisper, music, connect, and back to the agent; %s', async (where) => {
     const gateway = gateways.get(where) as Running;
     const trunk = trunks.get(where) as SipPhone;
     const { a, program } = await caller(gateway);

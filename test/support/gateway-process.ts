@@ -22,7 +22,7 @@ export interface LogLine {
 export interface GatewayProcessOptions {
   /** More flags, e.g. `['--max-calls', '2']`; they win over the defaults, which are any free ports on 127.0.0.1. */
   readonly flags?: readonly string[];
-  /** `built` runs dist/main.js as users do (npm run build first), `source` runs src/main.ts. */
+  /** `built`, unless given, runs dist/main.js as users do (test/support/build.ts makes it), `source` runs src/main.ts: twice the work at each start. */
   readonly run?: 'built' | 'source';
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Kept by the caller; a new one that is removed at the end when left out. */
@@ -37,7 +37,7 @@ const DOOR_FLAGS = [
   ['http', '--http-port'],
 ] as const;
 
-/** From start to the last door: tsx compiles and Opus warms up on a busy machine. */
+/** From start to the last door: modules load and Opus warms up on a busy machine. */
 const START_MS = 30_000;
 
 /** Flags for a gateway that nobody else can collide with. */
@@ -167,7 +167,7 @@ export class GatewayProcess {
     const { run, flags = [], env, name = 'ringdown' } = this.#options;
     const built = ['--max-semi-space-size=4', '--enable-source-maps', join(ROOT, 'dist/main.js')];
     const source = ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/main.ts')];
-    const args = [...(run === 'built' ? built : source), ...quietFlags(this.dataDir), ...flags, ...moreFlags];
+    const args = [...(run === 'source' ? source : built), ...quietFlags(this.dataDir), ...flags, ...moreFlags];
     // Settings of the machine's own gateway are no settings of this one; nor is a ringdown.yaml where the tests run.
     const foreign = Object.keys(process.env).filter((variable) => variable.startsWith('RINGDOWN_'));
     const cleared = Object.fromEntries(foreign.map((variable) => [variable, undefined]));

@@ -8,14 +8,17 @@ export const FREE_PORTS = ['--bind', '127.0.0.1', '--sip-port', '0', '--http-por
 /** The gateway from its sources, as a command. */
 export const FROM_SOURCE = [process.execPath, '--import', resolve('node_modules/tsx/dist/esm/index.mjs'), resolve('src/main.ts')];
 
-/** Longest start on a busy machine: the sources are compiled on the way. */
+/** The gateway as it is built, as a command; test/support/build.ts makes it. */
+export const BUILT = [process.execPath, '--max-semi-space-size=4', '--enable-source-maps', resolve('dist/main.js')];
+
+/** Longest start on a busy machine, of the sources too: they are compiled on the way. */
 const START_MS = 30_000;
 
 export interface GatewayRunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Where it runs; a new empty folder unless given. */
   readonly folder?: string;
-  /** What is run; the gateway from its sources unless given. */
+  /** What is run; the gateway as it is built unless given. */
   readonly command?: readonly string[];
 }
 
@@ -24,7 +27,7 @@ export class GatewayRun {
   readonly folder: string;
   readonly child: Child;
 
-  constructor(args: readonly string[], { env = {}, folder = tempFolder('run'), command = FROM_SOURCE }: GatewayRunOptions = {}) {
+  constructor(args: readonly string[], { env = {}, folder = tempFolder('run'), command = BUILT }: GatewayRunOptions = {}) {
     const [program = '', ...before] = command;
     this.folder = folder;
     this.child = new Child(program, [...before, ...args], { cwd: folder, env: { ...withoutSettings(), ...env }, name: 'the gateway' });
