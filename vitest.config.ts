@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 
-const node = { environment: 'node' as const, pool: 'forks' as const };
+const node = { environment: 'node' as const, pool: 'forks' as const, globalSetup: ['test/support/build.ts'] };
 // Real sockets and real time: these tests mostly wait, so two files share the machine; floods run alone.
 const live = {
   ...node,
@@ -9,7 +9,6 @@ const live = {
   testTimeout: 60_000,
   hookTimeout: 60_000,
   setupFiles: ['test/support/setup.ts'],
-  globalSetup: ['test/support/build.ts'],
 };
 
 /** Attacks that need the whole machine: they send as fast as they can, or take figures of a gateway that is under such a flood. */

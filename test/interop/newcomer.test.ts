@@ -136,16 +136,17 @@ describe('README.md', () => {
     const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
     const lines = readmeBlocks('sh').flat();
     expect(lines).toContain('npm start');
-    for (const line of lines) {
+    const takes = async (line: string): Promise<void> => {
       const [npm, command = '', ...rest] = line.split(' ');
       expect([npm, scripts[command]], line).toEqual(['npm', expect.any(String)]);
-      if (rest[0] !== '--') continue;
+      if (rest[0] !== '--') return;
       const shown = npmStart([...rest.slice(1), '--print-config']);
       expect(await shown.end(), line).toEqual({ code: 0, signal: null });
       for (const flag of rest.filter((word) => word.startsWith('--') && word.length > 2 && word !== '--print-config')) {
         expect(shown.out.join('\n')).toContain(`# flag ${flag}`);
       }
-    }
+    };
+    await Promise.all(lines.map(takes));
   });
 
   describePeer('sipp', 'its line for sipp', () => {

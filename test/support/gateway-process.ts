@@ -38,7 +38,7 @@ const DOOR_FLAGS = [
 ] as const;
 
 /** From start to the last door: modules load and Opus warms up on a busy machine. */
-const START_MS = 30_000;
+const START_MS = 50_000;
 
 /** Flags for a gateway that nobody else can collide with. */
 export function quietFlags(dataDir: string): string[] {
