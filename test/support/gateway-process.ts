@@ -22,8 +22,6 @@ export interface LogLine {
 export interface GatewayProcessOptions {
   /** More flags, e.g. `['--max-calls', '2']`; they win over the defaults, which are any free ports on 127.0.0.1. */
   readonly flags?: readonly string[];
-  /** `built`, unless given, runs dist/main.js as users do (test/support/build.ts makes it), `source` runs src/main.ts: twice the work at each start. */
-  readonly run?: 'built' | 'source';
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Kept by the caller; a new one that is removed at the end when left out. */
   readonly dataDir?: string;
@@ -164,10 +162,10 @@ export class GatewayProcess {
   }
 
   #spawn(moreFlags: readonly string[]): Child {
-    const { run, flags = [], env, name = 'ringdown' } = this.#options;
+    const { flags = [], env, name = 'ringdown' } = this.#options;
+    // As users run it; test/support/build.ts keeps it up to date.
     const built = ['--max-semi-space-size=4', '--enable-source-maps', join(ROOT, 'dist/main.js')];
-    const source = ['--import', import.meta.resolve('tsx'), join(ROOT, 'src/main.ts')];
-    const args = [...(run === 'source' ? source : built), ...quietFlags(this.dataDir), ...flags, ...moreFlags];
+    const args = [...built, ...quietFlags(this.dataDir), ...flags, ...moreFlags];
     // Settings of the machine's own gateway are no settings of this one; nor is a ringdown.yaml where the tests run.
     const foreign = Object.keys(process.env).filter((variable) => variable.startsWith('RINGDOWN_'));
     const cleared = Object.fromEntries(foreign.map((variable) => [variable, undefined]));

@@ -23,7 +23,6 @@ export type GatewayMode = 'here' | 'process' | 'apart';
 export interface GatewayOptions {
   readonly mode?: GatewayMode;
   readonly flags?: readonly string[];
-  readonly run?: 'built' | 'source';
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
