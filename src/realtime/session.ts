@@ -211,7 +211,9 @@ export class Session {
 
   /** The agent takes no part until `resume`: the caller talks to a person. */
   pause(): void {
-    if (this.#isLive) this.#floor.pause(this.#deps.clock.now());
+    if (!this.#isLive) return;
+    this.#call.pause();
+    this.#floor.pause(this.#deps.clock.now());
   }
 
   resume(): void {

@@ -17,8 +17,11 @@ export interface CallControl {
   readonly canTransfer: boolean;
   /** Is it a call at all, and not a program with a microphone? */
   readonly isCall: boolean;
-  /** Does this when all that is said has been played and nothing more is being made: after half a minute in any case. */
-  afterSpeech(act: () => void): void;
+  /**
+   * Does this when all that is said has been played and nothing more is being made: after half a minute in any case.
+   * @param onDropped the agent has left the call to others before: it is not done
+   */
+  afterSpeech(act: () => void, onDropped?: () => void): void;
   /**
    * Asks the caller's side to call this URI in our place (REFER).
    * @param onOutcome once; not after the session is over

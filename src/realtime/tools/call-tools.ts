@@ -97,14 +97,15 @@ export class CallTools implements ToolSource {
       return DONE_AT_ONCE;
     }
     let wanted = true;
-    this.#call.afterSpeech(() => {
+    const transfer = (): void => {
       if (!wanted) return;
       const fault = this.#call.transfer(target.uri, (outcome) => {
         if (outcome.type === 'succeeded') tell({ type: 'done', output: 'The caller is being connected.', silent: true });
         else tell({ type: 'failed', code: 'not_transferred', message: `${target.name} could not be reached${saying(outcome.status)}.` });
       });
       if (fault) refuse(fault, tell);
-    });
+    };
+    this.#call.afterSpeech(transfer, () => refuse({ code: 'invalid_state', message: 'The caller talks to somebody else.' }, tell));
     return {
       abort: () => {
         wanted = false;

@@ -24,7 +24,7 @@ export interface SessionCallDeps {
 export class SessionCall implements CallControl {
   readonly isCall: boolean;
   readonly #deps: SessionCallDeps;
-  readonly #afterSpeech: { readonly act: () => void; readonly by: number }[] = [];
+  readonly #afterSpeech: { readonly act: () => void; readonly by: number; readonly onDropped: (() => void) | undefined }[] = [];
   #onTransferred: ((outcome: TransferOutcome) => void) | undefined;
   #receiver: ((entry: Entry) => void) | undefined;
   #onReceiverGone: (() => void) | undefined;
@@ -42,8 +42,8 @@ export class SessionCall implements CallControl {
     return this.#deps.leg()?.refer !== undefined;
   }
 
-  afterSpeech(act: () => void): void {
-    this.#afterSpeech.push({ act, by: this.#deps.clock.now() + LONGEST_SPEECH_MS });
+  afterSpeech(act: () => void, onDropped?: () => void): void {
+    this.#afterSpeech.push({ act, by: this.#deps.clock.now() + LONGEST_SPEECH_MS, onDropped });
   }
 
   transfer(uri: string, onOutcome: (outcome: TransferOutcome) => void): CommandFault | undefined {
@@ -104,6 +104,11 @@ export class SessionCall implements CallControl {
       this.#afterSpeech.shift();
       next.act();
     }
+  }
+
+  /** The agent takes no part any more: what it wanted to do when it had spoken is not done to those who talk now, nor when it is back. */
+  pause(): void {
+    for (const { onDropped } of this.#afterSpeech.splice(0)) onDropped?.();
   }
 
   /** The session is over. */

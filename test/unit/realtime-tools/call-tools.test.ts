@@ -57,6 +57,19 @@ function call(options: CallToolOptions = ALL, more: BenchOptions = {}) {
   };
 }
 
+test.each(['hang_up', 'transfer'])('%s is not done any more when the agent has left the call to a person, nor when it is back', (tool) => {
+  const { bench, session, did, uses, results } = call();
+  uses(tool, { target: 'desk' }, 1000);
+  bench.run(200);
+  session.pause();
+  bench.wait(60_000);
+  session.resume();
+  bench.run(3000);
+  expect([did, session.snapshot().state]).toEqual([[], 'idle']);
+  expect(bench.client.events.filter(({ type }) => type === 'call.ended')).toEqual([]);
+  if (tool === 'transfer') expect(results()).toMatchObject([{ error: { code: 'invalid_state' } }]);
+});
+
 describe('the tools of a call', () => {
   test('are offered as far as the call has a use for them', () => {
     expect(call().offered()).toEqual(['transfer', 'hang_up', 'send_dtmf', 'hold_music', 'collect_digits']);
