@@ -1,7 +1,7 @@
 import { GatewayError } from './base/errors.ts';
 import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from './bridge/call-media.ts';
 import type { CallDesk, DeskCall } from './control/call-desk.ts';
-import type { EndCause } from './leg/leg.ts';
+import type { EndCause, Leg, LegHost, LegOpening } from './leg/leg.ts';
 
 /** Media of calls, with the desk told of each session that is made for one, and of what is decided about it. */
 export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
@@ -11,6 +11,54 @@ export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
       if (joins) return media.open(voice, events, joins);
       const watch = new Watch(desk, events);
       return new WatchedMedia(await media.open(voice, watch.events), watch);
+    },
+  };
+}
+
+/** The same for the sessions of calls whose media has no bridge. */
+export function hostWithDesk(host: LegHost, desk: CallDesk): LegHost {
+  const watched = async <Opened extends { readonly sessionId: string }>(
+    { origin }: Pick<LegOpening, 'origin'>,
+    leg: Leg,
+    open: (leg: Leg) => Promise<Opened>,
+  ): Promise<Opened> => {
+    if (origin.joins) return open(leg);
+    let call: DeskCall | undefined;
+    let isDecided = false;
+    const decide = (): void => {
+      isDecided = true;
+      call?.decided();
+    };
+    const opened = await open(decidedLeg(leg, decide)).catch((thrown: unknown) => {
+      if (origin.sipCallId !== undefined) desk.failed(origin.sipCallId, GatewayError.from(thrown));
+      throw thrown;
+    });
+    call = desk.opened(opened.sessionId, origin);
+    if (isDecided) call.decided();
+    return opened;
+  };
+  const offer = host.offer?.bind(host);
+  return {
+    open: (opening, leg) => watched(opening, leg, (each) => host.open(opening, each)),
+    ...(offer && { offer: (opening, leg) => watched(opening, leg, (each) => offer(opening, each)) }),
+  };
+}
+
+/** Says when somebody has decided about a call. */
+function decidedLeg(leg: Leg, decide: () => void): Leg {
+  return {
+    ...leg,
+    answer: () => {
+      decide();
+      leg.answer();
+    },
+    reject: (cause, status) => {
+      decide();
+      leg.reject(cause, status);
+    },
+    hangup: (cause, headers) => {
+      decide();
+      leg.hangup(cause, headers);
     },
   };
 }
@@ -25,24 +73,9 @@ class Watch {
 
   constructor(desk: CallDesk, events: CallMediaEvents) {
     this.#desk = desk;
-    const { leg } = events;
     this.events = {
       ...events,
-      leg: {
-        ...leg,
-        answer: () => {
-          this.#decide();
-          leg.answer();
-        },
-        reject: (cause, status) => {
-          this.#decide();
-          leg.reject(cause, status);
-        },
-        hangup: (cause, headers) => {
-          this.#decide();
-          leg.hangup(cause, headers);
-        },
-      },
+      leg: decidedLeg(events.leg, () => this.#decide()),
       onOpened: (sessionId) => {
         if (this.#opening) this.#call = desk.opened(sessionId, this.#opening.origin);
         if (this.#decided) this.#call?.decided();

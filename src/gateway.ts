@@ -27,7 +27,7 @@ import { postWebhook } from './control/webhook-delivery.ts';
 import { WhyBook } from './control/why-book.ts';
 import { openSipCertificates, type SipCertificates } from './gateway-certificates.ts';
 import { connectCaller } from './gateway-connect.ts';
-import { withDesk } from './gateway-desk.ts';
+import { hostWithDesk, withDesk } from './gateway-desk.ts';
 import { DrachtioFront } from './gateway-drachtio.ts';
 import { type Inside, joinCluster, type Membership, openInside } from './gateway-inside.ts';
 import { createMcpHub } from './gateway-mcp.ts';
@@ -448,6 +448,10 @@ class RunningGateway implements Gateway {
         media: withDesk(this.#pool ?? this.#localMedia(membership), this.#desk),
         users,
         identify: (call) => stir.identify(call),
+        browserHost: () => {
+          const host = this.#sessionHost();
+          return host && hostWithDesk(host, this.#desk);
+        },
         policy: (invite, { tried, facts, wanted }) =>
           this.#desk.policyFor(
             invite.sipCallId,

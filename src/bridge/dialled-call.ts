@@ -37,6 +37,8 @@ export class DialledCall implements InboundCall {
   readonly trunk: string;
   /** As it was asked for: a number, a URI, `user:NAME`. */
   readonly destination: string;
+  /** The owner of the session makes the offer. */
+  readonly toBrowsers: boolean;
   onCancel: (() => void) | undefined;
   onProgress: ((progress: DialProgress) => void) | undefined;
   /** The trunk's longest call is over; a BYE follows. */
@@ -50,6 +52,7 @@ export class DialledCall implements InboundCall {
     this.joins = joins;
     this.trunk = options.trunk;
     this.destination = options.destination;
+    this.toBrowsers = options.toBrowsers ?? false;
     if (!engine.dial) throw new GatewayError('ERR_FORBIDDEN', 'this engine places no calls');
     const offer = new Promise<string>((resolve) => {
       this.#offerReady = resolve;

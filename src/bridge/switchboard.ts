@@ -17,6 +17,8 @@ import { DialledCall } from './dialled-call.ts';
 import { type ArrivalVerdict, factsOf, judgeArrival } from './judge-arrival.ts';
 import { type CallNames, PhoneCall, type PhoneCallDeps } from './phone-call.ts';
 import { WaitingCalls } from './waiting-calls.ts';
+import { WebCall, type WebCallDeps } from './web-call.ts';
+import { isBrowserCall } from './web-media.ts';
 
 /** What a refused caller is told to wait before another try: calls end at about this pace when full. */
 const RETRY_AFTER_S = 5;
@@ -41,6 +43,8 @@ export interface SwitchboardDeps
   readonly metrics: Metrics;
   /** Who may register, and what each may call. */
   readonly users?: UserBook;
+  /** Who answers the offers of browsers; their calls go the way of all others without it. */
+  readonly browserHost?: WebCallDeps['host'];
   /** Whether callers are who they say they are (STIR/SHAKEN); undefined where nobody wants to know. It settles within seconds and never fails. */
   readonly identify?: (call: IdentifiedCall) => IdentityVerdict | Promise<IdentityVerdict> | undefined;
   /** Gets the record of every call that has ended, refused ones included. */
@@ -81,14 +85,16 @@ export interface RunningCall extends CallNames {
   readonly rules: readonly RuleTried[];
 }
 
+type LiveCall = PhoneCall | WebCall;
+
 /** All phone calls of this process: takes them from the SIP engine, counts them, ends them. */
 export class Switchboard implements LegDialler {
   readonly #deps: SwitchboardDeps;
   #options: SwitchboardOptions;
-  readonly #calls = new Set<PhoneCall>();
-  readonly #tried = new WeakMap<PhoneCall, readonly RuleTried[]>();
+  readonly #calls = new Set<LiveCall>();
+  readonly #tried = new WeakMap<LiveCall, readonly RuleTried[]>();
   /** Calls whose dialog still lives: the ones above, and those whose BYE has not been answered yet. */
-  readonly #dialogs = new Set<PhoneCall>();
+  readonly #dialogs = new Set<LiveCall>();
   readonly #ended: Counter<'cause'>;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -151,9 +157,9 @@ export class Switchboard implements LegDialler {
   async place({ trunk, destination, from, headers, ringTimeoutMs, joins }: DialRequest): Promise<string> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
+    const toBrowsers = this.#deps.browserHost !== undefined && this.#deps.engine.isBrowser?.({ trunk, destination }) === true;
     const options = {
-      trunk,
-      destination,
+      ...{ trunk, destination, ...(toBrowsers && { toBrowsers }) },
       ...(from !== undefined && { from }),
       ...(headers && { headers: headers.map(({ name, value }) => [name, value] as const) }),
       ...(ringTimeoutMs !== undefined && { ringTimeoutMs }),
@@ -268,25 +274,32 @@ export class Switchboard implements LegDialler {
 
   #take(invite: InboundCall, admitted?: { readonly trunk: Trunk; readonly lease: CallLease }, arrived: Arrived = { tried: [] }): void {
     const tried = [...arrived.tried];
-    const call: PhoneCall = new PhoneCall(
-      {
-        ...this.#deps,
-        ...(arrived.facts && { facts: arrived.facts }),
-        policy: (each) => this.#deps.policy?.(each, { ...arrived, tried }),
-        callBack: (from) => this.#callBack(from),
-        onRefer: (refer) => this.#transfer(refer, call),
-        mayRefer: (target) => this.#mayRefer(target, call),
-        replacesUriOf: (sipCallId) => this.#replacesUriOf(sipCallId),
-        onClosed: (record) => {
-          admitted?.lease.release();
-          capTimer?.cancel();
-          const { facts } = arrived;
-          this.#closed(call, { ...record, ...(tried.length > 0 ? { tried: keptRules(tried) } : {}), ...(facts && { facts }) });
-        },
-        onGone: () => this.#gone(call),
+    const { browserHost } = this.#deps;
+    const isBrowser = invite instanceof DialledCall ? invite.toBrowsers : isBrowserCall(invite.offer, invite.source);
+    const alike = {
+      ...(arrived.facts && { facts: arrived.facts }),
+      policy: (each: InboundCall) => this.#deps.policy?.(each, { ...arrived, tried }),
+      callBack: (from: InboundCall) => this.#callBack(from),
+      mayRefer: (target: string) => this.#mayRefer(target, call),
+      onClosed: (record: CallReport) => {
+        admitted?.lease.release();
+        capTimer?.cancel();
+        const { facts } = arrived;
+        this.#closed(call, { ...record, ...(tried.length > 0 ? { tried: keptRules(tried) } : {}), ...(facts && { facts }) });
       },
-      invite,
-    );
+      onGone: () => this.#gone(call),
+    };
+    const call: LiveCall =
+      browserHost && isBrowser
+        ? new WebCall({ clock: this.#clock, log: this.#log, host: browserHost, ...alike }, invite)
+        : new PhoneCall(
+            {
+              ...{ ...this.#deps, ...alike },
+              onRefer: (refer, phone) => this.#transfer(refer, phone),
+              replacesUriOf: (sipCallId) => this.#replacesUriOf(sipCallId),
+            },
+            invite,
+          );
     // A call of ours is ended by the engine.
     const capTimer = admitted && this.#clock.setTimer(admitted.trunk.caps.durationS * 1000, () => call.hangup('duration_cap'));
     this.#tried.set(call, tried);
@@ -304,7 +317,7 @@ export class Switchboard implements LegDialler {
   }
 
   /** Whom its own session may have a phone call: the configured targets, and what could be dialled by the phone's trunk. */
-  #mayRefer(target: string, call: PhoneCall): boolean {
+  #mayRefer(target: string, call: LiveCall): boolean {
     const { transferTarget, transferTargets = [] } = this.#options;
     if (target === transferTarget || transferTargets.includes(target)) return true;
     const { trunks } = this.#deps;
@@ -341,14 +354,14 @@ export class Switchboard implements LegDialler {
     return destination === undefined ? undefined : { trunk, destination };
   }
 
-  #closed(call: PhoneCall, record: CallReport): void {
+  #closed(call: LiveCall, record: CallReport): void {
     if (!this.#calls.delete(call)) return;
     this.#ended.inc({ cause: record.cause });
     this.#deps.onReport(record);
     this.#tellIfQuiet();
   }
 
-  #gone(call: PhoneCall): void {
+  #gone(call: LiveCall): void {
     this.#dialogs.delete(call);
     this.#tellIfQuiet();
   }

@@ -12,6 +12,8 @@ import type { TurnLedger } from './turn-ledger.ts';
 /** Who is at the other end, as far as the leg knows. Everything here is claimed by the peer, nothing is proven. */
 export interface LegOrigin {
   readonly kind: 'phone' | 'browser' | 'websocket';
+  /** Of a phone whose media comes by the relays itself, with no bridge before it: a softphone in a browser. */
+  readonly media?: 'browser';
   /** For phones: the URI in From. */
   readonly from?: string;
   /** For phones: the Request-URI that was dialled. */
@@ -164,6 +166,19 @@ export interface OpenedLeg {
   /** SDP answer with the relays' addresses as candidates. */
   readonly answer: string;
   tell(event: LegEvent): void;
+  /**
+   * A later offer of the same connection: hold, or ICE restarted. Of browsers; absent where the owner is in another process.
+   * @returns SDP of the answer
+   * @throws GatewayError ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_OVERLOADED (too often): all stays as it was
+   */
+  reoffer?(offer: string): string;
+}
+
+/** A leg that has an owner, whose SDP offer waits for an answer. */
+export interface OfferedLeg extends Omit<OpenedLeg, 'answer'> {
+  readonly offer: string;
+  /** Once. @throws GatewayError ERR_BAD_OFFER, ERR_NO_COMMON_CODEC */
+  accept(answer: string): void;
 }
 
 /**
@@ -182,4 +197,6 @@ export interface LegHost {
    * @throws GatewayError ERR_OVERLOADED, ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_NODE_UNREACHABLE, ERR_TIMEOUT
    */
   open(opening: LegOpening, leg: Leg): Promise<OpenedLeg>;
+  /** The same for a browser that we call: the owner offers. Absent where it is in another process. @throws GatewayError as `open` */
+  offer?(opening: Omit<LegOpening, 'offer'>, leg: Leg): Promise<OfferedLeg>;
 }

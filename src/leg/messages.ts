@@ -102,6 +102,7 @@ export const legHeaders = z
 
 const legOrigin = z.strictObject({
   kind: z.enum(['phone', 'browser', 'websocket']),
+  media: z.literal('browser').exactOptional(),
   from: z.string().max(MAX_URI).optional(),
   to: z.string().max(MAX_URI).optional(),
   sipCallId: z.string().max(MAX_URI).optional(),

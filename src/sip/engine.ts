@@ -23,6 +23,8 @@ export interface SipEngine {
    *   answer its keep-alives, or has an address of a family that we have no socket for)
    */
   dial?(options: DialOptions): OutboundCall;
+  /** Is this a user who is registered with a browser, which wants an offer of WebRTC? */
+  isBrowser?(options: Pick<DialOptions, 'trunk' | 'destination'>): boolean;
   /** From now on new calls and OPTIONS get 503 with Retry-After; established dialogs go on. */
   drain(): void;
   /** Closes the sockets. Dialogs that still live are dropped without a word: hang up first. */
@@ -119,6 +121,8 @@ export interface DialOptions {
   readonly destination: string;
   /** Makes our SDP offer, once it is known by which address the peer reaches us. The INVITE waits for it; the caps count from now on. */
   readonly offer: (localAddress: string) => string | Promise<string>;
+  /** The offer is one of WebRTC: of a user's phones its browsers ring, and otherwise all the others. */
+  readonly toBrowsers?: boolean;
   /** User part of From: a number or a name. The trunk's user name when absent. */
   readonly from?: string;
   /** Further header fields of the INVITE: `X-` ones and a few that describe a call. */

@@ -61,6 +61,9 @@ export const LOCAL_PROJECT = 'default';
 /** Long enough for a BYE to be answered and for somebody to hang up. */
 const CALL_BACK_AFTER_MS = 2000;
 
+/** A call of ours rings as long as the longest ring, and a browser takes its time after that. */
+const OFFERED_SETUP_MS = 330_000;
+
 /** A browser may ask its user for the microphone after it has our answer, or be on a network that lets nothing but TCP through. */
 const BROWSER_SETUP_MS = 30_000;
 
@@ -74,6 +77,8 @@ interface HostedFacts {
   /** What it was made with, where somebody said so. */
   settings: SessionSettings | undefined;
   readonly amd?: AmdOptions | undefined;
+  /** Its media comes by the network that people are on, not from a bridge. */
+  readonly isBrowser: boolean;
 }
 
 /**
@@ -118,7 +123,7 @@ export class HostedSession {
   static async create(
     deps: HostedSessionDeps,
     options: HostedSessionOptions & LegMediaOptions,
-    opening: LegOpening,
+    opening: Omit<LegOpening, 'offer'>,
     leg: Leg,
   ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
     const { origin, policy } = opening;
@@ -130,6 +135,7 @@ export class HostedSession {
       ...(origin.facts && { call: origin.facts }),
       settings: policy?.session && checkedSession(policy.session, { tools: deps.tools, project: policy.project ?? LOCAL_PROJECT }),
       amd: origin.direction === 'outbound' ? policy?.amd : undefined,
+      isBrowser: origin.kind === 'browser' || origin.media === 'browser',
     };
     const hosted = new HostedSession(deps, options, facts, opening);
     hosted.#leg = leg;
@@ -154,12 +160,14 @@ export class HostedSession {
   static connect(deps: HostedSessionDeps, options: HostedSessionOptions, access: Access, session: SessionJson): HostedSession {
     const { project, ephemeral } = access;
     const settings = checkedSession(session, { tools: deps.tools, project });
-    const hosted = new HostedSession(deps, options, { kind: 'websocket', direction: 'inbound', project, ephemeral, settings });
+    const hosted = new HostedSession(deps, options, {
+      ...{ kind: 'websocket', direction: 'inbound', project, ephemeral, settings, isBrowser: false },
+    });
     hosted.#ensureSurface();
     return hosted;
   }
 
-  private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, facts: HostedFacts, opening?: LegOpening) {
+  private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, facts: HostedFacts, opening?: Omit<LegOpening, 'offer'>) {
     this.id = options.id;
     this.#deps = deps;
     this.#onEnded = options.onEnded;
@@ -180,7 +188,7 @@ export class HostedSession {
         kind: facts.kind,
         project: facts.project,
         // The peer of a phone's session is the bridge, which says how far the phone is.
-        rttMs: () => (facts.kind === 'browser' ? this.#media?.rttMs : this.#roundTripMs),
+        rttMs: () => (facts.isBrowser ? this.#media?.rttMs : this.#roundTripMs),
       },
     );
     this.#session.onEnded = (cause) => this.#finish(cause);
@@ -259,7 +267,7 @@ export class HostedSession {
    */
   join(
     name: string,
-    { origin }: LegOpening,
+    { origin }: Pick<LegOpening, 'origin'>,
     leg: Leg,
     { onGone, ...options }: LegMediaOptions & { readonly onGone: () => void },
   ): Promise<{ readonly media: PeerMedia; tell(event: LegEvent): void }> {
@@ -268,11 +276,11 @@ export class HostedSession {
       const onClosed = (reason: string): void => this.#persons.lost(name, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
       // A browser is not there before it has come by the network.
       const onConnected = (): void => this.#persons.arrived(name);
-      const browser = origin.kind === 'browser';
+      const isBrowser = origin.kind === 'browser' || origin.media === 'browser';
       const media = new PeerMedia(
         { ...this.#deps, log: this.#log },
-        { ...options, profile, ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
-        { session, onClosed, onGone, ...(browser ? { onConnected } : {}) },
+        { ...options, profile, ...setupTimeout(isBrowser, options) },
+        { session, onClosed, onGone, ...(origin.kind === 'browser' ? { onConnected } : {}) },
       );
       await media.open({ audio: options.audio, profile });
       return media;
@@ -323,7 +331,7 @@ export class HostedSession {
     const browser = this.#facts.kind === 'browser';
     const media = new PeerMedia(
       { ...this.#deps, log: this.#log },
-      { ...options, ...(browser ? { setupTimeoutMs: BROWSER_SETUP_MS } : {}) },
+      { ...options, ...setupTimeout(this.#facts.isBrowser, options) },
       {
         session: this.#line.caller,
         onClosed: (reason) => this.#peerClosed(reason),
@@ -532,6 +540,11 @@ export class HostedSession {
       ledger,
     };
   }
+}
+
+function setupTimeout(isBrowser: boolean, { awaitsAnswer }: Pick<LegMediaOptions, 'awaitsAnswer'>): { setupTimeoutMs?: number } {
+  if (!isBrowser) return {};
+  return { setupTimeoutMs: awaitsAnswer ? OFFERED_SETUP_MS : BROWSER_SETUP_MS };
 }
 
 /** What those hear who wait for a person. */

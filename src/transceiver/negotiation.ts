@@ -43,7 +43,7 @@ export class Negotiation {
   readonly setUp: SetUp;
   readonly #deps: NegotiationDeps;
   /** Of the offer, which itself is not kept: a browser's has several kilobytes. */
-  readonly #settled: Settled;
+  #settled: Settled;
   readonly #cname = randomText(16);
   readonly #sessionId = randomUint32();
   #version = 0;
@@ -78,6 +78,12 @@ export class Negotiation {
       cname: this.#cname,
       session: { id: this.#sessionId, version: this.#version },
     });
+  }
+
+  /** The offer was ours, and this is what it came to. */
+  accept(answer: AudioOffer): void {
+    this.#settled = settledBy(answer);
+    this.#remote = { ufrag: answer.ice.ufrag, pwd: answer.ice.pwd };
   }
 
   /**

@@ -24,6 +24,8 @@ export interface PeerMediaOptions {
   readonly credentials: IceCredentials;
   readonly offer: WebRtcDescription;
   readonly audio: WebRtcAudio;
+  /** The offer is ours in truth: who is at the other end its answer says. */
+  readonly awaitsAnswer?: boolean;
   /** How the offer is taken up, as the answer says it. */
   readonly setUp: SetUp['peer'];
   /** How the audio towards the person is coded. */
@@ -111,11 +113,11 @@ export class PeerMedia {
     return { peer: this.peer.snapshot(), media: this.#media?.snapshot() };
   }
 
-  #makePeer({ credentials, offer, setUp, setupTimeoutMs, onPathVerified, onPathDropped }: PeerMediaOptions): Peer {
+  #makePeer({ credentials, offer, awaitsAnswer, setUp, setupTimeoutMs, onPathVerified, onPathDropped }: PeerMediaOptions): Peer {
     return new Peer(this.#deps, {
-      ice: { type: 'lite', local: credentials, remoteUfrag: offer.ice.ufrag },
+      ice: { type: 'lite', local: credentials, ...(!awaitsAnswer && { remoteUfrag: offer.ice.ufrag }) },
       ...setUp,
-      remoteFingerprints: offer.fingerprints,
+      remoteFingerprints: awaitsAnswer ? undefined : offer.fingerprints,
       ...(setupTimeoutMs === undefined ? {} : { setupTimeoutMs }),
       handlers: {
         onConnected: () => {

@@ -1,6 +1,6 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { EndCause, JoinedSession, Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { EndCause, JoinedSession, Leg, LegOpening, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { NodeKeys } from '../ownership/cluster-keys.ts';
@@ -14,6 +14,7 @@ import { readUsername } from '../webrtc/stun/read-username.ts';
 import { HostedSession, type HostedSessionDeps } from './hosted-session.ts';
 import { IceRestarts } from './ice-restarts.ts';
 import { type AudioOffer, Negotiation, readOffer } from './negotiation.ts';
+import { mirroredOffer, readAnswer } from './our-offer.ts';
 import { PathOwners } from './path-owners.ts';
 import type { PeerMedia } from './peer-media.ts';
 import { SendLateness } from './send-lateness.ts';
@@ -30,6 +31,18 @@ export interface TransceiverOptions {
   readonly maxSessions: number;
 }
 
+/** What opens a leg: an offer, or the wish for one of ours. */
+type Arriving = Omit<LegOpening, 'offer'> & { readonly awaitsAnswer?: boolean };
+
+/** Descriptions that come after the first one of a connection. */
+type LaterDescriptions = Required<Pick<OfferedLeg, 'reoffer' | 'accept'>>;
+
+/** By which names checks find a peer. */
+interface UfragEntries {
+  learn(): void;
+  forget(): void;
+}
+
 /** Owns sessions: terminates ICE, DTLS, SRTP and SCTP of all of them on one port, behind the relays. */
 export class Transceiver implements SessionHost {
   readonly #deps: TransceiverDeps;
@@ -37,7 +50,7 @@ export class Transceiver implements SessionHost {
   readonly #byId = new Map<string, HostedSession>();
   readonly #byUfrag = new Map<string, PeerMedia>();
   /** Of browsers: a phone's own light client moves between addresses without. */
-  readonly #restarts = new Map<string, IceRestarts>();
+  readonly #restarts = new Map<string, Pick<LaterDescriptions, 'reoffer'>>();
   /** By verified paths what is not STUN finds its peer. At most 8 a peer. */
   readonly #byPath = new PathOwners<PeerMedia>();
   readonly #ended: Counter<'cause'>;
@@ -83,24 +96,34 @@ export class Transceiver implements SessionHost {
     return this.#lateness.overloaded;
   }
 
-  async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+  open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+    return this.#open(opening, leg, () => readOffer(opening.offer));
+  }
+
+  async offer(opening: Omit<LegOpening, 'offer'>, leg: Leg): Promise<OfferedLeg> {
+    const { answer: offer, accept, ...opened } = await this.#open({ ...opening, awaitsAnswer: true }, leg, mirroredOffer);
+    return { ...opened, offer, accept };
+  }
+
+  async #open(opening: Arriving, leg: Leg, read: () => AudioOffer): Promise<OpenedLeg & LaterDescriptions> {
     if (!opening.origin.joins) this.#admit();
     if (!this.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'no relay has been heard');
-    const offer = readOffer(opening.offer);
+    const offer = read();
     const { joins } = opening.origin;
     if (joins) return this.#join(joins, opening, leg, offer);
     this.#opening += 1;
     try {
       const { nodeId } = this.#options;
       const negotiation = new Negotiation(this.#deps, offer, { nodeId, dataChannelId: opening.policy?.dataChannelId });
-      const { hosted, media } = await this.#host(opening, leg, offer, negotiation);
+      const { hosted, media, later } = await this.#host(opening, leg, offer, negotiation);
       if (this.#over) {
         hosted.end(this.#over);
         throw new GatewayError('ERR_OVERLOADED', 'shutting down');
       }
       const answer = negotiation.answerTo(offer, media.ssrc);
       hosted.start();
-      return { sessionId: hosted.id, answer, tell: (event) => hosted.handleLegEvent(event) };
+      const tell: OpenedLeg['tell'] = (event) => hosted.handleLegEvent(event);
+      return { sessionId: hosted.id, answer, tell, ...later };
     } finally {
       this.#opening -= 1;
       this.#tellIfEmpty();
@@ -135,7 +158,7 @@ export class Transceiver implements SessionHost {
   async restart(sessionId: string, access: Access, offer: string): Promise<string> {
     const restarts = this.#restarts.get(this.#find(sessionId, access).id);
     if (!restarts) throw new GatewayError('ERR_INVALID_STATE', 'only the connection of a browser is restarted');
-    return restarts.restart(offer);
+    return restarts.reoffer(offer);
   }
 
   async list(access: Access): Promise<readonly CallView[]> {
@@ -186,13 +209,13 @@ export class Transceiver implements SessionHost {
   }
 
   async #host(
-    opening: LegOpening,
+    opening: Arriving,
     leg: Leg,
     offer: AudioOffer,
     negotiation: Negotiation,
-  ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
+  ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia; readonly later: LaterDescriptions }> {
     const id = makeSessionId(this.#options.nodeId);
-    let ufrags: readonly string[] = [];
+    let ufrags: UfragEntries | undefined;
     const made = await HostedSession.create(
       this.#deps,
       {
@@ -200,11 +223,12 @@ export class Transceiver implements SessionHost {
         credentials: negotiation.credentials,
         offer,
         audio: offer.audio,
+        ...(opening.awaitsAnswer && { awaitsAnswer: true }),
         setUp: negotiation.setUp.peer,
         onPathVerified: (path) => this.#byPath.add(path.key, made.media),
         onPathDropped: (path) => this.#byPath.remove(path.key, made.media),
         onEnded: (cause) => {
-          for (const ufrag of ufrags) this.#byUfrag.delete(ufrag);
+          ufrags?.forget();
           this.#restarts.delete(id);
           this.#forget(id, cause);
         },
@@ -212,42 +236,68 @@ export class Transceiver implements SessionHost {
       opening,
       leg,
     );
-    const { peer, ssrc } = made.media;
-    const learnUfrags = (): void => {
-      for (const ufrag of ufrags) this.#byUfrag.delete(ufrag);
-      ufrags = peer.ufrags;
-      for (const ufrag of ufrags) this.#byUfrag.set(ufrag, made.media);
-    };
-    learnUfrags();
+    ufrags = this.#enterUfrags(made.media);
     this.#byId.set(id, made.hosted);
+    const later = this.#later(made.media, negotiation, ufrags);
+    if (opening.origin.kind === 'browser') this.#restarts.set(id, later);
+    return { ...made, later };
+  }
+
+  #enterUfrags(media: PeerMedia): UfragEntries {
+    let ufrags: readonly string[] = [];
+    const forget = (): void => {
+      for (const ufrag of ufrags) this.#byUfrag.delete(ufrag);
+    };
+    const learn = (): void => {
+      forget();
+      ufrags = media.peer.ufrags;
+      for (const ufrag of ufrags) this.#byUfrag.set(ufrag, media);
+    };
+    learn();
+    return { learn, forget };
+  }
+
+  /** What descriptions may still say of a connection. */
+  #later({ peer, ssrc }: PeerMedia, negotiation: Negotiation, ufrags: UfragEntries): LaterDescriptions {
     const { clock } = this.#deps;
-    if (opening.origin.kind === 'browser')
-      this.#restarts.set(id, new IceRestarts({ clock, peer, negotiation }, { ssrc, onRestarted: learnUfrags }));
-    return made;
+    const restarts = new IceRestarts({ clock, peer, negotiation }, { ssrc, onRestarted: ufrags.learn });
+    return {
+      reoffer: (text) => restarts.restart(text),
+      accept: (text) => {
+        const answer = readAnswer(text);
+        negotiation.accept(answer);
+        peer.identify(answer.fingerprints);
+      },
+    };
   }
 
   /** One more leg of a session that lives: taken also while we drain, since its call goes on. */
-  async #join({ sessionId, leg: name }: JoinedSession, opening: LegOpening, leg: Leg, offer: AudioOffer): Promise<OpenedLeg> {
+  async #join(
+    { sessionId, leg: name }: JoinedSession,
+    opening: Arriving,
+    leg: Leg,
+    offer: AudioOffer,
+  ): Promise<OpenedLeg & LaterDescriptions> {
     const hosted = this.#byId.get(sessionId);
     if (!hosted) throw new GatewayError('ERR_NOT_FOUND', 'no such call');
     const { nodeId } = this.#options;
     const negotiation = new Negotiation(this.#deps, offer, { nodeId, dataChannelId: undefined });
     let joined: PeerMedia | undefined;
+    let ufrags: UfragEntries | undefined;
     const { media, tell } = await hosted.join(name, opening, leg, {
       credentials: negotiation.credentials,
       offer,
       audio: offer.audio,
+      ...(opening.awaitsAnswer && { awaitsAnswer: true }),
       setUp: negotiation.setUp.peer,
       onPathVerified: (path) => joined && this.#byPath.add(path.key, joined),
       onPathDropped: (path) => joined && this.#byPath.remove(path.key, joined),
-      onGone: () => {
-        for (const ufrag of joined?.peer.ufrags ?? []) this.#byUfrag.delete(ufrag);
-      },
+      onGone: () => ufrags?.forget(),
     });
     joined = media;
-    for (const ufrag of media.peer.ufrags) this.#byUfrag.set(ufrag, media);
+    ufrags = this.#enterUfrags(media);
     media.start();
-    return { sessionId, answer: negotiation.answerTo(offer, media.ssrc), tell };
+    return { sessionId, answer: negotiation.answerTo(offer, media.ssrc), tell, ...this.#later(media, negotiation, ufrags) };
   }
 
   /** RFC 7983: STUN finds its session by the ufrag, everything else by a path that a verified check has made known. */

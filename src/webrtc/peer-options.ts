@@ -25,8 +25,8 @@ export interface PeerOptions {
   readonly ice: ({ readonly type: 'lite' } & IceLiteOptions) | ({ readonly type: 'client' } & IceClientOptions);
   /** Ours. The client sends its hello right after the first verified check. */
   readonly dtlsRole: 'client' | 'server';
-  /** a=fingerprint of the far side; its certificate must match. */
-  readonly remoteFingerprints: readonly Fingerprint[];
+  /** a=fingerprint of the far side; its certificate must match. Absent until it has answered: Peer.identify(). */
+  readonly remoteFingerprints?: readonly Fingerprint[] | undefined;
   /** In order of preference. Default: AES128_CM_HMAC_SHA1_80, and as DTLS server also AEAD_AES_128_GCM. */
   readonly srtpProfiles?: readonly SrtpProfile[];
   /** Default: 1.3 where the far side speaks it, and 1.2. */

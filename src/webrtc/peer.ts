@@ -2,6 +2,7 @@ import type { Timer } from '../base/clock.ts';
 import { Driver } from '../base/driver.ts';
 import { GatewayError } from '../base/errors.ts';
 import { DtlsConnection, type DtlsOutput } from './dtls/dtls-connection.ts';
+import type { Fingerprint } from './dtls/fingerprint.ts';
 import { writeSuccess } from './ice/answer-check.ts';
 import { DtlsCarrier } from './ice/dtls-carrier.ts';
 import type { IceAgent, IceOutput } from './ice/ice-agent.ts';
@@ -56,6 +57,7 @@ export class Peer {
   #setupTimer: Timer | undefined;
   #state: PeerSnapshot['state'] = 'new';
   #closeReason: PeerCloseReason | undefined;
+  #remoteFingerprints: PeerOptions['remoteFingerprints'];
   #startedAt = 0;
   #firstCheckAt: number | undefined;
   #connectedAt: number | undefined;
@@ -68,6 +70,7 @@ export class Peer {
   constructor(deps: PeerDeps, options: PeerOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#remoteFingerprints = options.remoteFingerprints;
     const isCarrying = options.ice.type === 'lite' && options.takesDtlsInStun === true;
     this.#carrier = isCarrying ? new DtlsCarrier() : undefined;
     this.#agent = options.ice.type === 'lite' ? new IceLiteAgent({ ...options.ice, ownerAnswers: isCarrying }) : new IceClient(options.ice);
@@ -85,6 +88,12 @@ export class Peer {
       this.#finish(suspicion === undefined ? 'setup_timeout' : `dtls_failed: ${suspicion}`);
     });
     this.#ice.run((now) => this.#agent.start(now));
+  }
+
+  /** The far side has answered our offer: with whom DTLS may be done. Until then nobody is spoken to. */
+  identify(fingerprints: readonly Fingerprint[]): void {
+    this.#remoteFingerprints ??= fingerprints;
+    if (this.#agent.selected) this.#secure();
   }
 
   get state(): PeerSnapshot['state'] {
@@ -234,15 +243,16 @@ export class Peer {
     return this.#state === 'closed';
   }
 
-  /** Starts DTLS once: a path is known to be the far side's. */
+  /** Starts DTLS once: a path is known to be the far side's, and its certificate. */
   #secure(): void {
+    if (!this.#remoteFingerprints) return;
     if (this.#state === 'checking') this.#state = 'securing';
-    this.#ensureDtls();
+    this.#ensureDtls(this.#remoteFingerprints);
   }
 
-  #ensureDtls(): Driver<DtlsOutput> {
+  #ensureDtls(remoteFingerprints: readonly Fingerprint[]): Driver<DtlsOutput> {
     if (this.#dtls) return this.#dtls;
-    const { dtlsRole: role, dtlsVersions: versions, remoteFingerprints, srtpProfiles } = this.#options;
+    const { dtlsRole: role, dtlsVersions: versions, srtpProfiles } = this.#options;
     const { rttMs } = this.#agent.snapshot();
     const connection = new DtlsConnection({
       role,
@@ -265,8 +275,10 @@ export class Peer {
   }
 
   #injectDtls(datagram: Buffer, path: Path): void {
+    // It comes again: nobody has said yet who this is.
+    if (!this.#remoteFingerprints) return;
     this.#dtlsPath = path;
-    this.#ensureDtls().run((now) => this.#connection?.handleDatagram(datagram, now));
+    this.#ensureDtls(this.#remoteFingerprints).run((now) => this.#connection?.handleDatagram(datagram, now));
   }
 
   #handleDtls(output: DtlsOutput): void {

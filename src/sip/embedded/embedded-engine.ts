@@ -203,6 +203,10 @@ export class EmbeddedEngine implements SipEngine {
     return this.#outbound.dial(options);
   }
 
+  isBrowser(options: Pick<DialOptions, 'trunk' | 'destination'>): boolean {
+    return this.#outbound?.isBrowser(options) ?? false;
+  }
+
   /** Takes a WebSocket (RFC 7118) that the HTTP port has let in; closed at once when the engine does not run. */
   accept(socket: MessageSocket): void {
     if (this.#doors?.accept) this.#doors.accept(socket);

@@ -74,11 +74,17 @@ export class OutboundCalls {
     }
   }
 
+  /** A user who can be reached by WebSocket. */
+  isBrowser({ trunk, destination }: Pick<DialOptions, 'trunk' | 'destination'>): boolean {
+    const user = trunk === USERS_TRUNK ? userOfDestination(destination) : undefined;
+    return user !== undefined && this.#contactsOf(user).some(({ hop }) => isWebSocket(hop));
+  }
+
   /** Every phone of a user: those of one q ring together (RFC 3261 §16.5). */
   #dialUser(user: string, options: DialOptions, { from, headers }: { from: string; headers: readonly HeaderLine[] }): OutboundCall {
     const groups = new Map<number, OutboundInvite[]>();
     for (const { uri, q, hop, routes } of this.#contactsOf(user)) {
-      if (!this.#services.reaches(hop.address)) continue;
+      if (!this.#services.reaches(hop.address) || isWebSocket(hop) !== (options.toBrowsers ?? false)) continue;
       const destination = { key: uri, uri, endpoint: { address: hop.address, port: hop.port } };
       const call: OutboundInvite = new OutboundInvite(this.#services, {
         admission: { trunk: userTrunk(hop), destination, hops: [], lease: { release: () => undefined } },
@@ -114,6 +120,10 @@ export class OutboundCalls {
     for (const call of this.#calls) call.abandon();
     this.#calls.clear();
   }
+}
+
+function isWebSocket({ transport }: UserContact['hop']): boolean {
+  return transport === 'ws' || transport === 'wss';
 }
 
 /** What a call to a user has of a trunk: no credentials, no list, four hours at the most. */

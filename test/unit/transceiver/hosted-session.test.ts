@@ -64,7 +64,7 @@ async function create(commands: string[]): Promise<HostedSession> {
       onPathDropped: () => undefined,
       onEnded: (cause) => void commands.push(`ended ${cause}`),
     },
-    { origin: { kind: 'phone' }, offer: text },
+    { origin: { kind: 'phone' } },
     leg,
   );
   return hosted;

@@ -1,0 +1,15 @@
+import type { Direction } from '../sdp/direction.ts';
+import { parseWebRtcOffer } from '../sdp/webrtc.ts';
+import type { SipSource } from '../sip/engine.ts';
+
+/** Does a browser call? By WebSocket, and with an offer that the owner of sessions can answer itself. */
+export function isBrowserCall(offer: string | undefined, { transport }: SipSource): boolean {
+  if (offer === undefined || (transport !== 'ws' && transport !== 'wss')) return false;
+  return directionIn(offer) !== undefined;
+}
+
+/** Which way the browser wants audio; undefined where the offer is none of WebRTC audio. */
+export function directionIn(offer: string): Direction | undefined {
+  const parsed = parseWebRtcOffer(offer);
+  return 'fault' in parsed ? undefined : parsed.audio?.direction;
+}

@@ -1,0 +1,185 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Chromium } from '../support/chromium.ts';
+import { WebPage, type WebPageOptions } from '../support/chromium-page.ts';
+import { endpointText } from '../support/endpoint.ts';
+import { GatewayProcess } from '../support/gateway-process.ts';
+import { describePeer } from '../support/peers.ts';
+import { removeFolder, tempFolder } from '../support/temp-folder.ts';
+import { findTone, rms } from '../support/tones.ts';
+import { eventually } from '../support/wait.ts';
+
+const SOON = { timeout: 5_000, interval: 100 };
+const PASSWORD = 'wonderland-canary';
+/** Louder than what a codec leaves of silence. */
+const AUDIBLE = 150;
+
+/** The softphone's page in a tab whose microphone hears one tone. */
+class PhonePage {
+  readonly web: WebPage;
+
+  private constructor(web: WebPage) {
+    this.web = web;
+  }
+
+  static async open(chromium: Chromium, gateway: GatewayProcess, toneHz: number | undefined, options: WebPageOptions = {}): Promise<PhonePage> {
+    const web = await WebPage.open(chromium, `http://${endpointText(gateway.http)}/phone`, options);
+    await web.page.evaluate(`(() => {
+      const context = new AudioContext();
+      navigator.mediaDevices.getUserMedia = async () => {
+        const to = context.createMediaStreamDestination();
+        const tone = context.createOscillator();
+        const gain = context.createGain();
+        window.hum = (hz) => {
+          gain.gain.value = hz === undefined ? 0 : 0.2;
+          tone.frequency.value = hz ?? 400;
+        };
+        window.hum(${toneHz});
+        tone.connect(gain).connect(to);
+        tone.start();
+        return to.stream;
+      };
+    })()`);
+    return new PhonePage(web);
+  }
+
+  async register(user: string, password = PASSWORD): Promise<void> {
+    const { page } = this.web;
+    await page.fill('#user', user);
+    await page.fill('#password', password);
+    await this.web.press('Register');
+  }
+
+  async registered(user: string): Promise<void> {
+    await this.register(user);
+    await this.web.page.waitForSelector('body[data-account="registered"]', { timeout: SOON.timeout });
+  }
+
+  async dial(name: string): Promise<void> {
+    await this.web.page.fill('#destination', name);
+    await this.web.press('Call');
+  }
+
+  async hum(hz: number): Promise<void> {
+    await this.web.page.evaluate(`hum(${hz})`);
+  }
+
+  async call(state: string): Promise<void> {
+    await this.web.page.waitForSelector(`body[data-call="${state}"]`, { timeout: SOON.timeout });
+  }
+
+  async hears(toneHz: number): Promise<boolean> {
+    const { samples, rateHz } = await this.web.heard(400);
+    return findTone(samples, toneHz, { rateHz }).present;
+  }
+
+  /** Of what comes from now on, which may be nothing at all. */
+  async nextLoudness(): Promise<number> {
+    const { samples } = await this.web.listen(300);
+    return samples.length === 0 ? 0 : rms(samples);
+  }
+
+  async loudness(): Promise<number> {
+    const { samples } = await this.web.heard(400);
+    return rms(samples);
+  }
+
+  status(): Promise<string | null> {
+    return this.web.text('#status');
+  }
+}
+
+describePeer('chromium', 'the softphone', () => {
+  const folder = tempFolder('softphone');
+  let gateway: GatewayProcess;
+  let chromium: Chromium;
+  let alice: PhonePage;
+  let bob: PhonePage;
+
+  beforeAll(async () => {
+    const file = join(folder, 'ringdown.yaml');
+    const user = (name: string): string => `  - { name: ${name}, password: ${PASSWORD}, calls: [agent, users] }\n`;
+    writeFileSync(file, `users:\n${['alice', 'bob', 'carol'].map(user).join('')}`);
+    [gateway, chromium] = await Promise.all([GatewayProcess.start({ flags: ['--config', file, '--sip-rate', '0'] }), Chromium.start()]);
+    [alice, bob] = await Promise.all([PhonePage.open(chromium, gateway, undefined), PhonePage.open(chromium, gateway, 900)]);
+  });
+  afterAll(async () => {
+    await chromium?.close();
+    await gateway?.stop();
+    removeFolder(folder);
+  });
+
+  const records = (): Record<string, unknown>[] =>
+    readFileSync(join(gateway.dataDir, 'cdr.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  test('is told that a password is wrong, and registers with the right one', async () => {
+    await alice.register('alice', 'wrong');
+    expect(await alice.web.problem()).toBe('Wrong user or password');
+    await Promise.all([alice.registered('alice'), bob.registered('bob')]);
+    expect(await alice.web.text('#account-state')).toBe('Registered');
+    expect(await alice.web.shortcomings()).toEqual([]);
+  });
+
+  test('calls the agent: hears it, presses a key, holds and goes on, hangs up', async () => {
+    await alice.web.press('Call the agent');
+    await alice.call('live');
+    await expect.poll(() => alice.loudness(), SOON).toBeGreaterThan(AUDIBLE);
+    await alice.web.press('Keypad');
+    await alice.web.press('Key 3');
+    await expect.poll(() => alice.hears(1004), SOON).toBe(true);
+    await alice.web.press('Hold');
+    await expect.poll(() => alice.status(), SOON).toBe('On hold');
+    await expect.poll(() => alice.nextLoudness(), SOON).toBeLessThan(AUDIBLE);
+    await alice.web.press('Hold');
+    await expect.poll(() => alice.status(), SOON).toBe('Connected');
+    // The tone may be over by now; and it is heard twice, since the browser has told of its track once more.
+    await alice.web.press('Key 3');
+    await expect.poll(() => alice.nextLoudness(), SOON).toBeGreaterThan(AUDIBLE);
+    await alice.web.press('Hang up');
+    await alice.call('none');
+    await eventually(() => expect(records()).toContainEqual(expect.objectContaining({ sipStatus: 200 })));
+    expect(alice.web.faults).toEqual([]);
+  });
+
+  test('alice calls bob, and both hear each other; bob hangs up and both are free', async () => {
+    await alice.dial('bob');
+    await bob.call('incoming');
+    expect(await bob.web.text('#incoming-title')).toBe('alice calls');
+    await alice.call('ringing');
+    await bob.web.press('Accept');
+    await Promise.all([alice.call('live'), bob.call('live')]);
+    await alice.hum(700);
+    await expect.poll(() => alice.hears(900), SOON).toBe(true);
+    await expect.poll(() => bob.hears(700), SOON).toBe(true);
+    await bob.web.press('Hang up');
+    await Promise.all([alice.call('none'), bob.call('none')]);
+  });
+
+  test('bob declines, carol is not there: alice is told which', async () => {
+    await alice.dial('bob');
+    await bob.call('incoming');
+    await bob.web.press('Decline');
+    await alice.call('none');
+    expect(await alice.web.text('#problem-text')).toBe('The call was declined.');
+    await alice.dial('carol');
+    await alice.call('none');
+    expect(await alice.web.text('#problem-text')).toContain('not registered');
+  });
+
+  test('a program calls bob: the agent speaks to him', async () => {
+    const body = JSON.stringify({ session: { type: 'realtime' }, transport: { type: 'sip', destination: 'user:bob' } });
+    const headers = { 'content-type': 'application/json' };
+    const created = await fetch(`http://${endpointText(gateway.http)}/v1/realtime/calls`, { method: 'POST', headers, body });
+    expect(created.status).toBe(201);
+    await bob.call('incoming');
+    await bob.web.press('Accept');
+    await bob.call('live');
+    await expect.poll(() => bob.loudness(), SOON).toBeGreaterThan(AUDIBLE);
+    await bob.web.press('Hang up');
+    await bob.call('none');
+  });
+});
