@@ -32,7 +32,8 @@ export function phoneFailure(thrown: unknown): Failure {
   if (name === 'NotFoundError' || name === 'OverconstrainedError') {
     return { title: 'No microphone was found', text: 'Plug one in, and call again.' };
   }
-  if (name === 'NotReadableError') return { title: 'The microphone is in use', text: 'Another program holds it. Close that one, and call again.' };
+  if (name === 'NotReadableError')
+    return { title: 'The microphone is in use', text: 'Another program holds it. Close that one, and call again.' };
   return { title: 'That failed', text: thrown instanceof Error ? thrown.message : String(thrown) };
 }
 

@@ -322,10 +322,14 @@ export class WebCall {
   /** The session has the browser call somebody in our place. */
   #refer(target: string, headers: readonly LegHeader[] = []): void {
     const fail = (status: number): void => this.#tell({ type: 'transfer', state: 'failed', status });
-    if (this.#state !== 'answered' || !this.#call?.refer) return fail(501);
+    if (this.#state !== 'answered' || !this.#call?.refer) {
+      fail(501);
+      return;
+    }
     if (!this.#deps.mayRefer?.(target)) {
       this.#log.warn('transfer refused: not among the destinations');
-      return fail(403);
+      fail(403);
+      return;
     }
     try {
       this.#call.refer(
