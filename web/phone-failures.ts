@@ -4,7 +4,7 @@ import type { Failure } from './failures.ts';
 export class SipRefused extends Error {
   readonly status: number;
   /** What was asked. */
-  readonly asked: 'register' | 'call' | 'hold' | 'transfer';
+  readonly asked: 'register' | 'call' | 'hold';
 
   constructor(asked: SipRefused['asked'], status: number) {
     super(`${status}`);
@@ -46,7 +46,6 @@ function refused({ asked, status }: SipRefused): Failure {
     return { title: 'Not registered', text: `The gateway answered ${status}.` };
   }
   if (asked === 'hold') return { title: 'The call cannot be held', text: `The gateway answered ${status}.` };
-  if (asked === 'transfer') return { title: 'Not transferred', text: `${wordsOf(status)} The call goes on.` };
   return { title: 'The call was not taken', text: wordsOf(status) };
 }
 

@@ -9,12 +9,9 @@ const registerForm = element<HTMLFormElement>('register');
 const userField = element<HTMLInputElement>('user');
 const passwordField = element<HTMLInputElement>('password');
 const destination = element<HTMLInputElement>('destination');
-const target = element<HTMLInputElement>('target');
 const muteButton = element<HTMLButtonElement>('mute');
 const holdButton = element<HTMLButtonElement>('hold');
 const padButton = element<HTMLButtonElement>('pad-toggle');
-const transferButton = element<HTMLButtonElement>('transfer-toggle');
-const transferForm = element<HTMLFormElement>('transfer');
 const pad = element('pad');
 const clock = element('clock');
 const voice = element<HTMLAudioElement>('voice');
@@ -60,7 +57,7 @@ function setAccount(state: 'none' | 'waiting' | 'registered' | 'lost', text: str
 function setCall(state: 'none' | 'incoming' | 'ringing' | 'live', text: string): void {
   document.body.dataset['call'] = state;
   element('status').textContent = text;
-  for (const control of [muteButton, holdButton, padButton, transferButton]) control.disabled = state !== 'live';
+  for (const control of [muteButton, holdButton, padButton]) control.disabled = state !== 'live';
   showSections();
 }
 
@@ -189,13 +186,8 @@ function end(mine: Running, failure?: unknown): void {
   voice.srcObject = null;
   clock.textContent = '';
   for (const button of [muteButton, holdButton]) button.setAttribute('aria-pressed', 'false');
-  for (const [button, box] of [
-    [padButton, pad],
-    [transferButton, transferForm],
-  ] as const) {
-    box.hidden = true;
-    button.setAttribute('aria-expanded', 'false');
-  }
+  pad.hidden = true;
+  padButton.setAttribute('aria-expanded', 'false');
   setCall('none', '');
   announcer.say('The call is over');
   if (failure !== undefined) fail(failure);
@@ -213,26 +205,6 @@ async function toggle(button: HTMLButtonElement, change: (pressed: boolean) => u
     fail(thrown);
   } finally {
     button.disabled = document.body.dataset['call'] !== 'live';
-  }
-}
-
-function unfold(button: HTMLButtonElement, box: HTMLElement): void {
-  box.hidden = !box.hidden;
-  button.setAttribute('aria-expanded', String(!box.hidden));
-}
-
-async function transfer(name: string): Promise<void> {
-  const mine = running;
-  if (!mine || name.trim() === '') return;
-  clear();
-  element('status').textContent = 'Transferring';
-  try {
-    await mine.call.transfer(name);
-    await mine.call.hangUp().catch(() => undefined);
-  } catch (thrown) {
-    if (running !== mine) return;
-    element('status').textContent = 'Connected';
-    fail(thrown);
   }
 }
 
@@ -256,14 +228,9 @@ holdButton.addEventListener('click', () => {
     element('status').textContent = pressed ? 'On hold' : 'Connected';
   });
 });
-padButton.addEventListener('click', () => unfold(padButton, pad));
-transferButton.addEventListener('click', () => {
-  unfold(transferButton, transferForm);
-  if (!transferForm.hidden) target.focus();
-});
-transferForm.addEventListener('submit', (submitted) => {
-  submitted.preventDefault();
-  void transfer(target.value);
+padButton.addEventListener('click', () => {
+  pad.hidden = !pad.hidden;
+  padButton.setAttribute('aria-expanded', String(!pad.hidden));
 });
 window.addEventListener('pagehide', () => void phone?.stop());
 

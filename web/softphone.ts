@@ -215,23 +215,6 @@ export class SoftphoneCall {
     await this.#session.info({ requestOptions: { body } });
   }
 
-  /** The other side is sent on. Resolves when it talks to somebody else. @throws SipRefused: the call goes on */
-  transfer(name: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#session
-        .refer(addressOf(name), {
-          requestDelegate: { onReject: ({ message }) => reject(new SipRefused('transfer', message.statusCode ?? 0)) },
-          onNotify: (notification) => {
-            void notification.accept();
-            const status = Number(/^SIP\/2\.0 (\d{3})/.exec(notification.request.body)?.[1] ?? 0);
-            if (status >= 200 && status < 300) resolve();
-            else if (status >= 300) reject(new SipRefused('transfer', status));
-          },
-        })
-        .catch(reject);
-    });
-  }
-
   get #media(): SessionDescriptionHandler | undefined {
     return this.#session.sessionDescriptionHandler as SessionDescriptionHandler | undefined;
   }
