@@ -30,7 +30,7 @@ export interface IdentityRules {
 }
 
 /** What is done about this call, and by which rule. Users have shown a password, and are not asked. */
-export function stirPolicyOf(call: IdentifiedCall, rules: Pick<IdentityRules, 'policy'>): StirPolicy {
+function stirPolicyOf(call: IdentifiedCall, rules: Pick<IdentityRules, 'policy'>): StirPolicy {
   if (call.invite.caller?.type === 'user') return 'off';
   return call.trunk?.stir ?? rules.policy;
 }
