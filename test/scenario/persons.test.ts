@@ -315,7 +315,6 @@ describe('a caller and a person', () => {
       await register(phone, gateway.sip, user, `${user}s-password`);
       return phone;
     };
-    // One after the other: two challenges of one moment are the same, and its answer counts once.
     const frank = await phoneOf('frank', '127.0.0.4');
     const grace = await phoneOf('grace', '127.0.0.5');
     const callFrom = async (caller: SipPhone, name: string, user: string, callee: SipPhone) => {
