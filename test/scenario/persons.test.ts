@@ -460,14 +460,14 @@ function credentials(
   asked: SipMessage,
   { method, uri, name, password }: { readonly method: string; readonly uri: string; readonly name: string; readonly password: string },
 ): string {
-  // SHA-256 comes first; a short question is not answered with more than that.
-  const challenge = asked.all('www-authenticate').find((value) => /algorithm=SHA-256/i.test(value)) ?? '';
+  // Where there is room for one challenge only it is MD5.
+  const challenge = asked.all('www-authenticate').find((value) => /algorithm=MD5/i.test(value)) ?? '';
   const value = (key: string): string => new RegExp(`\\b${key}="([^"]*)"`).exec(challenge)?.[1] ?? '';
-  const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+  const hash = (text: string): string => createHash('md5').update(text).digest('hex');
   const [realm, nonce, cnonce] = [value('realm'), value('nonce'), 'f00d'];
   const response = hash(`${hash(`${name}:${realm}:${password}`)}:${nonce}:00000001:${cnonce}:auth:${hash(`${method}:${uri}`)}`);
   const shown = [`username="${name}"`, `realm="${realm}"`, `nonce="${nonce}"`, `uri="${uri}"`, `response="${response}"`];
-  return `Digest ${[...shown, 'algorithm=SHA-256', 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`].join(', ')}`;
+  return `Digest ${[...shown, 'algorithm=MD5', 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`].join(', ')}`;
 }
 
 function isLoud({ payload }: { readonly payload: Uint8Array }): boolean {

@@ -10,7 +10,7 @@ const LOUDEST = 1.5;
 /** 32 bits (RFC 3261 §19.3). */
 const SHORT_TAG = 8;
 
-/** What an answer can do without, where it has to be short. Of several challenges the first, which is the best, is enough. */
+/** What an answer can do without, where it has to be short. Of several challenges the last one stays, MD5: whoever knows SHA-256 knows it too, and most phones know no other. */
 const SPARE: readonly string[] = ['Accept', 'Supported', 'Allow'];
 
 /** The answer, as long as the request lets it be: in short names, with less in it, or none at all. Over a connection it may be as long as it is. */
@@ -20,8 +20,8 @@ function writeSmall(head: ReplyHead, status: number, parts: ResponseParts): Buff
   const most = flow.reliable || sizeBytes === undefined ? Number.POSITIVE_INFINITY : sizeBytes * LOUDEST;
   if (full.length <= most) return full;
   const needed = parts.headers?.filter(([name]) => !SPARE.includes(name)) ?? [];
-  const firsts = needed.filter(([name], at) => needed.findIndex(([other]) => other === name) === at);
-  for (const headers of [parts.headers, needed, firsts]) {
+  const lasts = needed.filter(([name], at) => needed.findLastIndex(([other]) => other === name) === at);
+  for (const headers of [parts.headers, needed, lasts]) {
     const short = writeResponse(head, status, { ...parts, headers, toTag: parts.toTag?.slice(0, SHORT_TAG) }, true);
     if (short.length <= most) return short;
   }
