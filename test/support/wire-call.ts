@@ -185,14 +185,14 @@ async function listed(http: Endpoint): Promise<readonly { readonly id: string }[
   return ((await response.json()) as { data: { id: string }[] }).data;
 }
 
-/** Quieter is silence: the least steps of the law, and what a codec leaves of a cut. @public for the bench, which imports by name at run time */
+/** Quieter is silence: the least steps of the law, and what a codec leaves of a cut. */
 export const SILENT_BELOW = 17;
 
 export function isLoud({ payloadType, payload }: RtpArrival): boolean {
   return payloadType === 0 && decodeG711('PCMU', payload).some((sample) => Math.abs(sample) > 200);
 }
 
-/** Where a pause of at least `ms` begins, from this sample on: the first sample behind the last sounding one. */
+/** Where a pause of at least `ms` begins, from this sample on: the first sample behind the last sounding one. @public for the bench, which imports by name at run time */
 export function silenceFrom(samples: Int16Array, from: number, ms = 80): number | undefined {
   let quiet = 0;
   for (let n = Math.max(0, from); n < samples.length; n++) {
@@ -202,7 +202,7 @@ export function silenceFrom(samples: Int16Array, from: number, ms = 80): number 
   return undefined;
 }
 
-/** The first sounding sample from here on. */
+/** The first sounding sample from here on. @public as silenceFrom */
 export function soundFrom(samples: Int16Array, from: number): number | undefined {
   for (let n = Math.max(0, from); n < samples.length; n++) if (Math.abs(samples[n] as number) >= SILENT_BELOW) return n;
   return undefined;
