@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { MessageSocket } from '../../../src/base/message-socket.ts';
 import { DigestClient } from '../../../src/sip/digest/digest-client.ts';
-import type { Call } from '../../../src/sip/engine.ts';
+import type { Call, DialOptions } from '../../../src/sip/engine.ts';
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { type SipUser, UserBook } from '../../../src/sip/user.ts';
 import { ANSWER, EngineUnderTest, header, OFFER, PEER, request, type Sent } from './engine-under-test.ts';
@@ -20,7 +20,7 @@ const started = (users = [user('alice', 'wonderland'), user('bob', 'builder')]):
   EngineUnderTest.start({}, (clock) => ({ trunks: new TrunkBook(clock, []), users: new UserBook(users, REALM) }));
 
 class FakeSocket implements MessageSocket {
-  readonly encrypted = true;
+  readonly encrypted: boolean;
   readonly queuedBytes = 0;
   readonly sent: string[] = [];
   onMessage: ((message: Buffer) => void) | undefined;
@@ -28,8 +28,9 @@ class FakeSocket implements MessageSocket {
 
   readonly remote: typeof PEER;
 
-  constructor(remote: typeof PEER) {
+  constructor(remote: typeof PEER, encrypted = true) {
     this.remote = remote;
+    this.encrypted = encrypted;
   }
 
   send(message: Uint8Array): void {
@@ -244,8 +245,8 @@ describe('the registrar', () => {
 
 describe('a call to a user', () => {
   const invited = (test: EngineUnderTest): Sent[] => test.sent.filter(({ what }) => what === 'INVITE');
-  const dialUser = (test: EngineUnderTest) => {
-    const call = test.engine.dial({ trunk: 'users', destination: 'user:alice', offer: () => OFFER });
+  const dialUser = (test: EngineUnderTest, options: Pick<DialOptions, 'toBrowsers'> = {}) => {
+    const call = test.engine.dial({ trunk: 'users', destination: 'user:alice', offer: () => OFFER, ...options });
     test.clock.advance(0);
     return call;
   };
@@ -285,7 +286,7 @@ describe('a call to a user', () => {
 
   it('says how its phones are reached, and takes several for as little protected as the least of them', async () => {
     const test = await started();
-    const sockets = [41_000, 41_001].map((port) => new FakeSocket({ address: '192.0.2.44', port }));
+    const sockets = [true, true, false].map((encrypted, at) => new FakeSocket({ address: '192.0.2.44', port: 41_000 + at }, encrypted));
     for (const [at, socket] of sockets.entries()) {
       test.engine.accept(socket);
       const ask = (headers: readonly string[]): string =>
@@ -294,15 +295,15 @@ describe('a call to a user', () => {
           cseq: headers.length + 1,
           contacts: [`<sip:a${at}@df7jal23ls0d.invalid;transport=ws>`],
           headers,
-        }).replace('SIP/2.0/UDP', 'SIP/2.0/WSS');
+        }).replace('SIP/2.0/UDP', socket.encrypted ? 'SIP/2.0/WSS' : 'SIP/2.0/WS');
       socket.onMessage?.(Buffer.from(ask([])));
       const client = new DigestClient({ username: 'alice', password: 'wonderland' });
       client.challenged([...(socket.sent.at(-1) ?? '').matchAll(/^WWW-Authenticate: (.*)\r$/gm)].map(([, value = '']) => value));
       const [line] = client.authorize({ method: 'REGISTER', uri: 'sip:192.0.2.1' });
       socket.onMessage?.(Buffer.from(ask([`Authorization: ${line}`])));
+      expect(test.engine.registrar?.contactsOf('alice')).toHaveLength(at + 1);
+      expect(dialUser(test, { toBrowsers: true }).transport).toBe(socket.encrypted ? 'wss' : 'ws');
     }
-    expect(test.engine.registrar?.contactsOf('alice')).toHaveLength(2);
-    expect(dialUser(test).transport).toBe('wss');
     registered(test, { callId: 'plain', contacts: ['<sip:alice@10.0.0.5:5060>;q=0.1'] });
     expect(dialUser(test).transport).toBe('udp');
   });
