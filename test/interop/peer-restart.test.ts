@@ -50,7 +50,8 @@ test.each([
   expect(status).toBe(200);
   expect(ufragOf(text)).not.toBe(ufragOf(browser.answer));
   expect(ufragOf((await restart(again(offer, 'second'))).text)).toBe(ufragOf(text));
-  const stolen = again(offer, 'third').replaceAll(/^(a=fingerprint:sha-256 )../gm, (_line, start: string) => `${start}00`);
+  const other = (_line: string, start: string, first: string): string => `${start}${first === '00' ? '01' : '00'}`;
+  const stolen = again(offer, 'third').replaceAll(/^(a=fingerprint:sha-256 )(..)/gm, other);
   const refused = await restart(stolen);
   expect([refused.status, refused.text]).toEqual([400, expect.stringContaining('the fingerprint is another one')]);
   expect((await restart(again(offer, 'third').replace(/m=application[\s\S]*/, ''))).status).toBe(400);
