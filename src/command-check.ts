@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { BlockList, isIPv6 } from 'node:net';
+import { addressList, isListed } from './base/address-list.ts';
 import { type CommandFlag, readCommandLine } from './command-line.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
@@ -66,34 +66,19 @@ function onTrunks({ trunks, callers }: Config): Remark[] {
 }
 
 function covers(earlier: Trunk, later: Trunk): boolean {
-  const list = new BlockList();
-  for (const each of addressesOf(earlier)) {
-    const [address = '', prefix] = each.split('/');
-    if (prefix === undefined) list.addAddress(address, family(address));
-    else list.addSubnet(address, Number(prefix), family(address));
-  }
+  const list = addressList(addressesOf(earlier));
   const own = addressesOf(later);
-  return own.length > 0 && own.every((each) => list.check(each.split('/')[0] ?? '', family(each.split('/')[0] ?? '')));
+  return own.length > 0 && own.every((each) => isListed(list, each.split('/')[0] ?? ''));
 }
 
 function addressesOf({ lookUp, peer, addresses }: Trunk): string[] {
   return [...(lookUp ? [] : [peer.address]), ...addresses];
 }
 
-function family(address: string): 'ipv4' | 'ipv6' {
-  return isIPv6(address) ? 'ipv6' : 'ipv4';
-}
-
-const PRIVATE = new BlockList();
-PRIVATE.addSubnet('10.0.0.0', 8, 'ipv4');
-PRIVATE.addSubnet('172.16.0.0', 12, 'ipv4');
-PRIVATE.addSubnet('192.168.0.0', 16, 'ipv4');
-PRIVATE.addSubnet('127.0.0.0', 8, 'ipv4');
-PRIVATE.addSubnet('fc00::', 7, 'ipv6');
-PRIVATE.addAddress('::1', 'ipv6');
+const PRIVATE = addressList(['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '127.0.0.0/8', 'fc00::/7', '::1']);
 
 function isPublic({ lookUp, peer: { address } }: Trunk): boolean {
-  return lookUp !== undefined || !PRIVATE.check(address, family(address));
+  return lookUp !== undefined || !isListed(PRIVATE, address);
 }
 
 /** A route that an earlier one always comes before. */

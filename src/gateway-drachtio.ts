@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { addressList, isListed } from './base/address-list.ts';
 import { formatEndpoint } from './base/addresses.ts';
 import type { Clock } from './base/clock.ts';
 import { GatewayError } from './base/errors.ts';
 import type { Logger } from './base/log.ts';
 import type { DrachtioConfig } from './config/drachtio.ts';
 import type { DrachtioRoute } from './control/drachtio-route.ts';
-import { allowList, DrachtioDoors } from './sip/drachtio/drachtio-doors.ts';
+import { DrachtioDoors } from './sip/drachtio/drachtio-doors.ts';
 import type { DoorHandlers, Doors } from './sip/embedded/engine-doors.ts';
 
 /** The way to drachtio servers, as configured. */
@@ -41,7 +42,8 @@ export class DrachtioFront {
   }
 
   get route(): DrachtioRoute {
-    const mayAsk = allowList(this.#config.allow);
+    const allowed = addressList(this.#config.allow);
+    const mayAsk = (address: string): boolean => address !== '' && isListed(allowed, address);
     const at = (): string | undefined => {
       const where = this.#doors?.at && (this.#config.announce ?? this.#doors.at);
       return where && formatEndpoint(where);

@@ -1,6 +1,6 @@
-import { isIP, isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { type Endpoint, parseEndpoint } from '../base/addresses.ts';
+import { type Endpoint, formatEndpoint, parseEndpoint } from '../base/addresses.ts';
+import { listedNetwork } from './listed-network.ts';
 import { text } from './model-fields.ts';
 import { maskedSecret, type SecretValue, secret } from './secrets.ts';
 
@@ -20,18 +20,12 @@ const endpoint = (wanted: string, zero: boolean) =>
     return z.NEVER;
   });
 
-const network = text(64).refine((value) => {
-  const [address = '', prefix, ...rest] = value.split('/');
-  if (isIP(address) === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIPv6(address) ? 128 : 32));
-}, 'an address, or a network like 192.0.2.0/24');
-
 const section = z
   .strictObject({
     secret: secret(LEAST_DRACHTIO_SECRET),
     listen: endpoint('ADDRESS:PORT; port 0 takes any free one', true).optional(),
     announce: endpoint('ADDRESS:PORT, as servers reach it', false).optional(),
-    allow: z.array(network, { error: 'a list of addresses and networks' }).min(1).max(256).default(['127.0.0.1']),
+    allow: z.array(listedNetwork, { error: 'a list of addresses and networks' }).min(1).max(256).default(['127.0.0.1']),
     servers: z.array(endpoint('ADDRESS:PORT', false), { error: 'a list of ADDRESS:PORT' }).max(MOST_SERVERS).default([]),
     cert: text(4096).optional(),
     key: text(4096).optional(),
@@ -83,13 +77,12 @@ export function drachtioOf(
 
 export function shownDrachtio(values: DrachtioValues): unknown {
   if (values === false) return false;
-  const text = ({ address, port }: Endpoint): string => (isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`);
   const { listen, announce, servers, ...rest } = values;
   return {
     ...rest,
     secret: maskedSecret(values.secret),
-    ...(listen ? { listen: text(listen) } : {}),
-    ...(announce ? { announce: text(announce) } : {}),
-    servers: servers.map(text),
+    ...(listen ? { listen: formatEndpoint(listen) } : {}),
+    ...(announce ? { announce: formatEndpoint(announce) } : {}),
+    servers: servers.map(formatEndpoint),
   };
 }

@@ -1,5 +1,6 @@
-import { isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 import { z } from 'zod';
+import { listedNetwork } from './listed-network.ts';
 import { type NumberRules, numbers, numbersOf } from './number-rules.ts';
 import { type PhoneMediaConfig, phoneMediaFields, someMediaOf } from './phone-media.ts';
 import { type RegisterConfig, register, registerOf } from './register.ts';
@@ -21,13 +22,6 @@ const text = (max: number) =>
 const textOrNumber = (max: number) => z.union([z.number().transform(String), text(max)], { error: 'must be text' });
 
 const name = text(32).regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and hyphens');
-
-const network = text(64).superRefine((value, context) => {
-  const [address = '', prefix, ...rest] = value.split('/');
-  const bits = isIPv6(address) ? 128 : 32;
-  const right = isIP(address) !== 0 && rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits));
-  if (!right) context.addIssue({ code: 'custom', message: 'an address, or a network like 192.0.2.0/24' });
-});
 
 const DESTINATION =
   /^(?:\+?[0-9*#]{1,32}|[A-Za-z0-9_.!~+#-]{1,64}\*?|sip:(?:\*|[A-Za-z0-9_.!~+%#-]{1,64})@(?:[0-9A-Fa-f.:[\]]{1,48}\*?|[A-Za-z0-9_.-]{1,253}(?::\d{1,5})?)|sip:[^\s*]{1,100}\*|\*)$/;
@@ -87,7 +81,7 @@ const trunk = z.strictObject(
     username: textOrNumber(128).optional(),
     password: password.optional(),
     realm: text(256).optional(),
-    addresses: z.array(network, { error: 'a list of addresses and networks' }).max(256).default([]),
+    addresses: z.array(listedNetwork, { error: 'a list of addresses and networks' }).max(256).default([]),
     auth: auth.optional(),
     'keep-alive': z
       .number({ error: KEEP_ALIVE })

@@ -1,4 +1,5 @@
-import { type BlockList, isIPv6 } from 'node:net';
+import type { BlockList } from 'node:net';
+import { isListed } from '../base/address-list.ts';
 import { plainAddress } from '../base/addresses.ts';
 import type { RuleTried } from '../base/rule-tried.ts';
 import type { Trunk } from './trunk.ts';
@@ -42,14 +43,13 @@ export function identifyCaller(
 ): { readonly presumed: Presumed; readonly tried: readonly RuleTried[] } {
   const tried: RuleTried[] = [];
   const plain = plainAddress(facts.address);
-  const family = isIPv6(plain) ? 'ipv6' : 'ipv4';
   const registered = rules.trunks.find(({ trunk }) => trunk.name === facts.registered);
   if (registered) {
     tried.push(rule(registered.trunk, 'register', true, 'the Request-URI is the Contact of this registration'));
     return { presumed: { type: 'trunk', trunk: registered.trunk, registered: true }, tried };
   }
   for (const { trunk, sources } of rules.trunks) {
-    const matched = sources.check(plain, family);
+    const matched = isListed(sources, plain);
     const all = [trunk.peer.address, ...trunk.addresses];
     const why = matched ? `${plain} is one of its addresses` : `${plain} is none of ${shortList(all)}`;
     tried.push(rule(trunk, trunk.addresses.length > 0 ? 'addresses' : 'peer', matched, why));

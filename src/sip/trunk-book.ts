@@ -1,5 +1,5 @@
-import { BlockList, isIPv6 } from 'node:net';
-import { plainAddress } from '../base/addresses.ts';
+import type { BlockList } from 'node:net';
+import { addressList, isListed } from '../base/address-list.ts';
 import type { Alert, AlertKind } from '../base/alert.ts';
 import type { Clock } from '../base/clock.ts';
 import type { RuleTried } from '../base/rule-tried.ts';
@@ -103,7 +103,7 @@ export class TrunkBook {
 
   #sourcesOf(trunk: Trunk): BlockList {
     const named = trunk.lookUp ? this.hopsTo(trunk).map(({ address }) => address) : [trunk.peer.address];
-    return blockList([...named, ...trunk.addresses]);
+    return addressList([...named, ...trunk.addresses]);
   }
 
   /** What callers are told apart by. */
@@ -237,9 +237,7 @@ export class TrunkBook {
   }
 
   #ofSource(address: string): Entry | undefined {
-    const plain = plainAddress(address);
-    const family = isIPv6(plain) ? 'ipv6' : 'ipv4';
-    return this.#entries.find(({ sources }) => sources.check(plain, family));
+    return this.#entries.find(({ sources }) => isListed(sources, address));
   }
 }
 
@@ -264,15 +262,4 @@ function capReached(refusal: TrunkRefusal, trunk: Trunk): Refused {
     cap_per_day: `${perDay} calls a day`,
   };
   return { refusal, detail: `trunk ${trunk.name} has reached its cap: ${caps[refusal as keyof typeof caps] ?? refusal}` };
-}
-
-function blockList(addresses: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const each of addresses) {
-    const [address = '', prefix] = each.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
 }

@@ -1,5 +1,5 @@
-import { BlockList, isIPv6 } from 'node:net';
 import type { TlsOptions } from 'node:tls';
+import { addressList, isListed } from '../../base/address-list.ts';
 import type { Endpoint } from '../../base/addresses.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
@@ -37,9 +37,7 @@ export class DrachtioDoors implements Doors {
   private constructor(link: DrachtioLink, wire: DrachtioWire, at: Endpoint | undefined) {
     this.#link = link;
     this.at = at;
-    const [udp, tcp, tls] = (['udp', 'tcp', 'tls'] as const).map((each) => transport(wire, each));
-    if (!udp || !tcp || !tls) throw new TypeError('three transports');
-    this.transports = new Transports(udp, tcp, tls);
+    this.transports = new Transports(transport(wire, 'udp'), transport(wire, 'tcp'), transport(wire, 'tls'));
   }
 
   /** @throws GatewayError ERR_PORT_IN_USE */
@@ -58,10 +56,11 @@ export class DrachtioDoors implements Doors {
       onResponse: (message) => handlers.onRead(message, undefined, undefined),
     });
     const { listen, servers, secret, tls, serverCa } = options;
+    const allowed = addressList(options.allowed);
     const link: DrachtioLink = new DrachtioLink(
       { clock, log, onRequest: (request, response) => wire.handleRequest(request, response), onLost: (socket) => wire.lost(socket) },
       {
-        ...{ servers, secret, mayConnect: allowList(options.allowed) },
+        ...{ servers, secret, mayConnect: (address) => address !== '' && isListed(allowed, address) },
         ...(listen ? { listen } : {}),
         ...(tls ? { tls } : {}),
         ...(serverCa === undefined ? {} : { serverCa }),
@@ -86,16 +85,4 @@ export class DrachtioDoors implements Doors {
 
 function transport(wire: DrachtioWire, name: SipListener['transport']): Transport {
   return { listener: { ...OF_THE_SERVER, transport: name }, flowTo: (remote) => wire.flow(remote, name), close: () => undefined };
-}
-
-/** Whether an address is in a list of addresses and networks (CIDR). */
-export function allowList(addresses: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
-  for (const each of addresses) {
-    const [address = '', prefix] = each.split('/');
-    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return (address) => address !== '' && list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }
