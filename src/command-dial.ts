@@ -1,17 +1,21 @@
 import { formatEndpoint } from './base/addresses.ts';
 import { CertificateMetrics } from './base/certificate-files.ts';
 import type { Clock } from './base/clock.ts';
-import { announcedAddress } from './base/local-address.ts';
 import { createLog } from './base/log.ts';
 import { Metrics } from './base/metrics.ts';
+import { FRAME_MS } from './base/ticker.ts';
 import { bindUdp, type DatagramSocket } from './base/udp.ts';
 import { type CommandFlag, flagFault, readCommandLine } from './command-line.ts';
 import type { Config } from './config/config.ts';
 import { loadConfig } from './config/load.ts';
 import { openSipCertificates } from './gateway-certificates.ts';
 import { findNames } from './gateway-names.ts';
+import { RtpSender } from './rtp/rtp-sender.ts';
+import type { NegotiatedAudio } from './sdp/phone-audio.ts';
+import { offerPhone, type PhoneOffer, readPhoneAnswer } from './sdp/phone-offer.ts';
 import { EmbeddedEngine } from './sip/embedded/embedded-engine.ts';
 import type { Call, DialFailure } from './sip/engine.ts';
+import { hangupReason } from './sip/sip-status.ts';
 import { TrunkBook } from './sip/trunk-book.ts';
 
 export const DIAL_FLAGS: readonly CommandFlag[] = [
@@ -24,6 +28,11 @@ export const DIAL_FLAGS: readonly CommandFlag[] = [
 /** Messages that are shown: who repeats more is not understood any better by it. */
 const MOST_STEPS = 200;
 const MOST_SECONDS = 60;
+
+/** 20 ms of G.711, and nothing in it (ITU-T G.711 tables 1a, 2a). */
+const FRAME_TICKS = 160;
+const SILENT_PCMU = 0xff;
+const SILENT_PCMA = 0xd5;
 
 /** `ringdown dial`: places one call with the trunks of the configuration, sends silence, and shows what was said. @throws ConfigError, GatewayError */
 export async function dialCommand(
@@ -121,7 +130,12 @@ class TestCall {
     { destination, trunk, ringTimeoutMs, from }: { destination: string; trunk: string; ringTimeoutMs: number; from?: string },
     stayMs: number,
   ): Promise<{ readonly text: string; readonly code: number }> {
-    const offer = (address: string): string => sdp(announcedAddress({ bind: address }, address) ?? address, this.#media.local.port);
+    let offered: PhoneOffer | undefined;
+    const offer = (address: string): string => {
+      const { port } = this.#media.local;
+      offered = offerPhone({ address, rtpPort: port, rtcpPort: port, codecs: ['PCMU', 'PCMA'] });
+      return offered.offer;
+    };
     const outbound = this.#engine.dial({ trunk, destination, ringTimeoutMs, offer, ...(from === undefined ? {} : { from }) });
     const outcome = await new Promise<{ readonly call: Call; readonly answer: string } | DialFailure>((resolve) => {
       outbound.onAnswered = (call, answer) => resolve({ call, answer });
@@ -132,17 +146,17 @@ class TestCall {
       return { text: `not answered: ${outcome.cause} (${outcome.status} ${outcome.reason}${q850})`, code: 1 };
     }
     const answeredMs = Math.round(this.#clock.now() - this.#startedAt);
-    const ended = await this.#stay(outcome.call, outcome.answer, stayMs);
+    const agreed = offered && readPhoneAnswer(outcome.answer, offered);
+    const ended = await this.#stay(outcome.call, agreed && 'media' in agreed ? agreed.media : undefined, stayMs);
     return { text: `answered after ${answeredMs} ms; ${this.#heard()}; ${ended}`, code: 0 };
   }
 
-  /** Silence of PCMU, a packet each 20 ms, until the time is up or the other side hangs up. */
-  #stay(call: Call, answer: string, stayMs: number): Promise<string> {
-    const to = mediaOf(answer);
-    const packet = Buffer.alloc(12 + 160, 0xff);
+  /** Silence, a packet each 20 ms, until the time is up or the other side hangs up. */
+  #stay(call: Call, media: NegotiatedAudio | undefined, stayMs: number): Promise<string> {
     const until = this.#clock.now() + stayMs;
+    const sender = media && new RtpSender({ payloadType: media.payloadType });
+    const silence = Buffer.alloc(FRAME_TICKS, media?.codec === 'PCMA' ? SILENT_PCMA : SILENT_PCMU);
     return new Promise((resolve) => {
-      let sequence = 0;
       let over = false;
       call.onEnd = (end) => {
         over = true;
@@ -151,16 +165,11 @@ class TestCall {
       const beat = (): void => {
         if (over) return;
         if (this.#clock.now() >= until) {
-          call.hangup({ q850: 16, text: 'Normal call clearing' });
+          call.hangup(hangupReason('agent_hangup'));
           return;
         }
-        packet.writeUInt16BE(0x8000, 0);
-        packet.writeUInt16BE(sequence, 2);
-        packet.writeUInt32BE(sequence * 160, 4);
-        packet.writeUInt32BE(0x72696e67, 8);
-        sequence = (sequence + 1) & 0xffff;
-        if (to) this.#media.send(packet, to);
-        this.#clock.setTimer(20, beat);
+        if (media && sender) this.#media.send(sender.next(silence, FRAME_TICKS), media.remote);
+        this.#clock.setTimer(FRAME_MS, beat);
       };
       beat();
     });
@@ -177,16 +186,4 @@ class TestCall {
     for (const stop of this.#stops) await stop();
     this.#say('');
   }
-}
-
-function sdp(address: string, port: number): string {
-  const family = address.includes(':') ? 'IP6' : 'IP4';
-  const head = `v=0\r\no=- 1 1 IN ${family} ${address}\r\ns=-\r\nc=IN ${family} ${address}\r\nt=0 0\r\n`;
-  return `${head}m=audio ${port} RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=sendrecv\r\n`;
-}
-
-function mediaOf(answer: string): { readonly address: string; readonly port: number } | undefined {
-  const address = /^c=IN IP[46] (\S+)/m.exec(answer)?.[1];
-  const port = Number(/^m=audio (\d+)/m.exec(answer)?.[1] ?? 0);
-  return address === undefined || port === 0 ? undefined : { address, port };
 }

@@ -242,15 +242,13 @@ class Counter {
   open(handlers: DoorHandlers, source: SipSource): Doors {
     this.#handlers = handlers;
     const nobody: Flow = { transport: 'tcp', reliable: true, remote: source, open: true, send: () => undefined };
-    const [udp, tcp, tls] = (['udp', 'tcp', 'tls'] as const).map(
-      (transport): Transport => ({
-        listener: { address: '::', port: 5060, transport },
-        flowTo: () => nobody,
-        close: () => undefined,
-      }),
-    );
-    if (!udp || !tcp || !tls) throw new TypeError('three transports');
-    return { transports: new Transports(udp, tcp, tls), connections: { tcp: 0, tls: 0, sockets: 0 }, close: () => undefined };
+    const transport = (name: SipSource['transport']): Transport => ({
+      listener: { address: '::', port: 5060, transport: name },
+      flowTo: () => nobody,
+      close: () => undefined,
+    });
+    const transports = new Transports(transport('udp'), transport('tcp'), transport('tls'));
+    return { transports, connections: { tcp: 0, tls: 0, sockets: 0 }, close: () => undefined };
   }
 
   pass(message: SipRequest, source: SipSource): void {

@@ -1,4 +1,5 @@
 import { ConfigError } from './config/faults.ts';
+import { QUESTIONS } from './config/flags.ts';
 
 /** A flag of a command beside those of the configuration. */
 export interface CommandFlag {
@@ -34,7 +35,8 @@ export function readCommandLine(argv: readonly string[], own: readonly CommandFl
     const takesNext = attached.length === 0 && next !== undefined && !next.startsWith('--');
     if (!flag) {
       rest.push(argument);
-      if (takesNext && isValued(name)) {
+      // Every setting takes a value; questions do not.
+      if (takesNext && !QUESTIONS.some((question) => question === name)) {
         rest.push(next);
         index += 1;
       }
@@ -51,11 +53,6 @@ export function readCommandLine(argv: readonly string[], own: readonly CommandFl
   if (words.length > mostWords)
     throw fault(`argument ${words[mostWords]}`, mostWords === 0 ? 'this command takes flags only' : 'too many words');
   return { words, flags, rest };
-}
-
-/** Every setting takes a value; questions do not. */
-function isValued(name: string): boolean {
-  return name !== 'help' && name !== 'version' && name !== 'print-config';
 }
 
 function fault(source: string, message: string): ConfigError {

@@ -1,7 +1,7 @@
 import type { Clock } from './base/clock.ts';
-import { CHECK_FLAGS } from './command-check.ts';
-import { DIAL_FLAGS } from './command-dial.ts';
-import { EXPLAIN_FLAGS } from './command-explain.ts';
+import { CHECK_FLAGS, checkCommand } from './command-check.ts';
+import { DIAL_FLAGS, dialCommand } from './command-dial.ts';
+import { EXPLAIN_FLAGS, explainCommand } from './command-explain.ts';
 import type { CommandFlag } from './command-line.ts';
 
 /** What a command came to. */
@@ -23,19 +23,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'explain --invite FILE [--config FILE]',
     help: 'what would become of this request, and by which rule; sends nothing',
     flags: EXPLAIN_FLAGS,
-    run: async (argv, clock) => (await import('./command-explain.ts')).explainCommand(argv, clock),
+    run: explainCommand,
   },
   check: {
     usage: 'check [--config FILE]',
     help: 'whether the configuration is right, and what in it is most likely not meant',
     flags: CHECK_FLAGS,
-    run: async (argv) => (await import('./command-check.ts')).checkCommand(argv),
+    run: async (argv) => checkCommand(argv),
   },
   dial: {
     usage: 'dial WHOM --trunk NAME [--config FILE]',
     help: 'places a test call and shows each message of it',
     flags: DIAL_FLAGS,
-    run: async (argv, clock, say) => (await import('./command-dial.ts')).dialCommand(argv, clock, say),
+    run: dialCommand,
   },
 };
 
