@@ -31,7 +31,7 @@ export function checkCommand(argv: readonly string[]): { readonly text: string; 
 }
 
 /** @throws ConfigError for sessions of routes that are none */
-export function remarksOn(config: Config): Remark[] {
+function remarksOn(config: Config): Remark[] {
   createRoutes(config);
   return [...onTrunks(config), ...onRoutes(config), ...onUsers(config), ...onFiles(config)];
 }

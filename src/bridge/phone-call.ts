@@ -2,28 +2,20 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
 import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type { DialRequest, EndCause, Leg, LegOrigin, LegPolicy, RejectCause, SessionSummary } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegPolicy, RejectCause } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
-import type {
-  Call,
-  CallEnd,
-  CallInfo,
-  DialProgress,
-  InboundCall,
-  IncomingRefer,
-  ReferProgress,
-  Refusal,
-  SentHeaders,
-} from '../sip/engine.ts';
-import { withoutVerstat } from '../sip/identity/without-verstat.ts';
+import type { Call, CallEnd, CallInfo, DialProgress, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import { agreeMedia, type PhoneMediaPolicy, termsOf } from './agree-media.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from './call-media.ts';
-import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
+import { originOf } from './call-origin.ts';
+import { type CallNames, CallOutcome, type EndFacts, endOfFailure } from './call-outcome.ts';
+import type { CallReport } from './call-report.ts';
+import { refusalWith, sayGoodbye, sendInfoKeys, sendRefer } from './call-words.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerEnd } from './inner-connection.ts';
 import { voiceFor } from './inner-voice.ts';
@@ -41,14 +33,6 @@ const DECISION_MS = 660_000;
 
 /** How long the owner's word may take over the door, when its media has said goodbye or the call's report waits for it. */
 const OWNER_WORD_MS = 500;
-
-/** What a caller is told to wait when there was no port, no owner or no media. */
-const RETRY_AFTER_S = 5;
-
-/** By INFO a key takes 160 ms and as long a pause. */
-const INFO_KEY_MS = 160;
-/** As many as wait at a time for RTP events. */
-const MOST_INFO_KEYS = 64;
 
 /** Early descriptions of all branches that are followed; a forking proxy asks a handful of phones. */
 const MOST_EARLY_CHANGES = 32;
@@ -86,39 +70,18 @@ export interface PhoneCallDeps {
 /** opening → connecting → answered → ended; each arrow only forward. */
 type State = 'opening' | 'connecting' | 'answered' | 'ended';
 
-/** What a call goes by. */
-export interface CallNames {
-  readonly callId: string;
-  readonly sessionId: string | undefined;
-  readonly sipCallId: string;
-  readonly from: string;
-  readonly to: string;
-  /** `udp:192.0.2.1:5060` */
-  readonly peer: string;
-  /** When it arrived, Unix milliseconds. */
-  readonly at: number;
-}
-
 /** The dialog half of a phone call: holds the SIP dialog and the media half, and is the leg that its session, wherever that lives, commands. */
 export class PhoneCall {
-  readonly id = makeCallId();
   readonly #deps: PhoneCallDeps;
   readonly #invite: InboundCall;
   /** The same, when it is a call of ours. */
   readonly #dialled: DialledCall | undefined;
   readonly #log: Logger;
-  readonly #arrivedAt: number;
-  readonly #startedAt: number;
-  readonly #setup: SetupTimes = {};
+  readonly #outcome: CallOutcome;
   #state: State = 'opening';
   #answerWanted = false;
   /** Somebody is asked whether the call is taken. */
   #pending = false;
-  #answeredAt: number | undefined;
-  #endedAt = 0;
-  #sipStatus = 0;
-  #cause: EndCause | undefined;
-  #detail: string | undefined;
   #agreed: PhoneAnswer | undefined;
   /** The phone listens to somebody else. */
   #held = false;
@@ -128,12 +91,10 @@ export class PhoneCall {
   /** The phone has sent a key as RTP events or sound. */
   #keysInMedia = false;
   #media: CallMedia | undefined;
-  #sessionId: string | undefined;
   #call: Call | undefined;
   /** Whom the phone's side wants us transferred to, while it rings. */
   #transfer: Call | undefined;
-  #farewell: SentHeaders = [];
-  #summary: SessionSummary | undefined;
+  #farewell: readonly LegHeader[] = [];
   #setupTimer: Timer | undefined;
   #ownerTimer: Timer | undefined;
   #closed = false;
@@ -141,8 +102,7 @@ export class PhoneCall {
   constructor(deps: PhoneCallDeps, invite: InboundCall) {
     this.#deps = deps;
     this.#invite = invite;
-    this.#arrivedAt = deps.clock.now();
-    this.#startedAt = deps.clock.wallclock();
+    this.#outcome = new CallOutcome(deps.clock, invite);
     this.#log = deps.log.child({ call: this.id, sipCallId: invite.sipCallId });
     this.#dialled = invite instanceof DialledCall ? invite : undefined;
     invite.onCancel = () => this.#end('cancelled', { sipStatus: 487 });
@@ -168,14 +128,14 @@ export class PhoneCall {
 
   /** Ends the call from our side, whatever state it is in. */
   hangup(cause: EndCause, headers: readonly LegHeader[] = []): void {
-    this.#farewell = headers.map(({ name, value }) => [name, value] as const);
+    this.#farewell = headers;
     if (this.#state === 'answered') this.#end(cause);
     else this.#refuse(cause === 'shutdown' ? 'overloaded' : 'unavailable', `ended before it was answered: ${cause}`);
   }
 
   /** Has the caller proved to be where the INVITE came from? Only an ACK does, or another request of the dialog. */
   get isProven(): boolean {
-    return this.#setup.acknowledgedMs !== undefined;
+    return this.#outcome.setup.acknowledgedMs !== undefined;
   }
 
   /** The trunk it came by, or goes by. */
@@ -190,23 +150,26 @@ export class PhoneCall {
     return this.#invite.source.address;
   }
 
+  get id(): string {
+    return this.#outcome.callId;
+  }
+
   get names(): CallNames {
-    const { sipCallId, from, requestUri: to } = this.#invite;
-    return { callId: this.id, sessionId: this.#sessionId, sipCallId, from, to, peer: formatSource(this.#invite), at: this.#startedAt };
+    return this.#outcome.names;
   }
 
   /** Is this a name of the call: ours, its session's, SIP's Call-ID? */
   goesBy(id: string): boolean {
-    return id === this.id || id === this.#sessionId || id === this.#invite.sipCallId;
+    return this.#outcome.goesBy(id);
   }
 
   snapshot(): unknown {
     return {
       id: this.id,
-      sessionId: this.#sessionId,
+      sessionId: this.#outcome.sessionId,
       state: this.#state,
       from: maskUri(this.#invite.from),
-      setup: this.#setup,
+      setup: this.#outcome.setup,
       media: this.#media?.snapshot(),
     };
   }
@@ -218,8 +181,8 @@ export class PhoneCall {
     const events: CallMediaEvents = {
       leg: this.#leg(),
       onOpened: (sessionId) => {
-        this.#sessionId = sessionId;
-        this.#setup.openedMs = this.#elapsed();
+        this.#outcome.sessionId = sessionId;
+        this.#outcome.setup.openedMs = this.#outcome.elapsed();
       },
       onConnected: () => this.#connected(),
       onLost: (reason) => this.#mediaLost(reason),
@@ -228,7 +191,7 @@ export class PhoneCall {
       },
       onTimeout: () => this.#end('media_timeout'),
       onFirstAudio: () => {
-        this.#setup.firstAudioMs = this.#elapsed();
+        this.#outcome.setup.firstAudioMs = this.#outcome.elapsed();
       },
     };
     const media = await this.#deps.media.open(voice, events, joins);
@@ -238,26 +201,17 @@ export class PhoneCall {
     this.#agreed = agreed;
     // Whose session it joins, that one knows.
     const policy = joins ? undefined : this.#deps.policy?.(this.#invite);
-    const opening = { origin: this.#origin(policy), audio: agreed.media, signallingAddress: this.#invite.source.address };
+    const opening = {
+      origin: originOf(this.#invite, { dialled: this.#dialled, policy, facts: this.#deps.facts, callBack: this.#deps.callBack }),
+      audio: agreed.media,
+      signallingAddress: this.#invite.source.address,
+    };
     await media.connect({ ...opening, ...(policy && { policy }) });
     if (this.#over()) return;
     this.#state = 'connecting';
     this.#pending = policy?.decide.by === 'api';
     this.#maybeRing();
     this.#maybeAnswer();
-  }
-
-  #origin(policy: LegPolicy | undefined): LegOrigin {
-    const { from, requestUri: to, sipCallId } = this.#invite;
-    const origin = { kind: 'phone', from, to, sipCallId } as const;
-    if (this.#dialled) return { ...origin, direction: 'outbound', ...(this.#dialled.joins && { joins: this.#dialled.joins }) };
-    const callBack = this.#deps.callBack?.(this.#invite);
-    // Only who is asked about the call has a use for them.
-    const asked = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
-    const { facts } = this.#deps;
-    // Only a trunk that is trusted with it may say that somebody has verified the caller.
-    const headers = asked && facts?.stir?.by !== 'trunk' ? withoutVerstat(asked) : asked;
-    return { ...origin, ...(callBack ? { callBack } : {}), ...(headers ? { headers } : {}), ...(facts && { facts }) };
   }
 
   /** The answer to the phone's offer, or an offer of ours when the INVITE has none. @throws GatewayError */
@@ -300,21 +254,21 @@ export class PhoneCall {
       referToCall: (sipCallId) => this.#refer(this.#deps.replacesUriOf?.(sipCallId), { isOurs: true }),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
-        this.#summary = summary;
+        this.#outcome.summary = summary;
         if (this.#state === 'ended') this.#close();
       },
     };
   }
 
   #connected(): void {
-    this.#setup.connectedMs = this.#elapsed();
+    this.#outcome.setup.connectedMs = this.#outcome.elapsed();
     this.#maybeRing();
     this.#maybeAnswer();
   }
 
   /** The set-up is done, and somebody takes time to decide: the phone rings meanwhile. */
   #maybeRing(): void {
-    if (!this.#pending || this.#state !== 'connecting' || this.#answerWanted || this.#setup.connectedMs === undefined) return;
+    if (!this.#pending || this.#state !== 'connecting' || this.#answerWanted || this.#outcome.setup.connectedMs === undefined) return;
     this.#pending = false;
     this.#setupTimer?.cancel();
     this.#setupTimer = this.#deps.clock.setTimer(DECISION_MS, () => this.#refuse('unavailable', 'nobody decided'));
@@ -323,12 +277,12 @@ export class PhoneCall {
 
   /** 200 OK goes out when the session wants the call and its media is up (docs/decisions/answer-after-media.md). */
   #maybeAnswer(): void {
-    const { connectedMs } = this.#setup;
+    const { connectedMs } = this.#outcome.setup;
     if (this.#state !== 'connecting' || !this.#answerWanted || connectedMs === undefined || !this.#agreed || !this.#media) return;
     this.#setupTimer?.cancel();
     const call = this.#invite.answer(this.#agreed.answer);
     this.#state = 'answered';
-    if (this.#dialled) this.#log.debug({ setup: this.#setup }, 'call dialled');
+    if (this.#dialled) this.#log.debug({ setup: this.#outcome.setup }, 'call dialled');
     else this.#noteAnswered();
     this.#hold(call);
     call.onAnswer = (answer) => this.#answerTaken(answer);
@@ -416,17 +370,15 @@ export class PhoneCall {
   }
 
   #noteAnswered(): void {
-    this.#sipStatus = 200;
-    this.#answeredAt = this.#deps.clock.wallclock();
-    this.#setup.answeredMs = this.#elapsed();
-    this.#log.info({ session: this.#sessionId, codec: this.#agreed?.media.codec, setup: this.#setup }, 'call answered');
+    this.#outcome.answered();
+    this.#log.info({ session: this.#outcome.sessionId, codec: this.#agreed?.media.codec, setup: this.#outcome.setup }, 'call answered');
   }
 
   /** A call of ours rings, or has something to say before it is answered. */
   #progressed({ status, sdp }: DialProgress): void {
     if (this.#state !== 'answered' || status < 180) return;
-    if (this.#setup.ringingMs === undefined) this.#media?.tell({ type: 'ringing' });
-    this.#setup.ringingMs ??= this.#elapsed();
+    if (this.#outcome.setup.ringingMs === undefined) this.#media?.tell({ type: 'ringing' });
+    this.#outcome.setup.ringingMs ??= this.#outcome.elapsed();
     if (sdp !== undefined) this.#hearEarly(sdp);
   }
 
@@ -435,7 +387,7 @@ export class PhoneCall {
    * on by it; the answer decides.
    */
   #hearEarly(sdp: string): void {
-    if (this.#earlyChanges >= MOST_EARLY_CHANGES || this.#setup.acknowledgedMs !== undefined) return;
+    if (this.#earlyChanges >= MOST_EARLY_CHANGES || this.#outcome.setup.acknowledgedMs !== undefined) return;
     const early = this.#lateOffer?.agree(sdp);
     if (!early) return;
     this.#earlyChanges += 1;
@@ -447,32 +399,13 @@ export class PhoneCall {
     target: string | undefined,
     { isOurs = false, headers = [] }: { readonly isOurs?: boolean; readonly headers?: readonly LegHeader[] | undefined } = {},
   ): void {
-    const fail = (status: number): void => this.#media?.tell({ type: 'transfer', state: 'failed', status });
-    if (this.#state !== 'answered' || !this.#call?.refer) {
-      fail(501);
-      return;
-    }
-    if (target === undefined) {
-      fail(481);
-      return;
-    }
-    // A call of ours has been allowed when it was dialled.
-    if (!isOurs && !this.#deps.mayRefer?.(target)) {
-      this.#log.warn('transfer refused: not among the destinations');
-      fail(403);
-      return;
-    }
-    try {
-      const onProgress = (progress: ReferProgress): void => {
-        this.#log.info({ ...progress }, 'transfer');
-        this.#media?.tell({ type: 'transfer', state: progress.type, ...('status' in progress ? { status: progress.status } : {}) });
-      };
-      const further = headers.map(({ name, value }) => [name, value] as const);
-      this.#call.refer(target, onProgress, further);
-    } catch (thrown) {
-      this.#log.warn({ err: thrown }, 'transfer refused');
-      fail(400);
-    }
+    sendRefer(this.#state === 'answered' ? this.#call : undefined, target, {
+      headers,
+      // A call of ours has been allowed when it was dialled.
+      allowed: isOurs || (target !== undefined && this.#deps.mayRefer?.(target) === true),
+      log: this.#log,
+      tell: (event) => this.#media?.tell(event),
+    });
   }
 
   /** As RTP events; by INFO, one after the other, to a phone that takes none. */
@@ -482,16 +415,13 @@ export class PhoneCall {
       this.#media?.sendKeys(digits);
       return;
     }
-    for (const [index, digit] of [...digits].slice(0, MOST_INFO_KEYS).entries()) {
-      const info: CallInfo = { contentType: 'application/dtmf-relay', body: `Signal=${digit}\r\nDuration=${INFO_KEY_MS}\r\n` };
-      this.#deps.clock.setTimer(index * 2 * INFO_KEY_MS, () => this.#call?.info?.(info));
-    }
+    sendInfoKeys(this.#deps.clock, digits, (info) => this.#call?.info?.(info));
   }
 
   #acknowledged(): void {
-    if (this.#state !== 'answered' || this.#setup.acknowledgedMs !== undefined) return;
+    if (this.#state !== 'answered' || this.#outcome.setup.acknowledgedMs !== undefined) return;
     if (this.#dialled) this.#noteAnswered();
-    this.#setup.acknowledgedMs = this.#elapsed();
+    this.#outcome.setup.acknowledgedMs = this.#outcome.elapsed();
     this.#media?.start();
   }
 
@@ -540,12 +470,10 @@ export class PhoneCall {
 
   #dialogEnded(end: CallEnd): void {
     const failure = this.#dialled?.failure;
-    if (failure)
-      this.#end(failure.cause === 'cancelled' ? 'cancelled' : 'rejected', {
-        sipStatus: failure.status,
-        detail: `${failure.cause}: ${failure.reason}`,
-      });
-    else this.#end(end === 'bye' ? 'remote_hangup' : 'signalling_failed');
+    if (failure) {
+      const { cause, ...facts } = endOfFailure(failure);
+      this.#end(cause, facts);
+    } else this.#end(end === 'bye' ? 'remote_hangup' : 'signalling_failed');
     this.#deps.onGone();
   }
 
@@ -564,46 +492,30 @@ export class PhoneCall {
 
   #refuse(cause: RejectCause, detail: string, status = rejectionStatus(cause)): void {
     if (this.#state === 'answered' || this.#state === 'ended') return;
-    this.#invite.reject({
-      status,
-      ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
-      ...(status === 488 ? { warning: detail } : {}),
-    });
+    this.#invite.reject(refusalWith(status, detail));
     this.#end(cause === 'media_failed' ? 'media_failed' : 'rejected', { sipStatus: status, detail });
   }
 
-  #end(cause: EndCause, facts: { sipStatus?: number; detail?: string } = {}): void {
+  #end(cause: EndCause, facts: EndFacts = {}): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    this.#endedAt = this.#deps.clock.wallclock();
-    this.#cause = cause;
-    this.#detail = facts.detail;
-    if (facts.sipStatus !== undefined) this.#sipStatus = facts.sipStatus;
+    this.#outcome.ended(cause, facts);
     this.#setupTimer?.cancel();
     this.#ownerTimer?.cancel();
     this.#transfer?.hangup(hangupReason(cause));
-    this.#hangUp(cause);
+    if (this.#call) sayGoodbye(this.#call, cause, this.#farewell, this.#log);
     const status = this.#dialled?.failure?.status;
     this.#media?.end(cause, status);
-    if (this.#sessionId !== undefined && !this.#summary) this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
+    if (this.#outcome.sessionId !== undefined && !this.#outcome.summary)
+      this.#ownerTimer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
     else this.#close();
     if (!this.#call) this.#deps.onGone();
-  }
-
-  /** With what a program wanted said; without it where that may not be said. */
-  #hangUp(cause: EndCause): void {
-    try {
-      this.#call?.hangup(hangupReason(cause), this.#farewell);
-    } catch (thrown) {
-      this.#log.warn({ err: thrown }, 'headers of the farewell refused');
-      this.#call?.hangup(hangupReason(cause));
-    }
   }
 
   /** True when the call ended while something was awaited; frees what has been opened meanwhile. */
   #over(): boolean {
     if (this.#state !== 'ended') return false;
-    this.#media?.end(this.#cause ?? 'internal_error');
+    this.#media?.end(this.#outcome.cause);
     return true;
   }
 
@@ -611,33 +523,6 @@ export class PhoneCall {
     if (this.#closed) return;
     this.#closed = true;
     this.#ownerTimer?.cancel();
-    const endedAt = this.#endedAt;
-    const snapshotAt = this.#media?.snapshotAt;
-    const record: CallReport = {
-      callId: this.id,
-      sipCallId: this.#invite.sipCallId,
-      sessionId: this.#sessionId,
-      from: this.#invite.from,
-      to: this.#invite.requestUri,
-      source: formatSource(this.#invite),
-      startedAt: this.#startedAt,
-      answeredAt: this.#answeredAt,
-      endedAt,
-      durationMs: this.#answeredAt === undefined ? 0 : endedAt - this.#answeredAt,
-      cause: this.#cause ?? 'internal_error',
-      sipStatus: this.#sipStatus,
-      detail: this.#detail,
-      setup: this.#setup,
-      media: this.#media?.snapshot(),
-      mediaAgeMs: snapshotAt === undefined ? undefined : Math.max(0, endedAt - snapshotAt),
-      session: this.#summary,
-    };
-    const { from, to, callId: _call, sipCallId: _sipCallId, ...facts } = record;
-    this.#log.info({ ...facts, from: maskUri(from), to: maskUri(to) }, 'call ended');
-    this.#deps.onClosed(record);
-  }
-
-  #elapsed(): number {
-    return Math.round((this.#deps.clock.now() - this.#arrivedAt) * 10) / 10;
+    this.#deps.onClosed(this.#outcome.report(this.#log, this.#media));
   }
 }

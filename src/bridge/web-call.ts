@@ -2,25 +2,15 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
 import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type {
-  DialRequest,
-  EndCause,
-  JoinedSession,
-  Leg,
-  LegEvent,
-  LegHost,
-  LegOrigin,
-  LegPolicy,
-  OpenedLeg,
-  RejectCause,
-  SessionSummary,
-} from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegEvent, LegHost, LegPolicy, OpenedLeg, RejectCause } from '../leg/leg.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
-import type { Call, CallEnd, InboundCall, Refusal, SentHeaders } from '../sip/engine.ts';
-import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
-import { type CallReport, formatSource, makeCallId, type SetupTimes } from './call-report.ts';
+import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
+import { rejectionStatus } from '../sip/sip-status.ts';
+import { originOf } from './call-origin.ts';
+import { type CallNames, CallOutcome, type EndFacts, endOfFailure } from './call-outcome.ts';
+import type { CallReport } from './call-report.ts';
+import { refusalWith, sayGoodbye, sendInfoKeys, sendRefer } from './call-words.ts';
 import { DialledCall, type DialledDialog } from './dialled-call.ts';
-import type { CallNames } from './phone-call.ts';
 import { refusalCause } from './refusal-cause.ts';
 import { directionIn } from './web-media.ts';
 
@@ -30,11 +20,6 @@ const SETUP_MS = 5000;
 const DECISION_MS = 660_000;
 /** How long the call's record waits for what the owner has to say of it. */
 const OWNER_WORD_MS = 500;
-/** What a caller is told to wait when there was no owner or no media. */
-const RETRY_AFTER_S = 5;
-/** By INFO a key takes 160 ms and as long a pause. */
-const INFO_KEY_MS = 160;
-const MOST_INFO_KEYS = 64;
 
 export interface WebCallDeps {
   readonly clock: Clock;
@@ -63,15 +48,12 @@ type State = 'opening' | 'waiting' | 'answered' | 'ended';
  * (or makes) the offer that the dialog carries, so nothing is transcoded and no port is taken.
  */
 export class WebCall {
-  readonly id = makeCallId();
   readonly #deps: WebCallDeps;
   readonly #invite: InboundCall;
   /** The same, when it is a call of ours. */
   readonly #dialled: DialledCall | undefined;
   readonly #log: Logger;
-  readonly #arrivedAt: number;
-  readonly #startedAt: number;
-  readonly #setup: SetupTimes = {};
+  readonly #outcome: CallOutcome;
   #state: State = 'opening';
   /** Our description in the dialog: the answer, or the offer of a call of ours. */
   #description = '';
@@ -80,21 +62,14 @@ export class WebCall {
   #answerWanted = false;
   #held = false;
   #call: Call | undefined;
-  #farewell: SentHeaders = [];
-  #summary: SessionSummary | undefined;
+  #farewell: readonly LegHeader[] = [];
   #timer: Timer | undefined;
-  #answeredAt: number | undefined;
-  #endedAt = 0;
-  #sipStatus = 0;
-  #cause: EndCause | undefined;
-  #detail: string | undefined;
   #closed = false;
 
   constructor(deps: WebCallDeps, invite: InboundCall) {
     this.#deps = deps;
     this.#invite = invite;
-    this.#arrivedAt = deps.clock.now();
-    this.#startedAt = deps.clock.wallclock();
+    this.#outcome = new CallOutcome(deps.clock, invite);
     this.#log = deps.log.child({ call: this.id, sipCallId: invite.sipCallId });
     this.#dialled = invite instanceof DialledCall ? invite : undefined;
     invite.onCancel = () => this.#end('cancelled', { sipStatus: 487 });
@@ -118,29 +93,31 @@ export class WebCall {
 
   /** Ends the call from our side, whatever state it is in. */
   hangup(cause: EndCause, headers: readonly LegHeader[] = []): void {
-    this.#farewell = headers.map(({ name, value }) => [name, value] as const);
+    this.#farewell = headers;
     if (this.#state === 'answered') this.#end(cause);
     else this.#refuse(cause === 'shutdown' ? 'overloaded' : 'unavailable', `ended before it was answered: ${cause}`);
   }
 
   /** Has the caller proved to be where the INVITE came from? */
   get isProven(): boolean {
-    return this.#setup.acknowledgedMs !== undefined;
+    return this.#outcome.setup.acknowledgedMs !== undefined;
   }
 
   get sourceAddress(): string {
     return this.#invite.source.address;
   }
 
+  get id(): string {
+    return this.#outcome.callId;
+  }
+
   get names(): CallNames {
-    const { sipCallId, from, requestUri: to } = this.#invite;
-    const sessionId = this.#opened?.sessionId;
-    return { callId: this.id, sessionId, sipCallId, from, to, peer: formatSource(this.#invite), at: this.#startedAt };
+    return this.#outcome.names;
   }
 
   /** Is this a name of the call: ours, its session's, SIP's Call-ID? */
   goesBy(id: string): boolean {
-    return id === this.id || id === this.#opened?.sessionId || id === this.#invite.sipCallId;
+    return this.#outcome.goesBy(id);
   }
 
   /** Is this dialog the one with our softphone? */
@@ -165,10 +142,10 @@ export class WebCall {
   snapshot(): unknown {
     return {
       id: this.id,
-      sessionId: this.#opened?.sessionId,
+      sessionId: this.#outcome.sessionId,
       state: this.#state,
       from: maskUri(this.#invite.from),
-      setup: this.#setup,
+      setup: this.#outcome.setup,
     };
   }
 
@@ -178,7 +155,9 @@ export class WebCall {
     const joins = this.#dialled?.joins;
     // Whose session it joins, that one knows.
     const policy = joins ? undefined : this.#deps.policy?.(this.#invite);
-    const opening = { origin: this.#origin(policy, joins), ...(policy && { policy }) };
+    const { facts, callBack } = this.#deps;
+    const origin = { ...originOf(this.#invite, { dialled: this.#dialled, policy, facts, callBack }), media: 'browser' } as const;
+    const opening = { origin, ...(policy && { policy }) };
     const { offer } = this.#invite;
     if (offer === undefined) {
       if (!host.offer) {
@@ -199,26 +178,16 @@ export class WebCall {
 
   #isOpen(opened: Omit<OpenedLeg, 'answer'>, description: string): void {
     this.#opened = opened;
-    this.#setup.openedMs = this.#elapsed();
+    this.#outcome.sessionId = opened.sessionId;
+    this.#outcome.setup.openedMs = this.#outcome.elapsed();
     // It ended while it was opened.
     if (this.#state === 'ended') {
-      opened.tell({ type: 'ended', cause: this.#cause ?? 'internal_error' });
+      opened.tell({ type: 'ended', cause: this.#outcome.cause });
       return;
     }
     this.#description = description;
     this.#state = 'waiting';
     this.#maybeAnswer();
-  }
-
-  #origin(policy: LegPolicy | undefined, joins: JoinedSession | undefined): LegOrigin {
-    const { from, requestUri: to, sipCallId } = this.#invite;
-    const origin = { kind: 'phone', media: 'browser', from, to, sipCallId } as const;
-    if (this.#dialled) return { ...origin, direction: 'outbound', ...(joins && { joins }) };
-    const callBack = this.#deps.callBack?.(this.#invite);
-    // Only who is asked about the call has a use for them.
-    const headers = policy?.decide.by === 'api' ? this.#invite.headers : undefined;
-    const { facts } = this.#deps;
-    return { ...origin, ...(callBack ? { callBack } : {}), ...(headers ? { headers } : {}), ...(facts && { facts }) };
   }
 
   /** What the owner of the session may ask of us. Late commands find the call ended and do nothing. */
@@ -233,7 +202,7 @@ export class WebCall {
       refer: (target, headers) => this.#refer(target, headers),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
-        this.#summary = summary;
+        this.#outcome.summary = summary;
         if (this.#state === 'ended') this.#close();
       },
     };
@@ -258,23 +227,21 @@ export class WebCall {
   }
 
   #noteAnswered(): void {
-    this.#sipStatus = 200;
-    this.#answeredAt = this.#deps.clock.wallclock();
-    this.#setup.answeredMs = this.#elapsed();
-    this.#log.info({ session: this.#opened?.sessionId, setup: this.#setup }, 'call answered');
+    this.#outcome.answered();
+    this.#log.info({ session: this.#outcome.sessionId, setup: this.#outcome.setup }, 'call answered');
   }
 
   #acknowledged(): void {
-    if (this.#state !== 'answered' || this.#setup.acknowledgedMs !== undefined) return;
+    if (this.#state !== 'answered' || this.#outcome.setup.acknowledgedMs !== undefined) return;
     if (this.#dialled) this.#noteAnswered();
-    this.#setup.acknowledgedMs = this.#elapsed();
+    this.#outcome.setup.acknowledgedMs = this.#outcome.elapsed();
     this.#tell({ type: 'answered' });
   }
 
   /** A call of ours rings. */
   #progressed(status: number): void {
-    if (this.#state !== 'answered' || status < 180 || this.#setup.ringingMs !== undefined) return;
-    this.#setup.ringingMs = this.#elapsed();
+    if (this.#state !== 'answered' || status < 180 || this.#outcome.setup.ringingMs !== undefined) return;
+    this.#outcome.setup.ringingMs = this.#outcome.elapsed();
     this.#tell({ type: 'ringing' });
   }
 
@@ -311,36 +278,16 @@ export class WebCall {
 
   /** Scripts see no RTP events, so keys travel beside the media. */
   #sendDtmf(digits: string): void {
-    for (const [index, digit] of [...digits].slice(0, MOST_INFO_KEYS).entries()) {
-      const info = { contentType: 'application/dtmf-relay', body: `Signal=${digit}\r\nDuration=${INFO_KEY_MS}\r\n` };
-      this.#deps.clock.setTimer(index * 2 * INFO_KEY_MS, () => {
-        if (this.#state === 'answered') this.#call?.info?.(info);
-      });
-    }
+    sendInfoKeys(this.#deps.clock, digits, (info) => {
+      if (this.#state === 'answered') this.#call?.info?.(info);
+    });
   }
 
   /** The session has the browser call somebody in our place. */
   #refer(target: string, headers: readonly LegHeader[] = []): void {
-    const fail = (status: number): void => this.#tell({ type: 'transfer', state: 'failed', status });
-    if (this.#state !== 'answered' || !this.#call?.refer) {
-      fail(501);
-      return;
-    }
-    if (!this.#deps.mayRefer?.(target)) {
-      this.#log.warn('transfer refused: not among the destinations');
-      fail(403);
-      return;
-    }
-    try {
-      this.#call.refer(
-        target,
-        (progress) => this.#tell({ type: 'transfer', state: progress.type, ...('status' in progress ? { status: progress.status } : {}) }),
-        headers.map(({ name, value }) => [name, value] as const),
-      );
-    } catch (thrown) {
-      this.#log.warn({ err: thrown }, 'transfer refused');
-      fail(400);
-    }
+    const allowed = this.#deps.mayRefer?.(target) === true;
+    const tell = (event: LegEvent): void => this.#tell(event);
+    sendRefer(this.#state === 'answered' ? this.#call : undefined, target, { headers, allowed, log: this.#log, tell });
   }
 
   #tell(event: LegEvent): void {
@@ -350,78 +297,35 @@ export class WebCall {
   #dialogEnded(end: CallEnd): void {
     const failure = this.#dialled?.failure;
     if (failure) {
-      const cause = failure.cause === 'cancelled' ? 'cancelled' : 'rejected';
-      this.#end(cause, { sipStatus: failure.status, detail: `${failure.cause}: ${failure.reason}` });
+      const { cause, ...facts } = endOfFailure(failure);
+      this.#end(cause, facts);
     } else this.#end(end === 'bye' ? 'remote_hangup' : 'signalling_failed');
     this.#deps.onGone();
   }
 
   #refuse(cause: RejectCause, detail: string, status = rejectionStatus(cause)): void {
     if (this.#state === 'answered' || this.#state === 'ended') return;
-    this.#invite.reject({
-      status,
-      ...(status === 503 ? { retryAfterS: RETRY_AFTER_S } : {}),
-      ...(status === 488 ? { warning: detail } : {}),
-    });
+    this.#invite.reject(refusalWith(status, detail));
     this.#end(cause === 'media_failed' ? 'media_failed' : 'rejected', { sipStatus: status, detail });
   }
 
-  #end(cause: EndCause, facts: { readonly sipStatus?: number; readonly detail?: string } = {}): void {
+  #end(cause: EndCause, facts: EndFacts = {}): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    this.#endedAt = this.#deps.clock.wallclock();
-    this.#cause = cause;
-    this.#detail = facts.detail;
-    this.#sipStatus = facts.sipStatus ?? this.#sipStatus;
+    this.#outcome.ended(cause, facts);
     this.#timer?.cancel();
-    this.#hangUp(cause);
+    if (this.#call) sayGoodbye(this.#call, cause, this.#farewell, this.#log);
     const status = this.#dialled?.failure?.status;
     this.#tell({ type: 'ended', cause, ...(status === undefined ? {} : { status }) });
-    if (this.#opened && !this.#summary) this.#timer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
+    if (this.#opened && !this.#outcome.summary) this.#timer = this.#deps.clock.setTimer(OWNER_WORD_MS, () => this.#close());
     else this.#close();
     if (!this.#call) this.#deps.onGone();
-  }
-
-  /** With what a program wanted said; without it where that may not be said. */
-  #hangUp(cause: EndCause): void {
-    try {
-      this.#call?.hangup(hangupReason(cause), this.#farewell);
-    } catch (thrown) {
-      this.#log.warn({ err: thrown }, 'headers of the farewell refused');
-      this.#call?.hangup(hangupReason(cause));
-    }
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
-    const answeredAt = this.#answeredAt;
-    const record: CallReport = {
-      callId: this.id,
-      sipCallId: this.#invite.sipCallId,
-      sessionId: this.#opened?.sessionId,
-      from: this.#invite.from,
-      to: this.#invite.requestUri,
-      source: formatSource(this.#invite),
-      startedAt: this.#startedAt,
-      answeredAt,
-      endedAt: this.#endedAt,
-      durationMs: answeredAt === undefined ? 0 : this.#endedAt - answeredAt,
-      cause: this.#cause ?? 'internal_error',
-      sipStatus: this.#sipStatus,
-      detail: this.#detail,
-      setup: this.#setup,
-      media: undefined,
-      mediaAgeMs: undefined,
-      session: this.#summary,
-    };
-    const { from, to, callId: _call, sipCallId: _sipCallId, ...facts } = record;
-    this.#log.info({ ...facts, from: maskUri(from), to: maskUri(to) }, 'call ended');
-    this.#deps.onClosed(record);
-  }
-
-  #elapsed(): number {
-    return Math.round((this.#deps.clock.now() - this.#arrivedAt) * 10) / 10;
+    this.#deps.onClosed(this.#outcome.report(this.#log));
   }
 }
