@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { CallCommand, CallView, SessionHost } from '../leg/session-host.ts';
 import { amdSchema, USERS_TRUNK } from '../realtime/surface/person-event.ts';
@@ -8,6 +9,7 @@ import { jsonOf, MAX_SDP_BYTES, refuseOthers, sendJson } from './api-server.ts';
 import { openBrowserLeg } from './browser-leg.ts';
 import type { CallDialler } from './call-dialler.ts';
 import { callFactsView } from './call-facts-view.ts';
+import { addDigitRoutes } from './digit-routes.ts';
 import { noteCall } from './ephemeral-secrets.ts';
 import type { Credential } from './gatekeeper.ts';
 import { CREATED, OK } from './http-status.ts';
@@ -17,6 +19,7 @@ import { headersPart, requestHeaders } from './request-headers.ts';
 import { readSession, sessionFor } from './session-request.ts';
 
 export interface CallRoutesDeps {
+  readonly clock: Clock;
   /** @throws GatewayError ERR_NODE_UNREACHABLE when no owner of sessions is there */
   readonly host: () => SessionHost;
   readonly dialler: CallDialler | undefined;
@@ -48,7 +51,7 @@ const dial = z.strictObject({
 });
 
 /** Calls: made by browsers and programs, decided, moved and ended by programs. */
-export function addCallRoutes(app: FastifyInstance, { host, dialler }: CallRoutesDeps): void {
+export function addCallRoutes(app: FastifyInstance, { clock, host, dialler }: CallRoutesDeps): void {
   app.post('/calls', async (request, reply) => {
     const credential = credentialOf(request);
     if (isType(request, 'application/json')) return place(request, reply, credential, dialler);
@@ -97,6 +100,7 @@ export function addCallRoutes(app: FastifyInstance, { host, dialler }: CallRoute
     return { type: 'hangup', ...headersPart(parseBody(hangup, body ?? {})) };
   });
   addLegRoutes(app, host);
+  addDigitRoutes(app, { host, clock });
   refuseOthers(app, '/calls', ['GET', 'POST']);
   refuseOthers(app, '/calls/:id', ['GET', 'POST']);
 }

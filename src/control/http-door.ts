@@ -122,7 +122,7 @@ export class HttpDoor {
     await app.register(
       (v1, _options, done) => {
         this.#guard(v1);
-        addCallRoutes(v1, { host, dialler });
+        addCallRoutes(v1, { clock: this.#deps.clock, host, dialler });
         addSecretRoutes(v1, secrets);
         done();
       },

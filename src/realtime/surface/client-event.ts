@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseJson } from '../safe-json.ts';
+import { digitRules } from './digit-rules.ts';
 import { type Fault, faultOf } from './fault.ts';
 import { id, inputItemSchema, itemSchema, MOST_AUDIO } from './item-schema.ts';
 import { personEvents } from './person-event.ts';
@@ -80,14 +81,7 @@ const clientEvent = z.discriminatedUnion('type', [
     type: z.literal('call.digits.collect'),
     event_id: eventId,
     entry_id: id.optional(),
-    secure: z.boolean().optional(),
-    count: z.int().min(1).max(64).optional(),
-    terminator: z
-      .string()
-      .regex(/^[0-9A-D*#]{0,16}$/)
-      .optional(),
-    first_timeout_ms: z.int().min(100).max(600_000).optional(),
-    timeout_ms: z.int().min(100).max(600_000).optional(),
+    ...digitRules,
   }),
   z.strictObject({ type: z.literal('call.digits.stop'), event_id: eventId }),
   z.strictObject({ type: z.literal('call.digits.receive'), event_id: eventId, receive: z.boolean() }),

@@ -2,15 +2,12 @@ import type { Session } from '../session.ts';
 import type { Entry } from '../tools/digit-collector.ts';
 import type { RunningEntry } from '../tools/key-entry.ts';
 import type { ClientEvent } from './client-event.ts';
+import { entryRulesOf } from './digit-rules.ts';
 import type { Channel } from './event-channel.ts';
 import type { Fault } from './fault.ts';
 import type { ServerEvent } from './response-object.ts';
 
 type DigitEvent = Extract<ClientEvent, { readonly type: 'call.digits.collect' | 'call.digits.stop' | 'call.digits.receive' }>;
-
-/** A caller who reads a number off a card looks at it twice. */
-const FIRST_MS = 15_000;
-const BETWEEN_MS = 5000;
 
 /**
  * Keys that programs collect on a call. What was entered is told to the one channel that asked for it, or that has said it takes what tools ask
@@ -40,6 +37,11 @@ export class DigitEntries {
     }
   }
 
+  /** The call is over: what was typed so far still goes to whoever asked for it. */
+  end(): void {
+    this.#asked?.running.stop('ended');
+  }
+
   /** The channel has closed. */
   forget(channel: Channel): void {
     if (this.#asked?.channel === channel) this.#asked.running.stop('gone');
@@ -49,9 +51,8 @@ export class DigitEntries {
   }
 
   #collect(channel: Channel, event: Extract<DigitEvent, { readonly type: 'call.digits.collect' }>): Fault | undefined {
-    const { count = 64, terminator = '#', first_timeout_ms: firstMs = FIRST_MS, timeout_ms: betweenMs = BETWEEN_MS } = event;
     const secure = event.secure ?? false;
-    const running = this.#session.collectKeys({ most: count, terminators: terminator, firstMs, betweenMs }, secure, (entry) => {
+    const running = this.#session.collectKeys(entryRulesOf(event), secure, (entry) => {
       this.#asked = undefined;
       this.#tellEntry(channel, entry, { secure, ...(event.entry_id === undefined ? {} : { entry_id: event.entry_id }) });
     });

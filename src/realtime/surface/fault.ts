@@ -37,9 +37,17 @@ export function faultOf(error: z.ZodError, prefix: string): Fault & { readonly p
         param,
       };
     case 'too_small':
-      return { message: `Invalid value for '${param}': expected at least ${issue.minimum}.`, code: tooSmallCode(issue.origin), param };
+      return {
+        message: `Invalid value for '${param}': expected at least ${issue.minimum}${found(issue.input)}.`,
+        code: tooSmallCode(issue.origin),
+        param,
+      };
     case 'too_big':
-      return { message: `Invalid value for '${param}': expected at most ${issue.maximum}.`, code: tooBigCode(issue.origin), param };
+      return {
+        message: `Invalid value for '${param}': expected at most ${issue.maximum}${found(issue.input)}.`,
+        code: tooBigCode(issue.origin),
+        param,
+      };
     case 'invalid_union':
       return unionFault(issue, param);
     case 'custom':
@@ -47,6 +55,11 @@ export function faultOf(error: z.ZodError, prefix: string): Fault & { readonly p
     default:
       return { message: `Invalid value for '${param}'.`, code: 'invalid_value', param };
   }
+}
+
+/** A number is told back; a text may be long, or a secret. */
+function found(input: unknown): string {
+  return typeof input === 'number' ? `, found ${input}` : '';
 }
 
 /** The discriminator is missing, or names nothing that there is. */

@@ -170,6 +170,7 @@ export class RealtimeSurface {
   /** The session is over: tells it, and closes every channel. Idempotent. @param status of SIP, when a call of ours was refused */
   end(cause: EndCause, status?: number): void {
     if (this.#ended) return;
+    this.#digits.end();
     this.#ended = true;
     this.#expiry.cancel();
     this.#deps.session.observe(undefined);

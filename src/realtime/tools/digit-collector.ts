@@ -9,6 +9,8 @@ export interface EntryRules {
   /** Until the first key, and from one key to the next. */
   readonly firstMs: number;
   readonly betweenMs: number;
+  /** For all of it, however fast keys come; undefined: as long as they come. */
+  readonly wholeMs?: number;
 }
 
 /** `stopped`: by whoever asked for it, or another program; `gone`: nobody is left who would get the keys. */
@@ -22,6 +24,7 @@ export interface Entry {
 /** Collects keys until there are enough, one ends them, or none comes. Its one output is the end. */
 export class DigitCollector implements Machine<Entry> {
   readonly #rules: EntryRules;
+  readonly #until: number;
   #digits = '';
   #deadline: number | undefined;
   #entry: Entry | undefined;
@@ -29,7 +32,8 @@ export class DigitCollector implements Machine<Entry> {
 
   constructor(rules: EntryRules, now: number) {
     this.#rules = rules;
-    this.#deadline = now + rules.firstMs;
+    this.#until = now + (rules.wholeMs ?? Number.POSITIVE_INFINITY);
+    this.#deadline = Math.min(this.#until, now + rules.firstMs);
   }
 
   pollOutput(): Entry | undefined {
@@ -53,7 +57,7 @@ export class DigitCollector implements Machine<Entry> {
       return;
     }
     this.#digits += digit;
-    this.#deadline = now + this.#rules.betweenMs;
+    this.#deadline = Math.min(this.#until, now + this.#rules.betweenMs);
     if (this.#digits.length >= this.#rules.most) this.#end('count');
   }
 

@@ -14,7 +14,7 @@ export interface EntryRequest {
 
 /** An entry that runs, as whoever asked for it holds it. */
 export interface RunningEntry {
-  stop(by: 'stopped' | 'gone'): void;
+  stop(by: 'stopped' | 'gone' | 'ended'): void;
 }
 
 /** The keys of one session, where somebody collects them. One entry at a time. */
