@@ -6,7 +6,7 @@ const FIRST_MS = 15_000;
 const BETWEEN_MS = 5000;
 
 /** Ten minutes: what the stock client of the reference waits for an answer. */
-export const MOST_ENTRY_MS = 600_000;
+const MOST_ENTRY_MS = 600_000;
 
 const waitMs = z.int().min(100).max(MOST_ENTRY_MS);
 
