@@ -1,7 +1,7 @@
 import { GatewayError } from './base/errors.ts';
 import type { CallMedia, CallMediaEvents, CallMediaOpening, DialogEvent, MediaHost } from './bridge/call-media.ts';
 import type { CallDesk, DeskCall } from './control/call-desk.ts';
-import type { EndCause, Leg, LegHost, LegOpening } from './leg/leg.ts';
+import type { EndCause, Leg, LegHost, LegWish } from './leg/leg.ts';
 
 /** Media of calls, with the desk told of each session that is made for one, and of what is decided about it. */
 export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
@@ -18,7 +18,7 @@ export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
 /** The same for the sessions of calls whose media has no bridge. */
 export function hostWithDesk(host: LegHost, desk: CallDesk): LegHost {
   const watched = async <Opened extends { readonly sessionId: string }>(
-    { origin }: Pick<LegOpening, 'origin'>,
+    { origin }: LegWish,
     leg: Leg,
     open: (leg: Leg) => Promise<Opened>,
   ): Promise<Opened> => {
@@ -37,10 +37,9 @@ export function hostWithDesk(host: LegHost, desk: CallDesk): LegHost {
     if (isDecided) call.decided();
     return opened;
   };
-  const offer = host.offer?.bind(host);
   return {
     open: (opening, leg) => watched(opening, leg, (each) => host.open(opening, each)),
-    ...(offer && { offer: (opening, leg) => watched(opening, leg, (each) => offer(opening, each)) }),
+    offer: (opening, leg) => watched(opening, leg, (each) => host.offer(opening, each)),
   };
 }
 

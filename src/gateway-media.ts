@@ -90,7 +90,7 @@ export async function createTransceiver(
 }
 
 export interface PhoneLegParts extends MediaParts {
-  readonly host: LegHost;
+  readonly host: Pick<LegHost, 'open'>;
   readonly ownerAnswers: (sessionId: string) => boolean;
   /** The short way to a relay in this process. */
   readonly loopback: Loopback;

@@ -100,7 +100,7 @@ export class DialledDialog implements Call {
   acknowledged = false;
   failure: DialFailure | undefined;
   onAck: (() => void) | undefined;
-  onOffer: ((offer: string) => string | Refusal) | undefined;
+  onOffer: Call['onOffer'];
   onAnswer: ((answer: string) => boolean) | undefined;
   onOfferWanted: (() => string | Refusal) | undefined;
   onInfo: ((info: CallInfo) => void) | undefined;

@@ -17,7 +17,7 @@ export interface LocalMediaDeps {
   /** Whose certificate phones are shown. */
   readonly identity: Identity;
   /** Where new sessions are opened: the transceiver of this process, or the door to the others. */
-  readonly host: LegHost;
+  readonly host: Pick<LegHost, 'open'>;
   /** Does the process that owns this session answer? Always, when it is this one. */
   readonly ownerAnswers: (sessionId: string) => boolean;
 }

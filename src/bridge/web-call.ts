@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../base/clock.ts';
-import { GatewayError } from '../base/errors.ts';
+import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
 import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type { DialRequest, EndCause, Leg, LegEvent, LegHost, LegPolicy, OpenedLeg, RejectCause } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegEvent, LegHost, LegPolicy, OfferedLeg, OpenedLeg, RejectCause } from '../leg/leg.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
 import { rejectionStatus } from '../sip/sip-status.ts';
@@ -20,6 +20,9 @@ const SETUP_MS = 5000;
 const DECISION_MS = 660_000;
 /** How long the call's record waits for what the owner has to say of it. */
 const OWNER_WORD_MS = 500;
+
+/** Nobody has said no: what was asked for may work a moment later. */
+const OWNER_SILENT: ReadonlySet<ErrorCode> = new Set(['ERR_TIMEOUT', 'ERR_NODE_UNREACHABLE']);
 
 export interface WebCallDeps {
   readonly clock: Clock;
@@ -58,7 +61,9 @@ export class WebCall {
   /** Our description in the dialog: the answer, or the offer of a call of ours. */
   #description = '';
   #opened: Omit<OpenedLeg, 'answer'> | undefined;
-  #accept: ((answer: string) => void) | undefined;
+  #accept: OfferedLeg['accept'] | undefined;
+  /** Whether the browser's answer to it is of use. */
+  #accepted: Promise<boolean> | undefined;
   #answerWanted = false;
   #held = false;
   #call: Call | undefined;
@@ -160,9 +165,6 @@ export class WebCall {
     const opening = { origin, ...(policy && { policy }) };
     const { offer } = this.#invite;
     if (offer === undefined) {
-      if (!host.offer) {
-        throw new GatewayError('ERR_NODE_UNREACHABLE', 'browsers are called only where SIP and sessions are in one process');
-      }
       const { offer: ours, accept, ...opened } = await host.offer(opening, this.#leg());
       this.#accept = accept;
       this.#isOpen(opened, ours);
@@ -232,6 +234,12 @@ export class WebCall {
   }
 
   #acknowledged(): void {
+    const accepted = this.#accepted;
+    if (accepted === undefined) this.#up();
+    else void accepted.then((isUsed) => isUsed && this.#up());
+  }
+
+  #up(): void {
     if (this.#state !== 'answered' || this.#outcome.setup.acknowledgedMs !== undefined) return;
     if (this.#dialled) this.#noteAnswered();
     this.#outcome.setup.acknowledgedMs = this.#outcome.elapsed();
@@ -245,34 +253,36 @@ export class WebCall {
     this.#tell({ type: 'ringing' });
   }
 
-  /** The browser has answered our offer. */
+  /** The browser has answered our offer. Whether that is of use says the owner of the connection; the call counts as answered when it has. */
   #answerTaken(answer: string): boolean {
     const accept = this.#accept;
     this.#accept = undefined;
-    try {
-      accept?.(answer);
-      return accept !== undefined;
-    } catch (thrown) {
-      this.#log.warn({ err: GatewayError.from(thrown) }, 'answer of no use');
-      return false;
-    }
+    if (!accept) return false;
+    this.#accepted = accept(answer).then(
+      () => true,
+      (thrown: unknown) => {
+        const { code, message } = GatewayError.from(thrown);
+        this.#log.warn({ code, reason: message }, 'answer of no use');
+        this.#end('media_failed', { detail: message });
+        return false;
+      },
+    );
+    return true;
   }
 
   /** Hold, or ICE restarted: the owner of the connection answers. */
-  #reoffered(offer: string): string | Refusal {
-    const reoffer = this.#opened?.reoffer;
-    if (this.#state !== 'answered' || !reoffer) {
-      return { status: 488, warning: 'a browser is held only where SIP and sessions are in one process' };
-    }
+  async #reoffered(offer: string): Promise<string | Refusal> {
+    if (this.#state !== 'answered' || !this.#opened) return { status: 488 };
     try {
-      const answer = reoffer(offer);
+      const answer = await this.#opened.reoffer(offer);
       const direction = directionIn(offer);
       const held = direction !== 'sendrecv' && direction !== 'recvonly';
       if (held !== this.#held) this.#tell({ type: 'hold', held });
       this.#held = held;
       return answer;
     } catch (thrown) {
-      return { status: 488, warning: GatewayError.from(thrown).message };
+      const { code, message } = GatewayError.from(thrown);
+      return { status: OWNER_SILENT.has(code) ? 504 : 488, warning: message };
     }
   }
 

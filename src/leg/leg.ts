@@ -159,6 +159,9 @@ export interface LegOpening {
   readonly policy?: LegPolicy;
 }
 
+/** A leg whose SDP offer its owner makes. */
+export type LegWish = Omit<LegOpening, 'offer'>;
+
 /** A leg that has an owner: its session is pending until the owner says `answer` or `reject`. */
 export interface OpenedLeg {
   /** `rtc_<node>_<random>`: names the owner as a hint. */
@@ -167,18 +170,19 @@ export interface OpenedLeg {
   readonly answer: string;
   tell(event: LegEvent): void;
   /**
-   * A later offer of the same connection: hold, or ICE restarted. Of browsers; absent where the owner is in another process.
+   * A later offer of the same connection: hold, or ICE restarted.
    * @returns SDP of the answer
-   * @throws GatewayError ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_OVERLOADED (too often): all stays as it was
+   * @throws GatewayError ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_OVERLOADED (too often): all stays as it was. ERR_TIMEOUT,
+   *   ERR_NODE_UNREACHABLE, ERR_INVALID_STATE (the leg has ended meanwhile)
    */
-  reoffer?(offer: string): string;
+  reoffer(offer: string): Promise<string>;
 }
 
 /** A leg that has an owner, whose SDP offer waits for an answer. */
 export interface OfferedLeg extends Omit<OpenedLeg, 'answer'> {
   readonly offer: string;
-  /** Once. @throws GatewayError ERR_BAD_OFFER, ERR_NO_COMMON_CODEC */
-  accept(answer: string): void;
+  /** Once, and what is told of the leg afterwards comes after it. @throws GatewayError as `reoffer` */
+  accept(answer: string): Promise<void>;
 }
 
 /**
@@ -197,6 +201,6 @@ export interface LegHost {
    * @throws GatewayError ERR_OVERLOADED, ERR_BAD_OFFER, ERR_NO_COMMON_CODEC, ERR_NODE_UNREACHABLE, ERR_TIMEOUT
    */
   open(opening: LegOpening, leg: Leg): Promise<OpenedLeg>;
-  /** The same for a browser that we call: the owner offers. Absent where it is in another process. @throws GatewayError as `open` */
-  offer?(opening: Omit<LegOpening, 'offer'>, leg: Leg): Promise<OfferedLeg>;
+  /** The same for a browser that we call: the owner offers. @throws GatewayError as `open` */
+  offer(opening: LegWish, leg: Leg): Promise<OfferedLeg>;
 }

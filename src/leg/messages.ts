@@ -192,22 +192,30 @@ export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('report'), summary }),
 ]);
 
+/** Longest message of a refusal on the wire; what is longer is cut by the sender. */
+export const MAX_REFUSAL_TEXT = 512;
+const refusal = z.strictObject({ code: errorCode, message: z.string().max(MAX_REFUSAL_TEXT) });
+
+const sdp = z.string().max(MAX_SDP);
+
 /** What a bridge says to the host of sessions. `leg` is the bridge's number for it, new for each leg of a connection. */
 export const bridgeMessage = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('open'), leg: legId, origin: legOrigin, offer: z.string().max(MAX_SDP), policy: legPolicy.optional() }),
+  /** Without an offer it is the host that makes one. */
+  z.strictObject({ type: z.literal('open'), leg: legId, origin: legOrigin, offer: sdp.optional(), policy: legPolicy.optional() }),
+  /** A description that comes after the first one: the answer to the host's offer, or another offer. Answered by `described` with the same `ask`. */
+  z.strictObject({ type: z.literal('describe'), leg: legId, ask: legId, kind: z.enum(['answer', 'offer']), sdp }),
   z.strictObject({ type: z.literal('event'), leg: legId, event: legEvent }),
   z.strictObject({ type: z.literal('ended'), leg: legId, cause: endCause, status: status.optional() }),
-  z.strictObject({
-    type: z.literal('dialled'),
-    dial: legId,
-    refusal: z.strictObject({ code: errorCode, message: z.string().max(512) }).optional(),
-  }),
+  z.strictObject({ type: z.literal('dialled'), dial: legId, refusal: refusal.optional() }),
 ]);
 
 /** What the host says to the bridge. */
 export const hostMessage = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('opened'), leg: legId, sessionId: z.string().max(64), answer: z.string().max(MAX_SDP) }),
-  z.strictObject({ type: z.literal('refused'), leg: legId, code: errorCode, message: z.string().max(512) }),
+  /** With the answer to its offer, or the offer that was asked for. */
+  z.strictObject({ type: z.literal('opened'), leg: legId, sessionId: z.string().max(64), sdp }),
+  /** With an answer where there was an offer. */
+  z.strictObject({ type: z.literal('described'), leg: legId, ask: legId, sdp: sdp.optional(), refusal: refusal.optional() }),
+  z.strictObject({ type: z.literal('refused'), leg: legId, ...refusal.shape }),
   z.strictObject({ type: z.literal('command'), leg: legId, command: legCommand }),
   /** Call somebody: answered by `dialled`, and by a leg that is opened. `dial` is the host's number for it. */
   z.strictObject({ type: z.literal('dial'), dial: legId, request: dialRequest }),
@@ -242,6 +250,3 @@ function cutHeaders(headers: NonNullable<LegOrigin['headers']>): NonNullable<Leg
     return true;
   });
 }
-
-/** Longest message of a refusal on the wire; what is longer is cut by the sender. */
-export const MAX_REFUSAL_TEXT = 512;

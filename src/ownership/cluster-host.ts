@@ -1,4 +1,4 @@
-import type { Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { newestFirst } from './door-leg-host.ts';
 import type { NodeId } from './node-id.ts';
@@ -21,8 +21,11 @@ export class ClusterHost implements SessionHost {
   }
 
   open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
-    const { joins } = opening.origin;
-    return (joins ? this.#owner(joins.sessionId) : this.#deps.own).open(opening, leg);
+    return this.#host(opening).open(opening, leg);
+  }
+
+  offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
+    return this.#host(opening).offer(opening, leg);
   }
 
   connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {
@@ -45,6 +48,10 @@ export class ClusterHost implements SessionHost {
     const { own, others } = this.#deps;
     const [ours, theirs] = await Promise.all([own.list(access), others.list(access)]);
     return newestFirst([...ours, ...theirs]);
+  }
+
+  #host({ origin: { joins } }: LegWish): SessionHost {
+    return joins ? this.#owner(joins.sessionId) : this.#deps.own;
   }
 
   /** An id that names no node is ours to refuse. */

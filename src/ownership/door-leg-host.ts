@@ -1,7 +1,7 @@
 import type { Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Metrics } from '../base/metrics.ts';
-import type { Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { Directory } from './directory.ts';
@@ -59,6 +59,13 @@ export class DoorLegHost implements SessionHost {
     if (joins) return this.openAt(sessionNode(joins.sessionId) ?? 0, opening, leg);
     const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
     return this.#place((nodeId) => this.openAt(nodeId, opening, leg, until - this.#deps.clock.now()));
+  }
+
+  async offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
+    const { joins } = opening.origin;
+    if (joins) return this.#at(sessionNode(joins.sessionId) ?? 0).offer(opening, leg, OPEN_WITHIN_MS);
+    const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
+    return this.#place((nodeId) => this.#at(nodeId).offer(opening, leg, until - this.#deps.clock.now()));
   }
 
   connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {

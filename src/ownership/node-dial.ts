@@ -4,7 +4,7 @@ import { GatewayError } from '../base/errors.ts';
 import { randomHex } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { decode, envelopeFromHost } from '../leg/door-envelope.ts';
-import type { Leg, LegDialler, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegDialler, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import type { BridgeMessage, HostMessage } from '../leg/messages.ts';
 import type { SessionReply, SessionRequest } from '../leg/session-messages.ts';
 import type { DoorKeys } from './cluster-keys.ts';
@@ -86,10 +86,15 @@ export class NodeDial {
    * Opens a leg at this node.
    * @throws GatewayError as LegHost.open
    */
-  open(opening: LegOpening, leg: Leg, timeoutMs: number): Promise<OpenedLeg> {
-    if (this.#link.congested) return Promise.reject(new GatewayError('ERR_OVERLOADED', 'the node is slow to take messages'));
-    this.#pending += 1;
+  async open(opening: LegOpening, leg: Leg, timeoutMs: number): Promise<OpenedLeg> {
+    this.#admit();
     return this.#legs.open(opening, leg, timeoutMs);
+  }
+
+  /** The same with an offer of the node's. @throws GatewayError as LegHost.open */
+  async offer(opening: LegWish, leg: Leg, timeoutMs: number): Promise<OfferedLeg> {
+    this.#admit();
+    return this.#legs.offer(opening, leg, timeoutMs);
   }
 
   statusChanged(): void {
@@ -104,6 +109,12 @@ export class NodeDial {
     this.#socket?.close();
     this.#legs.lost();
     this.sessions.lost();
+  }
+
+  /** @throws GatewayError ERR_OVERLOADED */
+  #admit(): void {
+    if (this.#link.congested) throw new GatewayError('ERR_OVERLOADED', 'the node is slow to take messages');
+    this.#pending += 1;
   }
 
   #sendAside(message: SessionRequest): boolean {

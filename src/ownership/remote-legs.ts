@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
-import type { Leg, LegDialler, LegEvent, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegDialler, LegEvent, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import {
   type BridgeMessage,
   bridgeMessage,
@@ -10,6 +10,7 @@ import {
   type LegCommand,
   MAX_REFUSAL_TEXT,
 } from '../leg/messages.ts';
+import { RemoteDescriptions } from './remote-descriptions.ts';
 
 export interface RemoteLegsOptions {
   readonly maxLegs: number;
@@ -19,6 +20,9 @@ export interface RemoteLegsOptions {
 
 /** Hands a message to the link; false when there is none. */
 export type SendToHost = (message: BridgeMessage) => boolean;
+
+/** A leg that has an owner, whose first description says how to reach it. */
+type Described = Omit<OfferedLeg, 'offer'> & { readonly sdp: string };
 
 interface RemoteLeg {
   readonly leg: Leg;
@@ -36,6 +40,7 @@ export class RemoteLegs {
   readonly #legs = new Map<number, RemoteLeg>();
   /** Ended here, and not yet reported on by the owner. At most as many as may live; the oldest gives way. */
   readonly #ended = new Map<number, Leg>();
+  readonly #descriptions: RemoteDescriptions;
   #lastId = 0;
 
   constructor(clock: Clock, send: SendToHost, { maxLegs, dialler }: RemoteLegsOptions) {
@@ -43,6 +48,7 @@ export class RemoteLegs {
     this.#clock = clock;
     this.#send = send;
     this.#maxLegs = maxLegs;
+    this.#descriptions = new RemoteDescriptions(clock, send);
   }
 
   get size(): number {
@@ -54,6 +60,17 @@ export class RemoteLegs {
    * @throws GatewayError what the host says; ERR_NODE_UNREACHABLE, ERR_TIMEOUT, ERR_OVERLOADED, ERR_BAD_OFFER and ERR_BAD_REQUEST (too long)
    */
   async open(opening: LegOpening, leg: Leg, timeoutMs: number): Promise<OpenedLeg> {
+    const { sdp, accept: _, ...opened } = await this.#open(opening, leg, timeoutMs);
+    return { ...opened, answer: sdp };
+  }
+
+  /** The same with an offer of the host's. @throws GatewayError as `open` */
+  async offer(opening: LegWish, leg: Leg, timeoutMs: number): Promise<OfferedLeg> {
+    const { sdp, ...opened } = await this.#open(opening, leg, timeoutMs);
+    return { ...opened, offer: sdp };
+  }
+
+  async #open(opening: LegWish & Partial<LegOpening>, leg: Leg, timeoutMs: number): Promise<Described> {
     checkSessionSize(opening.policy?.session);
     this.#lastId += 1;
     const id = this.#lastId;
@@ -69,10 +86,14 @@ export class RemoteLegs {
       const entry: RemoteLeg = {
         leg,
         pending: true,
-        opened: ({ sessionId, answer }) => {
+        opened: ({ sessionId, sdp }) => {
           timer.cancel();
           entry.pending = false;
-          resolve({ sessionId, answer, tell: (event) => this.#tell(id, event) });
+          resolve({
+            ...{ sessionId, sdp, tell: (event) => this.#tell(id, event) },
+            reoffer: async (offer) => this.#reoffer(id, offer),
+            accept: async (answer) => void (await this.#descriptions.describe(id, 'answer', answer)),
+          });
         },
         failed: (error) => {
           timer.cancel();
@@ -100,7 +121,8 @@ export class RemoteLegs {
     }
     const entry = this.#legs.get(id);
     if (!entry) return; // it has ended here, and the host is being told
-    if (message.type === 'opened') {
+    if (message.type === 'described') this.#descriptions.handle(message);
+    else if (message.type === 'opened') {
       if (entry.pending) entry.opened(message);
     } else if (message.type === 'refused') {
       if (!entry.pending) return;
@@ -126,10 +148,17 @@ export class RemoteLegs {
     const entries = [...this.#legs.values()];
     this.#legs.clear();
     this.#ended.clear();
+    this.#descriptions.lost();
     for (const entry of entries) {
       if (entry.pending) entry.failed(new GatewayError('ERR_NODE_UNREACHABLE', 'the connection to the node was lost'));
       else entry.leg.hangup('owner_lost');
     }
+  }
+
+  async #reoffer(id: number, offer: string): Promise<string> {
+    const answer = await this.#descriptions.describe(id, 'offer', offer);
+    if (answer === undefined) throw new GatewayError('ERR_INTERNAL', 'the host took an offer and gave no answer');
+    return answer;
   }
 
   #tell(id: number, event: LegEvent): void {
@@ -137,6 +166,7 @@ export class RemoteLegs {
     if (!entry) return;
     if (event.type === 'ended') {
       this.#legs.delete(id);
+      this.#descriptions.forget(id);
       if (this.#ended.size >= this.#maxLegs) this.#ended.delete(this.#ended.keys().next().value ?? 0);
       this.#ended.set(id, entry.leg);
       this.#send({ type: 'ended', leg: id, cause: event.cause, status: event.status });
@@ -147,8 +177,9 @@ export class RemoteLegs {
   }
 }
 
-function openMessage(id: number, { origin, offer, policy }: LegOpening): BridgeMessage | undefined {
-  const message = bridgeMessage.safeParse({ type: 'open', leg: id, origin: cutOrigin(origin), offer, ...(policy && { policy }) });
+function openMessage(id: number, { origin, offer, policy }: LegWish & Partial<LegOpening>): BridgeMessage | undefined {
+  const wanted = { ...(offer !== undefined && { offer }), ...(policy && { policy }) };
+  const message = bridgeMessage.safeParse({ type: 'open', leg: id, origin: cutOrigin(origin), ...wanted });
   return message.success ? message.data : undefined;
 }
 

@@ -1,13 +1,16 @@
-import { GatewayError } from '../base/errors.ts';
+import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { commandedLeg } from '../leg/commanded-leg.ts';
-import type { DialRequest, EndCause, Leg, LegHost, LegOrigin, OpenedLeg } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegHost, LegOrigin, LegWish, OfferedLeg } from '../leg/leg.ts';
 import { type BridgeMessage, type HostMessage, hostMessage, type LegCommand, MAX_REFUSAL_TEXT } from '../leg/messages.ts';
 
 /** Placing a call takes the bridge milliseconds: more at once are a mistake. */
 const MAX_DIALS = 100;
 
+/** An opened leg; `accept` is there until the host's own offer is answered. */
+type Opened = Omit<OfferedLeg, 'offer' | 'accept'> & Partial<Pick<OfferedLeg, 'accept'>> & { readonly sdp: string };
+
 interface ServedLeg {
-  opened: OpenedLeg | undefined;
+  opened: Opened | undefined;
 }
 
 /** Legs of one bridge node whose sessions live here. */
@@ -41,7 +44,9 @@ export class ServedLegs {
     if (message.type === 'open') {
       if (!entry) void this.#open(message);
     } else if (message.type === 'event') entry?.opened?.tell(message.event);
-    else this.#end(message.leg, message.cause, message.status);
+    else if (message.type === 'describe') {
+      if (entry?.opened) void this.#describe(message, entry.opened);
+    } else this.#end(message.leg, message.cause, message.status);
   }
 
   /** The bridge is gone, and with it the calls' signalling. */
@@ -88,18 +93,18 @@ export class ServedLegs {
     const entry: ServedLeg = { opened: undefined };
     this.#legs.set(id, entry);
     try {
-      const opened = await this.#host.open({ origin: toOrigin(origin), offer, ...(policy && { policy }) }, this.#remote(id));
+      const opened = await this.#openAt({ origin: toOrigin(origin), ...(policy && { policy }) }, offer, this.#remote(id));
       if (this.#legs.get(id) !== entry) {
         opened.tell({ type: 'ended', cause: 'signalling_failed' }); // the bridge has given up meanwhile
         return;
       }
-      const message = hostMessage.safeParse({ type: 'opened', leg: id, sessionId: opened.sessionId, answer: opened.answer });
+      const message = hostMessage.safeParse({ type: 'opened', leg: id, sessionId: opened.sessionId, sdp: opened.sdp });
       if (message.success) {
         entry.opened = opened;
         this.#send(message.data);
       } else {
         opened.tell({ type: 'ended', cause: 'internal_error' });
-        throw new GatewayError('ERR_INTERNAL', 'the answer does not fit the node door');
+        throw new GatewayError('ERR_INTERNAL', 'the description does not fit the node door');
       }
     } catch (thrown) {
       if (this.#legs.get(id) !== entry) return;
@@ -108,8 +113,30 @@ export class ServedLegs {
     }
   }
 
+  async #openAt(opening: LegWish, offer: string | undefined, leg: Leg): Promise<Opened> {
+    if (offer === undefined) {
+      const { offer: sdp, ...opened } = await this.#host.offer(opening, leg);
+      return { ...opened, sdp };
+    }
+    const { answer: sdp, ...opened } = await this.#host.open({ ...opening, offer }, leg);
+    return { ...opened, sdp };
+  }
+
+  /** What the leg's other end says after the first description. */
+  async #describe({ leg, ask, kind, sdp }: Extract<BridgeMessage, { type: 'describe' }>, opened: Opened): Promise<void> {
+    const era = this.#era;
+    const said = await describe(opened, kind, sdp).then(
+      (answer) => (answer === undefined ? {} : { sdp: answer }),
+      (thrown: unknown) => ({ refusal: refusalOf(thrown) }),
+    );
+    if (this.#era !== era) return;
+    const message = hostMessage.safeParse({ type: 'described', leg, ask, ...said });
+    const refusal = { code: 'ERR_INTERNAL', message: 'the description does not fit the node door' } as const;
+    this.#send(message.success ? message.data : { type: 'described', leg, ask, refusal });
+  }
+
   #refuse(id: number, error: GatewayError): void {
-    this.#send({ type: 'refused', leg: id, code: error.code, message: error.message.slice(0, MAX_REFUSAL_TEXT) });
+    this.#send({ type: 'refused', leg: id, ...refusalOf(error) });
   }
 
   /** The leg as our session sees it: commands travel to the bridge until the leg has ended, the report even after that. */
@@ -124,9 +151,21 @@ export class ServedLegs {
   }
 }
 
+async function describe(opened: Opened, kind: 'answer' | 'offer', sdp: string): Promise<string | undefined> {
+  if (kind === 'offer') return opened.reoffer(sdp);
+  if (!opened.accept) throw new GatewayError('ERR_INVALID_STATE', 'there is no offer that it answers');
+  return void (await opened.accept(sdp));
+}
+
+function refusalOf(thrown: unknown): { readonly code: ErrorCode; readonly message: string } {
+  const { code, message } = GatewayError.from(thrown);
+  return { code, message: message.slice(0, MAX_REFUSAL_TEXT) };
+}
+
 /** Absent fields stay absent. */
 function toOrigin({
   kind,
+  media,
   from,
   to,
   sipCallId,
@@ -138,6 +177,7 @@ function toOrigin({
 }: Extract<BridgeMessage, { type: 'open' }>['origin']): LegOrigin {
   return {
     kind,
+    ...(media === undefined ? {} : { media }),
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(sipCallId === undefined ? {} : { sipCallId }),

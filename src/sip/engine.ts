@@ -203,9 +203,10 @@ export interface Call {
   onAck: (() => void) | undefined;
   /**
    * A re-INVITE (or UPDATE) carries an offer: return our answer, or a refusal that leaves the session as it was.
-   * Without a handler the engine refuses with 488.
+   * Without a handler the engine refuses with 488. One that takes its time bounds it; another offer of the peer gets 500 meanwhile, and
+   * offers of ours wait.
    */
-  onOffer: ((offer: string) => string | Refusal) | undefined;
+  onOffer: ((offer: string) => string | Refusal | Promise<string | Refusal>) | undefined;
   /**
    * The peer's answer to an offer of ours that stood in a 2xx: it comes with the ACK, before onAck. False when it cannot be
    * used: the call is ended by BYE, as it is when the ACK has none.

@@ -4,7 +4,7 @@ import type { Logger } from '../base/log.ts';
 import type { Ticker } from '../base/ticker.ts';
 import type { AmdOptions } from '../leg/answered-by.ts';
 import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type { DialRequest, EndCause, Leg, LegDialler, LegEvent, LegOpening, SessionSummary } from '../leg/leg.ts';
+import type { DialRequest, EndCause, Leg, LegDialler, LegEvent, LegWish, SessionSummary } from '../leg/leg.ts';
 import { CALLER } from '../leg/person.ts';
 import type { Access, CallCommand, CallView, EventChannel, OpenedChannel, SessionJson } from '../leg/session-host.ts';
 import type { RealtimeModel } from '../realtime/model.ts';
@@ -123,7 +123,7 @@ export class HostedSession {
   static async create(
     deps: HostedSessionDeps,
     options: HostedSessionOptions & LegMediaOptions,
-    opening: Omit<LegOpening, 'offer'>,
+    opening: LegWish,
     leg: Leg,
   ): Promise<{ readonly hosted: HostedSession; readonly media: PeerMedia }> {
     const { origin, policy } = opening;
@@ -167,7 +167,7 @@ export class HostedSession {
     return hosted;
   }
 
-  private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, facts: HostedFacts, opening?: Omit<LegOpening, 'offer'>) {
+  private constructor(deps: HostedSessionDeps, options: HostedSessionOptions, facts: HostedFacts, opening?: LegWish) {
     this.id = options.id;
     this.#deps = deps;
     this.#onEnded = options.onEnded;
@@ -267,7 +267,7 @@ export class HostedSession {
    */
   join(
     name: string,
-    { origin }: Pick<LegOpening, 'origin'>,
+    { origin }: LegWish,
     leg: Leg,
     { onGone, ...options }: LegMediaOptions & { readonly onGone: () => void },
   ): Promise<{ readonly media: PeerMedia; tell(event: LegEvent): void }> {

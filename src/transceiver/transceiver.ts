@@ -1,6 +1,6 @@
 import { GatewayError } from '../base/errors.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
-import type { EndCause, JoinedSession, Leg, LegOpening, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
+import type { EndCause, JoinedSession, Leg, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { NodeKeys } from '../ownership/cluster-keys.ts';
@@ -32,10 +32,10 @@ export interface TransceiverOptions {
 }
 
 /** What opens a leg: an offer, or the wish for one of ours. */
-type Arriving = Omit<LegOpening, 'offer'> & { readonly awaitsAnswer?: boolean };
+type Arriving = LegWish & { readonly awaitsAnswer?: boolean };
 
 /** Descriptions that come after the first one of a connection. */
-type LaterDescriptions = Required<Pick<OfferedLeg, 'reoffer' | 'accept'>>;
+type LaterDescriptions = Pick<OfferedLeg, 'reoffer' | 'accept'>;
 
 /** By which names checks find a peer. */
 interface UfragEntries {
@@ -96,11 +96,12 @@ export class Transceiver implements SessionHost {
     return this.#lateness.overloaded;
   }
 
-  open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
-    return this.#open(opening, leg, () => readOffer(opening.offer));
+  async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
+    const { accept: _nothing, ...opened } = await this.#open(opening, leg, () => readOffer(opening.offer));
+    return opened;
   }
 
-  async offer(opening: Omit<LegOpening, 'offer'>, leg: Leg): Promise<OfferedLeg> {
+  async offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
     const { answer: offer, accept, ...opened } = await this.#open({ ...opening, awaitsAnswer: true }, leg, mirroredOffer);
     return { ...opened, offer, accept };
   }
@@ -262,8 +263,8 @@ export class Transceiver implements SessionHost {
     const { clock } = this.#deps;
     const restarts = new IceRestarts({ clock, peer, negotiation }, { ssrc, onRestarted: ufrags.learn });
     return {
-      reoffer: (text) => restarts.restart(text),
-      accept: (text) => {
+      reoffer: async (text) => restarts.restart(text),
+      accept: async (text) => {
         const answer = readAnswer(text);
         negotiation.accept(answer);
         peer.identify(answer.fingerprints);

@@ -1,5 +1,5 @@
 import { GatewayError } from '../base/errors.ts';
-import type { Leg, LegOpening, OpenedLeg } from '../leg/leg.ts';
+import type { Leg, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg.ts';
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { newestFirst } from '../ownership/door-leg-host.ts';
 import type { NodeId } from '../ownership/node-id.ts';
@@ -13,7 +13,7 @@ const OPEN_WITHIN_MS = 2000;
 
 /** The sessions of one worker, as the front reaches them. */
 export interface WorkerSessions {
-  readonly legs: Pick<RemoteLegs, 'open'>;
+  readonly legs: Pick<RemoteLegs, 'open' | 'offer'>;
   readonly sessions: Pick<RemoteSessions, 'connect' | 'attach' | 'command' | 'restart' | 'list'>;
 }
 
@@ -38,6 +38,12 @@ export class SessionPool implements SessionHost {
     const { joins } = opening.origin;
     if (joins) return this.#owner(joins.sessionId).legs.open(opening, leg, OPEN_WITHIN_MS);
     return this.#place(({ legs }) => legs.open(opening, leg, OPEN_WITHIN_MS));
+  }
+
+  async offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
+    const { joins } = opening.origin;
+    if (joins) return this.#owner(joins.sessionId).legs.offer(opening, leg, OPEN_WITHIN_MS);
+    return this.#place(({ legs }) => legs.offer(opening, leg, OPEN_WITHIN_MS));
   }
 
   connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {

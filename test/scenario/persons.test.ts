@@ -17,6 +17,7 @@ import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
 import { concat, findTone, rms, silence, tone, toneShare } from '../support/tones.ts';
 import { EventLog, eventually } from '../support/wait.ts';
+import { answerInBrowser, directed, openWebPhone } from '../support/web-phone.ts';
 
 /* Calls to persons: whoever is called for a session, who hears whom, and what becomes of the caller. Everybody is known by a tone. */
 
@@ -44,6 +45,8 @@ users:
   - { name: erin, password: erins-password }
   - { name: frank, password: franks-password, calls: [users] }
   - { name: grace, password: graces-password, calls: [agent, users] }
+  - { name: heidi, password: heidis-password }
+  - { name: ivan, password: ivans-password }
 `,
   );
   return file;
@@ -228,20 +231,88 @@ describe('a caller and a person', () => {
     await eventually(() => gateway.cdrs().length >= 2, 5000, 'a record for each leg');
   });
 
-  test('a worker that dies takes both legs of its session with it, and nothing of them stays', async () => {
+  /** Called for a caller, and by a program. */
+  async function softphoneTakes(gateway: Running): Promise<void> {
+    const softphone = await openWebPhone(gateway.http, 'heidi');
+    await register(softphone, gateway.sip, 'heidi', 'heidis-password');
+    const { a, program } = await caller(gateway);
+    const transport = { type: 'sip', destination: 'user:heidi' };
+    const call = async (leg: string): Promise<PhoneCall> => {
+      const incoming = softphone.nextCall(8000);
+      expect((await program.post('legs', { transport, leg_id: leg })).status).toBe(201);
+      return incoming;
+    };
+
+    const mistaken = await call('mistaken');
+    mistaken.answer('v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 127.0.0.1\r\n');
+    mistaken.media.stop();
+    await mistaken.hungUp(5000);
+    expect(await program.event('call.leg.failed')).toMatchObject({ leg_id: 'mistaken' });
+
+    const b = await call('tab');
+    b.ring();
+    await program.event('call.leg.ringing');
+    const { browser, sdp } = await answerInBrowser(b);
+    await program.event('call.leg.connected');
+    const ear = { arrivals: browser.arrivals, recording: (from = 0) => cut(browser, from) };
+    const bothHear = async (): Promise<void> => {
+      void browser.say(tone(PERSON_HZ, 3000));
+      await Promise.all([hears(ear, CALLER_HZ, 'the caller, by the browser'), hears(a.media, PERSON_HZ, 'the browser, by the caller')]);
+    };
+    a.media.background(tone(CALLER_HZ, 1000));
+    await bothHear();
+    const held = await b.reinvite(directed(sdp, 'sendonly'));
+    expect([held.status, /^a=recvonly\r$/m.test(held.body)]).toEqual([200, true]);
+    const other = await b.reinvite(sdp.replace(/(?<=^a=fingerprint:sha-256 )../m, (first) => (first === '00' ? '01' : '00')));
+    expect([other.status, other.header('warning')]).toEqual([488, expect.stringContaining('the fingerprint is another one')]);
+    const resumed = await b.reinvite(directed(sdp, 'sendrecv'));
+    expect([resumed.status, /^a=sendrecv\r$/m.test(resumed.body)]).toEqual([200, true]);
+    await bothHear();
+    expect((await b.bye()).status).toBe(200);
+    expect(await program.event('call.leg.ended')).toMatchObject({ leg_id: 'tab', reason: 'remote_hangup' });
+    browser.close();
+    await a.bye();
+
+    const incoming = softphone.nextCall(8000);
+    const placed = await fetch(`http://${endpointText(gateway.http)}/v1/realtime/calls`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ session: { type: 'realtime' }, transport }),
+    });
+    expect(placed.status).toBe(201);
+    const own = await answerInBrowser(await incoming);
+    await own.browser.nextSound(8000);
+    expect((await (await incoming).bye()).status).toBe(200);
+    own.browser.close();
+    softphone.close();
+  }
+
+  test('a softphone in a browser is called as a person, holds, and hangs up: in one process, in workers, with roles apart', async () => {
+    await Promise.all([...gateways.values()].map((each) => softphoneTakes(each)));
+  });
+
+  test('a worker that dies takes all legs of its session with it, and nothing of them stays', async () => {
     const workers = gateways.get('in workers') as GatewayProcess;
     const { a, program } = await caller(workers);
     const { b } = await called(program, 'bob', {}, trunks.get('in workers') as SipPhone);
     b.answer();
     await b.acknowledged();
     await program.event('call.leg.connected');
+    const softphone = await openWebPhone(workers.http, 'ivan');
+    await register(softphone, workers.sip, 'ivan', 'ivans-password');
+    const incoming = softphone.nextCall(8000);
+    await program.post('legs', { transport: { type: 'sip', destination: 'user:ivan' } });
+    const ringing = await incoming;
+    ringing.ring();
     const ready = workers.log.all.findLast(
       ({ msg, worker }) => msg === 'worker ready' && worker === Number(/^rtc_(\d+)_/.exec(program.id)?.[1]),
     );
     process.kill(Number(ready?.['pid']), 'SIGKILL');
-    await Promise.all([a.hungUp(10_000), b.hungUp(10_000)]);
+    const cancelled = ringing.requests.find((each) => each.method === 'CANCEL', 10_000, 'the end of the call that rings');
+    await Promise.all([a.hungUp(10_000), b.hungUp(10_000), cancelled]);
     const records = (): readonly unknown[] => workers.cdrs().filter(({ cause }) => cause === 'owner_lost');
-    await eventually(() => records().length === 2, 5000, 'the records of both legs');
+    await eventually(() => records().length === 3, 5000, 'the records of all legs');
+    softphone.close();
   });
 
   test('a browser is handed over to a phone, and is back with the agent', async () => {

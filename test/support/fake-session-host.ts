@@ -1,5 +1,5 @@
 import { GatewayError } from '../../src/base/errors.ts';
-import type { Leg, LegEvent, LegOpening, OpenedLeg } from '../../src/leg/leg.ts';
+import type { Leg, LegEvent, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../../src/leg/leg.ts';
 import type {
   Access,
   CallCommand,
@@ -47,7 +47,12 @@ export class FakeSessionHost implements SessionHost {
     this.arrived += 1;
     await this.gate;
     const sessionId = this.#addCall(opening.policy?.project ?? 'default', opening.origin.kind);
-    return { sessionId, answer: 'v=0\r\nanswer', tell: (event) => told.push(event) };
+    return { sessionId, answer: 'v=0\r\nanswer', tell: (event) => told.push(event), reoffer: async () => 'v=0\r\nanother answer' };
+  }
+
+  async offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
+    const { answer: offer, ...opened } = await this.open({ ...opening, offer: '' }, leg);
+    return { ...opened, offer, accept: async () => undefined };
   }
 
   async connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {

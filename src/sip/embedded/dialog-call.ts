@@ -36,7 +36,7 @@ export interface DialogCallOptions {
 export class DialogCall implements Call, DialogHolder {
   readonly sipCallId: string;
   onAck: (() => void) | undefined;
-  onOffer: ((offer: string) => string | Refusal) | undefined;
+  onOffer: Call['onOffer'];
   onAnswer: ((answer: string) => boolean) | undefined;
   onOfferWanted: (() => string | Refusal) | undefined;
   onInfo: ((info: CallInfo) => void) | undefined;
@@ -65,8 +65,8 @@ export class DialogCall implements Call, DialogHolder {
     this.#machine = new CallMachine(role === 'caller' ? 'confirmed' : 'unacknowledged');
     this.#acknowledged = role === 'caller';
     const owner: SessionOwner = {
-      answerOffer: (offer) => this.#ask(() => this.onOffer?.(offer)),
-      makeOffer: () => this.#ask(() => this.onOfferWanted?.()),
+      answerOffer: (offer) => this.#answerOffer(offer),
+      makeOffer: () => this.#ask<string | Refusal>(() => this.onOfferWanted?.()),
       waitsForAck: () => this.#machine.waitsForAck,
       fail: (why) => this.#driver.run(() => this.#machine.handle(why)),
     };
@@ -188,17 +188,27 @@ export class DialogCall implements Call, DialogHolder {
       respond(487); // it crossed our BYE; nothing is agreed on any more
       return;
     }
-    const message = this.#session.handleRequest(request, respond);
-    if (message && request.method === 'INVITE') this.repeatSuccess(message, request.cseq, transaction.flow);
+    this.#session.handleRequest(request, respond, (message) => {
+      if (request.method === 'INVITE') this.repeatSuccess(message, request.cseq, transaction.flow);
+    });
   }
 
-  #ask(handler: () => string | Refusal | undefined): string | Refusal {
+  #answerOffer(offer: string): string | Refusal | Promise<string | Refusal> {
+    const answer = this.#ask<string | Refusal | Promise<string | Refusal>>(() => this.onOffer?.(offer));
+    return answer instanceof Promise ? answer.catch((error: unknown) => this.#handlerFailed(error)) : answer;
+  }
+
+  #ask<Answer>(handler: () => Answer | undefined): Answer | Refusal {
     try {
       return handler() ?? { status: 488 };
     } catch (error) {
-      this.#services.log.error({ err: error }, 'the handler of an offer failed');
-      return { status: 500 };
+      return this.#handlerFailed(error);
     }
+  }
+
+  #handlerFailed(error: unknown): Refusal {
+    this.#services.log.error({ err: error }, 'the handler of an offer failed');
+    return { status: 500 };
   }
 
   #takeAnswer(answer: string | undefined): boolean {

@@ -5,6 +5,7 @@ import { sessionDescription } from './admission.ts';
 import type { CallServices, SentRequest } from './call-services.ts';
 import { ACCEPT, ACCEPTED_TYPE, ALLOW, SUPPORTED } from './capabilities.ts';
 import type { Dialog } from './dialog.ts';
+import { tryLater } from './early-session.ts';
 import type { HeaderFields } from './header-fields.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import type { SipResponse } from './message.ts';
@@ -25,7 +26,7 @@ import type { HeaderLine, ResponseParts } from './write-response.ts';
 /** The call a session belongs to. */
 export interface SessionOwner {
   /** The application's answer to an offer of the peer. */
-  answerOffer(offer: string): string | Refusal;
+  answerOffer(offer: string): string | Refusal | Promise<string | Refusal>;
   /** The application's offer, for a re-INVITE without one. */
   makeOffer(): string | Refusal;
   /** Whether a 2xx of ours waits for its ACK: no INVITE of ours may be under way then. */
@@ -77,6 +78,8 @@ export class DialogSession {
   #sent: SentRequest | undefined;
   /** An offer of ours stands in a 2xx; its answer comes with the ACK. */
   #offerInSuccess = false;
+  /** An offer of the peer, whose answer takes its time. */
+  #answering: { readonly respond: Respond } | undefined;
   #stopped = false;
 
   constructor(services: CallServices, owner: SessionOwner, options: DialogSessionOptions) {
@@ -102,8 +105,8 @@ export class DialogSession {
     this.#timerDriver.run((now) => this.#timer.agree(now, session));
   }
 
-  /** A re-INVITE or UPDATE of the peer. @returns the 2xx, if it was one */
-  handleRequest(request: IncomingRequest, respond: Respond): Uint8Array | undefined {
+  /** A re-INVITE or UPDATE of the peer. @param onSuccess gets the 2xx, if it comes to one */
+  handleRequest(request: IncomingRequest, respond: Respond, onSuccess: (message: Uint8Array) => void): void {
     const { headers } = request.message;
     const offer = sessionDescription(request.message);
     this.#learn(headers);
@@ -112,15 +115,41 @@ export class DialogSession {
       this.#wish !== undefined &&
       this.#reoffers?.machine.state === 'sent' &&
       (this.#wish.method === 'INVITE' || this.#wish.sdp !== undefined);
+    if (bringsOffer && this.#answering) {
+      respond(500, tryLater()); // RFC 3261 §14.2, RFC 3311 §5.2
+      return;
+    }
     if (bringsOffer && (ours || this.#offerInSuccess)) {
       respond(491);
-      return undefined;
+      return;
     }
     const answer = this.#answerTo(request.method, offer);
+    const reply = (each: string | undefined | Refusal): void => this.#reply(request, offer, each, { respond, onSuccess });
+    if (!(answer instanceof Promise)) {
+      reply(answer);
+      return;
+    }
+    const answering = { respond };
+    this.#answering = answering;
+    void answer.then((each) => {
+      if (this.#answering !== answering) return; // the call is over, and that has been said
+      this.#answering = undefined;
+      reply(each);
+      if (this.#isFree) this.#reoffers?.driver.run((now) => this.#reoffers?.machine.free(now));
+    });
+  }
+
+  #reply(
+    request: IncomingRequest,
+    offer: string | undefined,
+    answer: string | undefined | Refusal,
+    { respond, onSuccess }: { readonly respond: Respond; readonly onSuccess: (message: Uint8Array) => void },
+  ): void {
     if (typeof answer === 'object') {
       respond(answer.status, refusalParts(answer));
-      return undefined;
+      return;
     }
+    const { headers } = request.message;
     this.#dialog.refreshTarget(request);
     const session = agreeInterval(headers, this.#services.sessionIntervalS, this.#services.minSessionS);
     this.#timerDriver.run((now) => this.#timer.agree(now, session));
@@ -131,7 +160,7 @@ export class DialogSession {
       ...[ALLOW, SUPPORTED, ACCEPT],
       ...sessionAnswerLines(session),
     ];
-    return respond(200, { headers: lines, body: answer === undefined ? undefined : { type: ACCEPTED_TYPE, text: answer } });
+    onSuccess(respond(200, { headers: lines, body: answer === undefined ? undefined : { type: ACCEPTED_TYPE, text: answer } }));
   }
 
   /** The awaited ACK is in: the answer it carries, if one was due, has been taken. */
@@ -158,6 +187,8 @@ export class DialogSession {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#answering?.respond(487); // RFC 3261 §15.1.2
+    this.#answering = undefined;
     this.#timer.stop();
     this.#timerDriver.stop();
     const over = new GatewayError('ERR_INVALID_STATE', 'the call ended before the offer was answered');
@@ -170,7 +201,7 @@ export class DialogSession {
     if (sent) this.#services.clock.setTimer(TRANSACTION_LIFETIME, () => sent.forget());
   }
 
-  #answerTo(method: string, offer: string | undefined): string | undefined | Refusal {
+  #answerTo(method: string, offer: string | undefined): string | undefined | Refusal | Promise<string | Refusal> {
     if (offer !== undefined) return this.#owner.answerOffer(offer);
     return method === 'INVITE' ? this.#owner.makeOffer() : undefined;
   }
@@ -201,9 +232,13 @@ export class DialogSession {
     driver.run((now) => machine.ask(now));
   }
 
+  /** May an offer of ours go out? */
+  get #isFree(): boolean {
+    return !this.#answering && !this.#owner.waitsForAck();
+  }
+
   #prepareReoffers(): { readonly machine: ReofferMachine; readonly driver: Driver<ReofferOutput> } {
-    const isFree = (): boolean => !this.#owner.waitsForAck();
-    const machine = new ReofferMachine({ ownsCallId: this.#ownsCallId, random: Math.random, isFree });
+    const machine = new ReofferMachine({ ownsCallId: this.#ownsCallId, random: Math.random, isFree: () => this.#isFree });
     const driver = new Driver<ReofferOutput>(this.#services.clock, machine, ({ type }) => this.#carryOut(type));
     this.#reoffers = { machine, driver };
     return this.#reoffers;

@@ -171,7 +171,7 @@ export class FakeInvite implements InboundCall {
 }
 
 /** Opens when the test says so. */
-export class FakeHost implements LegHost {
+export class FakeHost implements Pick<LegHost, 'open'> {
   readonly opening = new Awaited<void>();
   readonly told: LegEvent[] = [];
   leg: Leg | undefined;
@@ -179,7 +179,8 @@ export class FakeHost implements LegHost {
   async open(_opening: unknown, leg: Leg): Promise<OpenedLeg> {
     this.leg = leg;
     await this.opening.promise;
-    return { sessionId: 'rtc_0_session', answer: 'the inner answer', tell: (event) => void this.told.push(event) };
+    const tell = (event: LegEvent): void => void this.told.push(event);
+    return { sessionId: 'rtc_0_session', answer: 'the inner answer', tell, reoffer: async () => 'another inner answer' };
   }
 }
 

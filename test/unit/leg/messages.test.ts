@@ -9,6 +9,9 @@ const summary = { turns: 1, bargeIns: 0, concealedFrames: 0, uplinkFrames: 10, l
 describe('a message of a bridge', () => {
   it.each([
     open,
+    { type: 'open', leg: 1, origin: { kind: 'phone', media: 'browser', direction: 'outbound' } },
+    { type: 'describe', leg: 1, ask: 1, kind: 'answer', sdp: 'v=0' },
+    { type: 'describe', leg: 1, ask: 2, kind: 'offer', sdp: 'v=0' },
     { type: 'event', leg: 1, event: { type: 'answered' } },
     { type: 'event', leg: 1, event: { type: 'dtmf', digit: '*', durationMs: 100 } },
     { type: 'ended', leg: 1, cause: 'media_timeout' },
@@ -44,7 +47,11 @@ describe('a message of a bridge', () => {
     { type: 'event', leg: 1, event: { type: 'round_trip', ms: -1 } },
     { type: 'event', leg: 1, event: { type: 'round_trip', ms: 60_001 } },
     { type: 'dialled', dial: 0 },
-    { type: 'opened', leg: 1, sessionId: 'x', answer: 'y' },
+    { type: 'opened', leg: 1, sessionId: 'x', sdp: 'y' },
+    { type: 'describe', leg: 1, ask: 0, kind: 'offer', sdp: 'v=0' },
+    { type: 'describe', leg: 1, ask: 1, kind: 'rollback', sdp: 'v=0' },
+    { type: 'describe', leg: 1, ask: 1, kind: 'offer', sdp: 'x'.repeat(65_537) },
+    { type: 'describe', leg: 1, ask: 1, kind: 'answer' },
     null,
     [],
     'open',
@@ -55,7 +62,10 @@ describe('a message of a bridge', () => {
 
 describe('a message of a host', () => {
   it.each([
-    { type: 'opened', leg: 1, sessionId: 'rtc_1_AAAAAAAAAAAAAAAAAAAAAA', answer: 'v=0' },
+    { type: 'opened', leg: 1, sessionId: 'rtc_1_AAAAAAAAAAAAAAAAAAAAAA', sdp: 'v=0' },
+    { type: 'described', leg: 1, ask: 2 },
+    { type: 'described', leg: 1, ask: 2, sdp: 'v=0' },
+    { type: 'described', leg: 1, ask: 2, refusal: { code: 'ERR_BAD_OFFER', message: 'no audio' } },
     { type: 'refused', leg: 1, code: 'ERR_OVERLOADED', message: 'full' },
     { type: 'command', leg: 1, command: { type: 'answer' } },
     { type: 'command', leg: 1, command: { type: 'reject', cause: 'busy' } },

@@ -14,7 +14,7 @@ function pair(dial?: (request: DialRequest) => Promise<void>) {
   const ends: unknown[] = [];
   const origins: LegOrigin[] = [];
   let leg: Leg | undefined;
-  const host: LegHost = {
+  const host: Pick<LegHost, 'open'> = {
     open: async (opening, given) => {
       leg = given;
       origins.push(opening.origin);
@@ -22,12 +22,17 @@ function pair(dial?: (request: DialRequest) => Promise<void>) {
         sessionId: 'rtc_0_x',
         answer: `${opening.origin.direction} ${opening.origin.callBack?.destination}`,
         tell: (event) => ends.push(event),
+        reoffer: async () => 'v=0 again',
       };
     },
   };
-  const served: ServedLegs = new ServedLegs(host, (message) => remote.handle(hostMessage.parse(JSON.parse(JSON.stringify(message)))), {
-    maxLegs: 5,
-  });
+  const served: ServedLegs = new ServedLegs(
+    host as LegHost,
+    (message) => remote.handle(hostMessage.parse(JSON.parse(JSON.stringify(message)))),
+    {
+      maxLegs: 5,
+    },
+  );
   const remote: RemoteLegs = new RemoteLegs(
     new FakeClock(),
     (message) => {
@@ -96,6 +101,7 @@ it('a leg brings all that is known of the call, as it was read', async () => {
     kind: 'phone',
     from: 'sip:+15550001@192.0.2.9',
     to: 'sip:+15550002@192.0.2.1',
+    media: 'browser',
     sipCallId: 'a@b',
     direction: 'inbound',
     callBack: REQUEST,

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../../src/base/clock.ts';
 import { GatewayError } from '../../../src/base/errors.ts';
 import { createLog } from '../../../src/base/log.ts';
 import { Metrics } from '../../../src/base/metrics.ts';
-import type { Leg, LegEvent, LegHost, LegOpening, OpenedLeg } from '../../../src/leg/leg.ts';
+import type { Leg, LegEvent, LegHost, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../../../src/leg/leg.ts';
 import { type ClusterKeys, deriveDoorKeys, randomClusterKeys } from '../../../src/ownership/cluster-keys.ts';
 import { DialHandshake } from '../../../src/ownership/door-handshake.ts';
 import { DoorLegHost } from '../../../src/ownership/door-leg-host.ts';
@@ -41,6 +41,7 @@ class ScriptedHost implements LegHost {
   readonly openings = new EventLog<{ readonly opening: LegOpening; readonly leg: Leg }>();
   readonly events = new EventLog<LegEvent>();
   answer: (leg: Leg) => Promise<Partial<OpenedLeg>> = async () => ({});
+  describe: (kind: 'answer' | 'offer', sdp: string) => Promise<string> = async (kind, sdp) => `${kind}: ${sdp}`;
 
   async open(each: LegOpening, leg: Leg): Promise<OpenedLeg> {
     this.openings.push({ opening: each, leg });
@@ -48,8 +49,14 @@ class ScriptedHost implements LegHost {
       sessionId: 'rtc_7_AAAAAAAAAAAAAAAAAAAAAA',
       answer: 'v=0 answer',
       tell: (event) => this.events.push(event),
+      reoffer: async (offer) => this.describe('offer', offer),
       ...(await this.answer(leg)),
     };
+  }
+
+  async offer(wish: LegWish, leg: Leg): Promise<OfferedLeg> {
+    const { answer: offer, ...opened } = await this.open({ ...wish, offer: 'ours' }, leg);
+    return { ...opened, offer, accept: async (answer) => void (await this.describe('answer', answer)) };
   }
 
   get leg(): Leg {
@@ -215,6 +222,49 @@ describe('a call through the node door', () => {
     const { legs } = await joined({ maxLegs: 3 });
     const outcomes = await Promise.all(Array.from({ length: 5 }, () => fault(legs.open(opening, notedLeg().leg))));
     expect(outcomes).toEqual(['none', 'none', 'none', 'ERR_OVERLOADED', 'ERR_OVERLOADED']);
+  });
+});
+
+describe('a browser that is called through the node door', () => {
+  it('has an offer of the host, answers it before it is up, and offers again', async () => {
+    const { legs, host } = await joined();
+    const { origin } = opening;
+    const opened = await legs.offer({ origin: { ...origin, media: 'browser' } }, notedLeg().leg);
+    expect(opened).toMatchObject({ sessionId: 'rtc_7_AAAAAAAAAAAAAAAAAAAAAA', offer: 'v=0 answer' });
+    expect(host.openings.last?.opening.origin.media).toBe('browser');
+    await opened.accept('v=0 of the browser');
+    opened.tell({ type: 'answered' });
+    expect(await opened.reoffer('v=0 hold')).toBe('offer: v=0 hold');
+    host.describe = () => Promise.reject(new GatewayError('ERR_BAD_OFFER', 'the fingerprint is another one'));
+    await expect(opened.reoffer('v=0')).rejects.toMatchObject({ code: 'ERR_BAD_OFFER', message: 'the fingerprint is another one' });
+    await expect(opened.accept('v=0')).rejects.toMatchObject({ code: 'ERR_BAD_OFFER' });
+    expect(await fault(opened.reoffer('x'.repeat(65_537)))).toBe('ERR_BAD_OFFER');
+    host.describe = async () => 'x'.repeat(65_537);
+    expect(await fault(opened.reoffer('v=0'))).toBe('ERR_INTERNAL');
+    expect(host.events.all).toEqual([{ type: 'answered' }]);
+  });
+
+  it('is not waited for longer than two seconds, nor when its call has ended or its owner is gone', async () => {
+    const { legs, host, proxy } = await joined({ clock: quickClock });
+    host.describe = () => new Promise(() => undefined);
+    const wish = { origin: opening.origin };
+    const [one, two] = [await legs.offer(wish, notedLeg().leg), await legs.offer(wish, notedLeg().leg)];
+    const startedAt = systemClock.now();
+    expect(await fault(one.accept('v=0'))).toBe('ERR_TIMEOUT');
+    expect(systemClock.now() - startedAt).toBeLessThan(1500);
+    const ended = fault(one.reoffer('v=0'));
+    one.tell({ type: 'ended', cause: 'remote_hangup' });
+    expect(await ended).toBe('ERR_INVALID_STATE');
+    proxy.break();
+    expect(['ERR_TIMEOUT', 'ERR_NODE_UNREACHABLE']).toContain(await fault(two.reoffer('v=0')));
+    await eventually(() => !legs.ready, 6500, 'the node to be given up');
+    expect(await fault(legs.offer(wish, notedLeg().leg))).toBe('ERR_NODE_UNREACHABLE');
+  });
+
+  it('answers nothing on a leg that it offered itself', async () => {
+    const { legs } = await joined();
+    const opened = (await legs.open(opening, notedLeg().leg)) as OpenedLeg & Partial<OfferedLeg>;
+    expect(opened.accept).toBeUndefined();
   });
 });
 
