@@ -189,3 +189,66 @@ describe('a server that takes the turns, on a telephone that echoes', () => {
     expect(call.session.snapshot()).toMatchObject({ turns: 2, bargeIns: 1, state: 'idle' });
   });
 });
+
+/** A model whose answers are long, and which notes what becomes of them. */
+function talker() {
+  const told: string[] = [];
+  const note = (what: string) => () => void told.push(what);
+  let tell: Parameters<RealtimeModel['connect']>[0] = () => {};
+  const model: RealtimeModel = {
+    name: 'talker',
+    connect: (onEvent) => {
+      tell = onEvent;
+      return {
+        ...{ appendAudio() {}, start() {}, dtmf() {}, close() {} },
+        ...{ speechStarted: note('speechStarted'), commitTurn: note('commitTurn') },
+        ...{ cancelResponse: note('cancelResponse'), truncate: note('truncate') },
+      };
+    },
+  };
+  const say = (responseId: string, pcm: Int16Array): void => {
+    tell({ type: 'response_started', responseId });
+    tell({ type: 'audio', responseId, itemId: `${responseId}_item`, pcm });
+    tell({ type: 'response_done', responseId, status: 'completed' });
+  };
+  return { model, told, say };
+}
+
+describe('an agent in a browser that does not cancel echo', () => {
+  test.each([
+    [-15, 60],
+    [-12, 120],
+    [-10, 200],
+    [-6, 80],
+  ])('does not interrupt itself, nor answer itself, when %i dB of it come back %i ms later', (gainDb, delayMs) => {
+    const { model, told, say } = talker();
+    const clock = new FakeClock();
+    const session = new Session({ clock, log: createLog('silent'), model, createVoiceDetector }, { kind: 'browser' });
+    session.attach({ answer() {}, reject() {}, hangup() {}, report() {} });
+    session.start();
+    session.handleLegEvent({ type: 'answered' });
+    const echo = Array.from({ length: delayMs / 20 }, () => new Int16Array(480));
+    const random = seededRandom(5);
+    const gain = 10 ** (gainDb / 20);
+    const out = new Int16Array(480);
+    const run = (ms: number): void => {
+      for (let at = 0; at < ms; at += 20) {
+        clock.advance(20);
+        const heard = (echo.shift() as Int16Array).map((sample) => sample * gain + (random() - 0.5) * 40);
+        session.handleUplink(heard, { concealed: false }, clock.now());
+        session.pullDownlink(out, clock.now());
+        echo.push(out.slice());
+      }
+    };
+    run(500);
+    for (const seed of [1, 2, 3, 4]) {
+      say(`answer${seed}`, speech(6000, { rateHz: 24_000, seed, peak: 9000 }));
+      run(8500);
+    }
+    expect(told).toEqual([]);
+    expect(session.snapshot()).toMatchObject({ turns: 0, bargeIns: 0, state: 'idle' });
+    // Before the line is known it may falter once.
+    expect(session.snapshot().rejectedBargeIns).toBeLessThanOrEqual(1);
+    expect(session.snapshot().items.map(({ receivedMs, sentMs }) => receivedMs - sentMs)).toEqual([0, 0, 0, 0]);
+  });
+});
