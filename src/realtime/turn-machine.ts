@@ -61,6 +61,8 @@ export class TurnMachine implements Machine<TurnOutput> {
   #collision = false;
   #wordsSought = false;
   #rejectedAt = NEVER;
+  /** The last one that a person may have meant: neither an "uh-huh", nor our echo from a line that is not known. */
+  #burstRejectedAt = NEVER;
   #rejection: Rejection = 'short';
 
   constructor(agent: AgentSpeech, options: TurnOptions) {
@@ -171,9 +173,9 @@ export class TurnMachine implements Machine<TurnOutput> {
       if (asksForFloor(words, lexicon)) this.handle('hold_interrupted', now);
     } else if (this.#state === 'agent' && now - this.#rejectedAt <= lateWordsMs && asksForFloor(words, lexicon)) {
       // The hold was over before its words were there: "stop" is as short as "yeah".
-      this.#rejectedAt = NEVER;
+      this.#forgetRejection();
       this.handle('hold_overruled', now);
-    } else if (this.#state === 'agent' && isAcknowledgement(words, lexicon)) this.#rejectedAt = NEVER; // the second "uh-huh" is still one
+    } else if (this.#state === 'agent' && isAcknowledgement(words, lexicon)) this.#forgetRejection(); // the second "uh-huh" is still one
   }
 
   /** What an outside judge says of the gap that runs; of another one it is no news. */
@@ -287,7 +289,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     } else if (echo) this.#reject('echo', now);
     else if (this.#isAnswer(spanMs)) this.handle('hold_answered', now);
     else if (words !== '') this.#judgeWords(words, now);
-    else if (this.#heldAt - this.#rejectedAt <= secondBurstMs) this.handle('hold_answered', now);
+    else if (this.#heldAt - this.#burstRejectedAt <= secondBurstMs) this.handle('hold_answered', now);
     else this.#expire('short', now);
   }
 
@@ -311,8 +313,15 @@ export class TurnMachine implements Machine<TurnOutput> {
   #reject(why: Rejection, now: number): void {
     // "Uh-huh" twice is still "uh-huh".
     if (why !== 'acknowledgement') this.#rejectedAt = now;
+    // Before the line is known our own echo does hold us, and a cough after it is the first one. Later it hardly ever does: then it was a soft "stop".
+    if (why !== 'acknowledgement' && !(why === 'echo' && this.#speeches === 1)) this.#burstRejectedAt = now;
     this.#rejection = why;
     this.handle('hold_rejected', now);
+  }
+
+  #forgetRejection(): void {
+    this.#rejectedAt = NEVER;
+    this.#burstRejectedAt = NEVER;
   }
 
   #noteVoice(frame: HeardFrame, now: number): void {

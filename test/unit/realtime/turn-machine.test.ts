@@ -261,6 +261,25 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(bench.take().map(([, type]) => type)).toEqual(['hold', 'resume', 'hold', 'resume']);
   });
 
+  it('coughs after our own echo has held us: that is the first sound of a person, and not the second', () => {
+    const bench = new Bench();
+    bench.agentSpeaks(2000).voice(260, -33).silence(800).voice(300).silence(1500);
+    expect(bench.said.map(([, output]) => (output.type === 'resume' ? output.why : output.type))).toEqual([
+      'hold',
+      'echo',
+      'hold',
+      'short',
+    ]);
+    bench.voice(300).silence(1500);
+    expect(bench.take().map(([, type]) => type)).toContain('interrupt');
+    // In later speeches the line is known, and what was taken for its echo was likelier a word.
+    const later = new Bench();
+    later.agentSpeaks(2000);
+    later.handle('audio_ended');
+    later.agentSpeaks(2000).voice(260, -33).silence(800).voice(300).silence(1500);
+    expect(later.take().map(([, type]) => type)).toContain('interrupt');
+  });
+
   it('coughs: the agent goes on after 350 ms of silence', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(100).silence(1000);
