@@ -4,7 +4,7 @@ import type { Failure } from './failures.ts';
 export class SipRefused extends Error {
   readonly status: number;
   /** What was asked. */
-  readonly asked: 'register' | 'call' | 'hold';
+  readonly asked: 'register' | 'call' | 'hold' | 'transfer';
 
   constructor(asked: SipRefused['asked'], status: number) {
     super(`${status}`);
@@ -46,7 +46,21 @@ function refused({ asked, status }: SipRefused): Failure {
     return { title: 'Not registered', text: `The gateway answered ${status}.` };
   }
   if (asked === 'hold') return { title: 'The call cannot be held', text: `The gateway answered ${status}.` };
+  if (asked === 'transfer') return { title: 'Not transferred', text: `${wordsOfTransfer(status)} You still have the call.` };
   return { title: 'The call was not taken', text: wordsOf(status) };
+}
+
+function wordsOfTransfer(status: number): string {
+  switch (status) {
+    case 403:
+      return 'You may not transfer to there.';
+    case 481:
+      return 'One of the two calls is over.';
+    case 491:
+      return 'A transfer is under way already.';
+    default:
+      return wordsOf(status);
+  }
 }
 
 function wordsOf(status: number): string {

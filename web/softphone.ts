@@ -132,6 +132,8 @@ export class SoftphoneCall {
   #muted = false;
   #held = false;
   #over = false;
+  /** What waits for the end of a transfer. */
+  #transferred: (() => void) | undefined;
 
   constructor(session: Inviter | Invitation) {
     this.#session = session;
@@ -215,6 +217,34 @@ export class SoftphoneCall {
     await this.#session.info({ requestOptions: { body } });
   }
 
+  /**
+   * Has whoever is at the other end talk to somebody else: a name or number that is called for it, or the other end of another call of ours. When this
+   * resolves our part of it is over.
+   * @param onRinging somebody is found and rings
+   * @throws SipRefused: all is as it was
+   */
+  async transfer(to: string | SoftphoneCall, onRinging: () => void): Promise<void> {
+    const target = typeof to === 'string' ? addressOf(to) : to.#session;
+    await new Promise<void>((resolve, reject) => {
+      this.#transferred = resolve;
+      const refused = (status: number): void => reject(new SipRefused('transfer', status));
+      this.#session
+        .refer(target, {
+          requestDelegate: { onReject: ({ message }) => refused(message.statusCode ?? 0) },
+          onNotify: (notification) => {
+            void notification.accept();
+            const status = Number(/^SIP\/2\.0 (\d{3})/.exec(notification.request.body)?.[1]);
+            if (status === 180) onRinging();
+            else if (status >= 300) refused(status);
+            else if (status >= 200) resolve();
+          },
+        })
+        .catch(reject);
+    }).finally(() => {
+      this.#transferred = undefined;
+    });
+  }
+
   get #media(): SessionDescriptionHandler | undefined {
     return this.#session.sessionDescriptionHandler as SessionDescriptionHandler | undefined;
   }
@@ -229,6 +259,7 @@ export class SoftphoneCall {
     if (state === SessionState.Established && this.#media) this.#events?.onUp(this.#media.remoteMediaStream);
     if (state !== SessionState.Terminated || this.#over) return;
     this.#over = true;
+    this.#transferred?.();
     // The status comes right after the state.
     queueMicrotask(() => setTimeout(() => this.#events?.onEnded(this.#failure), 0));
   }

@@ -128,6 +128,10 @@ export class DialledDialog implements Call {
     return this.#call?.replacesUri ?? '';
   }
 
+  isNamedBy(replaces: string): boolean {
+    return this.#call?.isNamedBy?.(replaces) ?? false;
+  }
+
   reinvite(sdp: string): Promise<string> {
     return this.#call?.reinvite?.(sdp) ?? Promise.reject(notUp());
   }

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
 import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type { DialRequest, EndCause, Leg, LegPolicy, RejectCause } from '../leg/leg.ts';
+import type { DialRequest, EndCause, JoinedSession, Leg, LegPolicy, RejectCause, Successor } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
@@ -20,7 +20,9 @@ import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerEnd } from './inner-connection.ts';
 import { voiceFor } from './inner-voice.ts';
 import { LateOffer } from './late-offer.ts';
+import { Referral } from './referral.ts';
 import { refusalCause } from './refusal-cause.ts';
+import { placeOf, type TransferableCall, userOf } from './user-transfer.ts';
 
 /** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
 const SETUP_MS = 5000;
@@ -71,7 +73,7 @@ export interface PhoneCallDeps {
 type State = 'opening' | 'connecting' | 'answered' | 'ended';
 
 /** The dialog half of a phone call: holds the SIP dialog and the media half, and is the leg that its session, wherever that lives, commands. */
-export class PhoneCall {
+export class PhoneCall implements TransferableCall {
   readonly #deps: PhoneCallDeps;
   readonly #invite: InboundCall;
   /** The same, when it is a call of ours. */
@@ -94,6 +96,7 @@ export class PhoneCall {
   #call: Call | undefined;
   /** Whom the phone's side wants us transferred to, while it rings. */
   #transfer: Call | undefined;
+  readonly #referral = new Referral();
   #farewell: readonly LegHeader[] = [];
   #setupTimer: Timer | undefined;
   #ownerTimer: Timer | undefined;
@@ -161,6 +164,18 @@ export class PhoneCall {
   /** Is this a name of the call: ours, its session's, SIP's Call-ID? */
   goesBy(id: string): boolean {
     return this.#outcome.goesBy(id);
+  }
+
+  get user(): string | undefined {
+    return userOf(this.#invite);
+  }
+
+  get place(): JoinedSession | undefined {
+    return placeOf(this.#invite, this.#outcome.sessionId);
+  }
+
+  isNamedBy(replaces: string): boolean {
+    return this.#call?.isNamedBy?.(replaces) ?? false;
   }
 
   snapshot(): unknown {
@@ -252,6 +267,7 @@ export class PhoneCall {
       hangup: (cause, headers) => this.hangup(cause, headers),
       refer: (target, headers) => this.#refer(target, { headers }),
       referToCall: (sipCallId) => this.#refer(this.#deps.replacesUriOf?.(sipCallId), { isOurs: true }),
+      referred: (status) => this.#referral.handle(status),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
         this.#outcome.summary = summary;
@@ -367,6 +383,11 @@ export class PhoneCall {
       refer.notify(next.failure?.status ?? 487);
     };
     return true;
+  }
+
+  /** Has the session find somebody else in the place of the phone. @returns whether it is tried */
+  handOver(refer: IncomingRefer, to: Successor): boolean {
+    return this.#state === 'answered' && this.#referral.begin(refer, to, (event) => this.#media?.tell(event));
   }
 
   #noteAnswered(): void {

@@ -17,6 +17,7 @@ import { type CallReport, refusedReport } from './call-report.ts';
 import { DialledCall } from './dialled-call.ts';
 import { type ArrivalVerdict, factsOf, judgeArrival } from './judge-arrival.ts';
 import { PhoneCall, type PhoneCallDeps } from './phone-call.ts';
+import { successorFor } from './user-transfer.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 import { WebCall, type WebCallDeps } from './web-call.ts';
 import { isBrowserCall } from './web-media.ts';
@@ -281,6 +282,7 @@ export class Switchboard implements LegDialler {
       ...(arrived.facts && { facts: arrived.facts }),
       policy: (each: InboundCall) => this.#deps.policy?.(each, { ...arrived, tried }),
       callBack: (from: InboundCall) => this.#callBack(from),
+      onRefer: (refer: IncomingRefer) => this.#transfer(refer, call),
       mayRefer: (target: string) => this.#mayRefer(target, call),
       onClosed: (record: CallReport) => {
         admitted?.lease.release();
@@ -296,7 +298,6 @@ export class Switchboard implements LegDialler {
         : new PhoneCall(
             {
               ...{ ...this.#deps, ...alike },
-              onRefer: (refer, phone) => this.#transfer(refer, phone),
               replacesUriOf: (sipCallId) => this.#replacesUriOf(sipCallId),
             },
             invite,
@@ -328,8 +329,19 @@ export class Switchboard implements LegDialler {
     return trunk !== undefined && trunks !== undefined && !('refusal' in trunks.judge(trunk.name, plain));
   }
 
+  /** Who is at the other end wants somebody else there: a user whom it may call, a trunk whom its list holds. */
+  #transfer(refer: IncomingRefer, call: LiveCall): boolean {
+    if (call.user === undefined) return call instanceof PhoneCall && this.#transferByTrunk(refer, call);
+    const to = successorFor(refer, call, this.#deps, this.#calls);
+    // Nothing may be told before the transfer is taken, which is when this returns.
+    this.#clock.setTimer(0, () => {
+      if (typeof to === 'number' || !call.handOver(refer, to)) refer.notify(typeof to === 'number' ? to : 491);
+    });
+    return true;
+  }
+
   /** A trunk that may have us transferred says to whom; within its list, and counted like any call by it. */
-  #transfer(refer: IncomingRefer, call: PhoneCall): boolean {
+  #transferByTrunk(refer: IncomingRefer, call: PhoneCall): boolean {
     const { trunks, engine } = this.#deps;
     const trunk = call.trunkIn(trunks);
     if (trunk?.refer !== 'allow') return false;

@@ -2,16 +2,30 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
 import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type { DialRequest, EndCause, Leg, LegEvent, LegHost, LegPolicy, OfferedLeg, OpenedLeg, RejectCause } from '../leg/leg.ts';
+import type {
+  DialRequest,
+  EndCause,
+  JoinedSession,
+  Leg,
+  LegEvent,
+  LegHost,
+  LegPolicy,
+  OfferedLeg,
+  OpenedLeg,
+  RejectCause,
+  Successor,
+} from '../leg/leg.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
-import type { Call, CallEnd, InboundCall, Refusal } from '../sip/engine.ts';
+import type { Call, CallEnd, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { rejectionStatus } from '../sip/sip-status.ts';
 import { originOf } from './call-origin.ts';
 import { type CallNames, CallOutcome, type EndFacts, endOfFailure } from './call-outcome.ts';
 import type { CallReport } from './call-report.ts';
 import { refusalWith, sayGoodbye, sendInfoKeys, sendRefer } from './call-words.ts';
 import { DialledCall, type DialledDialog } from './dialled-call.ts';
+import { Referral } from './referral.ts';
 import { refusalCause } from './refusal-cause.ts';
+import { placeOf, type TransferableCall, userOf } from './user-transfer.ts';
 import { directionIn } from './web-media.ts';
 
 /** From INVITE to the owner's answer; a healthy one needs a few milliseconds. */
@@ -35,6 +49,8 @@ export interface WebCallDeps {
   readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
   /** How this caller could be called back, if it may be. */
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
+  /** The browser's user wants somebody else in its place. True takes it. */
+  readonly onRefer?: (refer: IncomingRefer, call: WebCall) => boolean;
   /** Whether the browser may be sent to call this URI in our place. Nobody, when absent. */
   readonly mayRefer?: (target: string) => boolean;
   /** The call is over and this is its record. Called once. */
@@ -50,7 +66,7 @@ type State = 'opening' | 'waiting' | 'answered' | 'ended';
  * The call of a softphone in a browser: the SIP dialog, and nothing else. Its media goes by the relays to the owner of the session, which answers
  * (or makes) the offer that the dialog carries, so nothing is transcoded and no port is taken.
  */
-export class WebCall {
+export class WebCall implements TransferableCall {
   readonly #deps: WebCallDeps;
   readonly #invite: InboundCall;
   /** The same, when it is a call of ours. */
@@ -67,6 +83,7 @@ export class WebCall {
   #answerWanted = false;
   #held = false;
   #call: Call | undefined;
+  readonly #referral = new Referral();
   #farewell: readonly LegHeader[] = [];
   #timer: Timer | undefined;
   #closed = false;
@@ -123,6 +140,23 @@ export class WebCall {
   /** Is this a name of the call: ours, its session's, SIP's Call-ID? */
   goesBy(id: string): boolean {
     return this.#outcome.goesBy(id);
+  }
+
+  get user(): string | undefined {
+    return userOf(this.#invite);
+  }
+
+  get place(): JoinedSession | undefined {
+    return placeOf(this.#invite, this.#outcome.sessionId);
+  }
+
+  isNamedBy(replaces: string): boolean {
+    return this.#call?.isNamedBy?.(replaces) ?? false;
+  }
+
+  /** Has the session find somebody else in the place of the browser. @returns whether it is tried */
+  handOver(refer: IncomingRefer, to: Successor): boolean {
+    return this.#state === 'answered' && this.#referral.begin(refer, to, (event) => this.#tell(event));
   }
 
   /** Is this dialog the one with our softphone? */
@@ -202,6 +236,7 @@ export class WebCall {
       reject: (cause, status) => this.#refuse(cause, 'refused by the session', status),
       hangup: (cause, headers) => this.hangup(cause, headers),
       refer: (target, headers) => this.#refer(target, headers),
+      referred: (status) => this.#referral.handle(status),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
         this.#outcome.summary = summary;
@@ -224,6 +259,7 @@ export class WebCall {
       const key = digitOfInfo(info);
       if (key) this.#tell({ type: 'dtmf', ...key });
     };
+    call.onRefer = (refer) => this.#deps.onRefer?.(refer, this) ?? false;
     call.onAck = () => this.#acknowledged();
     if (call.acknowledged) this.#acknowledged();
   }

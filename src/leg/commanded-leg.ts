@@ -9,6 +9,7 @@ export function commandedLeg(command: (command: LegCommand) => void): Leg {
     hangup: (cause, headers) => command({ type: 'hangup', cause, ...(headers && { headers }) }),
     refer: (target, headers) => command({ type: 'refer', target, ...(headers && { headers }) }),
     referToCall: (sipCallId) => command({ type: 'refer_to_call', sipCallId }),
+    referred: (status) => command({ type: 'referred', status }),
     sendDtmf: (digits) => command({ type: 'dtmf', digits }),
     report: (summary) => command({ type: 'report', summary }),
   };

@@ -77,6 +77,15 @@ export interface JoinedSession {
   readonly leg: string;
 }
 
+/** Who takes the place of a leg whose side wants that. */
+export type Successor =
+  /** Somebody who is called for it. */
+  | { readonly type: 'dial'; readonly to: DialRequest }
+  /** Whoever talks to another leg of the same side, by the session of that one and its name there; `caller` for the one the session began with. */
+  | { readonly type: 'leg'; readonly sessionId: string; readonly leg: string }
+  /** The agent, which comes back to those who stay. */
+  | { readonly type: 'agent' };
+
 /** Why a pending leg is refused. Turned into a SIP status by sip/sip-status.ts. */
 export type RejectCause =
   | 'busy'
@@ -112,6 +121,8 @@ export interface Leg {
   refer?(target: string, headers?: readonly LegHeader[]): void;
   /** Asks the phone's side to take our place in another call of ours, by its Call-ID (RFC 5589 §7); `transfer` events as above. */
   referToCall?(sipCallId: string): void;
+  /** How far a `refer` event has come, as a status of SIP; a final one ends it. */
+  referred?(status: number): void;
   /** Presses keys towards the phone. */
   sendDtmf?(digits: string): void;
   /** End an answered call; a pending one is refused as unavailable. */
@@ -145,6 +156,8 @@ export type LegEvent =
       readonly state: TransferState /** SIP status, where there is one. */;
       readonly status?: number | undefined;
     }
+  /** The leg's side wants somebody else in its place; it has been found out that it may. `Leg.referred` says what comes of it. */
+  | { readonly type: 'refer'; readonly to: Successor }
   /** @param status the SIP status that a call of ours failed with */
   | { readonly type: 'ended'; readonly cause: EndCause; readonly status?: number | undefined };
 

@@ -92,6 +92,13 @@ export const dialRequest = z.strictObject({
 /** Of a response in SIP. */
 export const status = z.int().min(100).max(699);
 
+/** Who takes the place of a leg. */
+const successor = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('dial'), to: dialRequest }),
+  z.strictObject({ type: z.literal('leg'), ...joinedSession.shape }),
+  z.strictObject({ type: z.literal('agent') }),
+]);
+
 const transferState = words<TransferState>({ accepted: true, progress: true, succeeded: true, failed: true });
 
 /** Header fields of an INVITE. */
@@ -156,6 +163,7 @@ export const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('round_trip'), ms: z.number().min(0).max(MAX_ROUND_TRIP_MS) }),
   z.strictObject({ type: z.literal('hold'), held: z.boolean() }),
   z.strictObject({ type: z.literal('transfer'), state: transferState, status: status.optional() }),
+  z.strictObject({ type: z.literal('refer'), to: successor }),
   // A key held for a minute is a stuck key.
   z.strictObject({ type: z.literal('dtmf'), digit: z.string().regex(/^[0-9A-D*#]$/), durationMs: z.number().min(0).max(60_000) }),
 ]);
@@ -188,6 +196,7 @@ export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('hangup'), cause: endCause, headers: sentHeaders.optional() }),
   z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI), headers: sentHeaders.optional() }),
   z.strictObject({ type: z.literal('refer_to_call'), sipCallId: z.string().min(1).max(MAX_URI) }),
+  z.strictObject({ type: z.literal('referred'), status }),
   z.strictObject({ type: z.literal('dtmf'), digits: z.string().regex(/^[0-9A-D*#]{1,64}$/) }),
   z.strictObject({ type: z.literal('report'), summary }),
 ]);

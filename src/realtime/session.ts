@@ -151,6 +151,8 @@ export class Session {
         break;
       case 'ringing':
       case 'round_trip':
+      // Who takes the leg's place is not the conversation's affair.
+      case 'refer':
         break;
       case 'transfer':
         this.#handleTransfer(event);

@@ -231,6 +231,8 @@ export interface Call {
   refer?(target: string, onProgress: (progress: ReferProgress) => void, headers?: SentHeaders): void;
   /** What somebody else calls to take our place in this call (RFC 3891). */
   readonly replacesUri?: string;
+  /** Is this dialog what the Replaces in a REFER of its own peer names, with both tags (RFC 3891 §3)? */
+  isNamedBy?(replaces: string): boolean;
   /** The peer asks us to call somebody. True takes it, and then notify() must say what comes of it; without a handler it is declined (603). */
   onRefer?: ((refer: IncomingRefer) => boolean) | undefined;
   /** Sends an INFO with this body, for keys where the phone takes no RTP events. Nothing is heard of it. */

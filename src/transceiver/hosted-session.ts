@@ -19,11 +19,14 @@ import type { Identity } from '../webrtc/dtls/identity.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import { checkedSession, checkRefusal, checkTarget } from './check-command.ts';
 import { Decision } from './decision.ts';
+import { HandOvers } from './hand-overs.ts';
+import type { MediaSession, MediaSnapshot } from './media.ts';
 import { startMetronome } from './metronome.ts';
 import { PartyLine } from './party-line.ts';
 import { PeerMedia, type PeerMediaOptions } from './peer-media.ts';
 import { type LineSounds, Persons } from './persons.ts';
 import { plainSounds } from './plain-sounds.ts';
+import type { Occupant, Seat } from './seat.ts';
 import { TransferWatch } from './transfer-watch.ts';
 import { profileFor } from './voice-codec.ts';
 
@@ -43,6 +46,8 @@ export interface HostedSessionDeps {
   readonly dialler?: LegDialler;
   /** What those hear who wait; plain tones when absent. */
   readonly sounds?: LineSounds;
+  /** The place of a leg of another session of the same project: two calls of one person become one. */
+  readonly seatElsewhere?: (sessionId: string, leg: string, project: string) => Seat | undefined;
   /** A session that a program has looked into ends after so long; the reference's hour when absent. */
   readonly maxDurationMs?: number;
 }
@@ -53,7 +58,10 @@ export interface HostedSessionOptions {
   readonly onEnded: (cause: EndCause) => void;
 }
 
-export type LegMediaOptions = Omit<PeerMediaOptions, 'profile' | 'setupTimeoutMs'>;
+export type LegMediaOptions = Omit<PeerMediaOptions, 'profile' | 'setupTimeoutMs'> & {
+  /** Once; all of it is freed. */
+  readonly onGone: () => void;
+};
 
 /** Whose a session is that nobody claims. */
 export const LOCAL_PROJECT = 'default';
@@ -77,8 +85,8 @@ interface HostedFacts {
   /** What it was made with, where somebody said so. */
   settings: SessionSettings | undefined;
   readonly amd?: AmdOptions | undefined;
-  /** Its media comes by the network that people are on, not from a bridge. */
-  readonly isBrowser: boolean;
+  /** The caller's media comes by the network that people are on, not from a bridge. */
+  isBrowser: boolean;
 }
 
 /**
@@ -96,6 +104,7 @@ export class HostedSession {
   readonly #transfer: TransferWatch;
   readonly #line: PartyLine;
   readonly #persons: Persons;
+  readonly #handOvers: HandOvers;
   /** It has a data channel, which opens when the agent has begun to speak. */
   #awaitsClient = false;
   /** Of a call of ours: who has answered? */
@@ -103,6 +112,8 @@ export class HostedSession {
   #leg: Leg | undefined;
   #callBack: DialRequest | undefined;
   #media: PeerMedia | undefined;
+  /** Who sits in the caller's place now, where that is somebody else. */
+  #occupant: Occupant | undefined;
   /** Made when the first program looks in: most calls have none, and cost nothing for it. */
   #surface: RealtimeSurface | undefined;
   #decision: Decision | undefined;
@@ -207,6 +218,21 @@ export class HostedSession {
       },
       this.id,
     );
+    this.#handOvers = new HandOvers(
+      {
+        ...{ clock, log: this.#log, ticker: deps.ticker, dialler: deps.dialler, persons: this.#persons },
+        seatOf: (party) => (party === CALLER ? this.#callerSeat() : this.#persons.seatOf(party)),
+        seatElsewhere: (sessionId, leg) => deps.seatElsewhere?.(sessionId, leg, facts.project),
+      },
+      this.id,
+    );
+  }
+
+  /** Where a leg sits that has answered, and whose place nobody is called to; undefined where that cannot be said. */
+  seatOf(leg: string): Seat | undefined {
+    const party = this.#handOvers.partyOf(leg);
+    if (this.#ended || this.#handOvers.isPending(party)) return undefined;
+    return party === CALLER ? this.#callerSeat() : this.#persons.seatOf(party);
   }
 
   /** Is it there for the bearer of this? */
@@ -242,8 +268,14 @@ export class HostedSession {
     else this.#session.start();
   }
 
+  /** What the leg that the session began with has to say, as long as nobody else sits in its place. */
   handleLegEvent(event: LegEvent): void {
+    if (!this.#occupant) this.#handleCaller(event);
+  }
+
+  #handleCaller(event: LegEvent): void {
     if (this.#ended) return;
+    if (this.#handOvers.takes(CALLER, event)) return;
     if (event.type === 'round_trip') this.#roundTripMs = event.ms;
     if (event.type === 'answered' && !this.#answered) this.#handleAnswered();
     if (this.#facts.direction === 'outbound') this.#handleProgress(event);
@@ -262,21 +294,25 @@ export class HostedSession {
   }
 
   /**
-   * One more leg: a person who was called for this session.
+   * One more leg: a person who was called for this session, or whoever takes the place of a leg.
    * @throws GatewayError ERR_NOT_FOUND when nobody waits for it; nothing is left open then
    */
-  join(
+  async join(
     name: string,
     { origin }: LegWish,
     leg: Leg,
-    { onGone, ...options }: LegMediaOptions & { readonly onGone: () => void },
+    { onGone, ...options }: LegMediaOptions,
   ): Promise<{ readonly media: PeerMedia; tell(event: LegEvent): void }> {
     const profile = profileFor(origin.kind, options.audio);
-    return this.#persons.open(name, leg, origin.sipCallId, async (session) => {
-      const onClosed = (reason: string): void => this.#persons.lost(name, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
+    const isBrowser = origin.kind === 'browser' || origin.media === 'browser';
+    const isSuccessor = this.#handOvers.awaits(name);
+    const makeMedia = async (session: MediaSession): Promise<PeerMedia> => {
+      const onClosed = (reason: string): void => {
+        if (isSuccessor) this.#handOvers.lost(name, reason);
+        else this.#persons.lost(name, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed');
+      };
       // A browser is not there before it has come by the network.
       const onConnected = (): void => this.#persons.arrived(name);
-      const isBrowser = origin.kind === 'browser' || origin.media === 'browser';
       const media = new PeerMedia(
         { ...this.#deps, log: this.#log },
         { ...options, profile, ...setupTimeout(isBrowser, options) },
@@ -284,7 +320,16 @@ export class HostedSession {
       );
       await media.open({ audio: options.audio, profile });
       return media;
-    });
+    };
+    const { sipCallId } = origin;
+    if (isSuccessor) return this.#handOvers.open(name, { leg, isBrowser, sipCallId }, makeMedia);
+    const opened = await this.#persons.open(name, leg, sipCallId, makeMedia);
+    return {
+      media: opened.media,
+      tell: (event) => {
+        if (!this.#handOvers.takes(name, event)) opened.tell(event);
+      },
+    };
   }
 
   /** @throws GatewayError ERR_NOT_FOUND (not accepted, or over), ERR_OVERLOADED */
@@ -335,6 +380,7 @@ export class HostedSession {
       {
         session: this.#line.caller,
         onClosed: (reason) => this.#peerClosed(reason),
+        onGone: options.onGone,
         ...(browser ? { events: { open: (channel) => this.#open(channel, { ...this.#facts, isClient: true }) } } : {}),
       },
     );
@@ -492,6 +538,39 @@ export class HostedSession {
     if (refer) soon(() => this.#ended || refer());
   }
 
+  /** Where the leg sits that the session began with, or whoever took its place; undefined before it is answered. */
+  #callerSeat(): Seat | undefined {
+    const hosted = this;
+    if (!this.#answered || !this.#leg || this.#ended) return undefined;
+    return {
+      ...{ sessionId: this.id, party: CALLER, line: this.#line.caller },
+      get leg() {
+        return hosted.#leg as Leg;
+      },
+      tell: (event) => this.#handleCaller(event),
+      lost: (reason) => this.#peerClosed(reason),
+      take: (next) => this.#seat(next),
+    };
+  }
+
+  #seat(next: Occupant): void {
+    const media = this.#closeMedia();
+    this.#leg?.report(this.#summary(media?.uplink));
+    this.#occupant = next;
+    this.#leg = next.leg;
+    this.#media = next.peer;
+    this.#facts.isBrowser = next.isBrowser ?? false;
+    this.#roundTripMs = undefined;
+    // Who would be called back is another one now.
+    this.#callBack = undefined;
+    this.#session.attach(next.leg);
+    next.media.answered();
+  }
+
+  #closeMedia(): MediaSnapshot | undefined {
+    return this.#occupant ? this.#occupant.media.close() : this.#media?.close();
+  }
+
   #peerClosed(reason: string): void {
     if (this.#ended) return;
     // A goodbye is told by the closing line.
@@ -504,11 +583,12 @@ export class HostedSession {
     this.#ended = true;
     this.#decision?.close();
     this.#stopTicking?.();
+    this.#handOvers.end();
     this.#persons.end();
     this.#watch?.end();
     this.#surface?.end(cause);
     const peer = this.#media?.peer.snapshot();
-    const media = this.#media?.close();
+    const media = this.#closeMedia();
     const summary = this.#summary(media?.uplink);
     this.#log.info({ cause, ...summary }, 'session ended');
     this.#log.debug({ media, peer }, 'session figures');

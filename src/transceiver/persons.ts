@@ -14,10 +14,12 @@ import {
 } from '../leg/person.ts';
 import type { PersonNews } from '../realtime/session-event.ts';
 import { AnswerWatch } from './answer-watch.ts';
-import type { MediaSession, MediaSnapshot } from './media.ts';
+import type { HandOverPersons } from './hand-overs.ts';
+import type { MediaSession } from './media.ts';
 import type { Comfort, PartyLine, Place } from './party-line.ts';
 import { failureOf, failureOfStatus, statusOf } from './person-failure.ts';
-import { SoundLoop } from './sound-loop.ts';
+import { type Seat, type SeatMedia, summaryOf } from './seat.ts';
+import { SoundLoop, stillness } from './sound-loop.ts';
 
 /** A consultation has one, a conference that a telephone call becomes a few; each costs codecs and a phone line. */
 const MOST_PERSONS = 4;
@@ -29,12 +31,6 @@ const SET_UP_MS = 7000;
 export interface LineSounds {
   readonly music: Int16Array;
   readonly ringback: Int16Array;
-}
-
-/** The media of a person, as far as this has to do with it. */
-export interface PersonMedia {
-  answered(): void;
-  close(): MediaSnapshot | undefined;
 }
 
 export interface PersonsDeps {
@@ -64,14 +60,6 @@ export interface CallerLeg {
   readonly leg: Leg | undefined;
 }
 
-/** What the agent did is told by the caller's record. */
-const NO_TURNS = {
-  turns: 0,
-  bargeIns: 0,
-  responseLatencyMs: undefined,
-  ledger: { answered: 0, continuations: 0, discarded: 0, falseHolds: 0, truncations: 0, stages: {} },
-} as const;
-
 type State = 'dialling' | 'ringing' | 'waiting' | 'whispering' | 'connected';
 
 interface Person {
@@ -82,7 +70,9 @@ interface Person {
   /** Whoever has answered is listened to, before anybody talks to it. */
   watch: AnswerWatch | undefined;
   leg: Leg | undefined;
-  media: PersonMedia | undefined;
+  media: SeatMedia | undefined;
+  /** Its end of the session. */
+  line: MediaSession | undefined;
   sipCallId: string | undefined;
   /** What the caller hears as long as this one's phone rings. */
   readonly comfort: Comfort;
@@ -92,7 +82,7 @@ interface Person {
 }
 
 /** The persons of one session, from the wish to call them to their end: who they are, who talks to whom, and what becomes of the caller. */
-export class Persons {
+export class Persons implements HandOverPersons {
   readonly #deps: PersonsDeps;
   readonly #sessionId: string;
   readonly #persons = new Map<PartyId, Person>();
@@ -106,6 +96,10 @@ export class Persons {
   #agentAway: AgentAway | undefined;
   /** The phones are being sent to each other: what becomes of the caller the transfer says. */
   #referring: PartyId | undefined;
+  /** Whose place is being given to somebody else. */
+  #handingOver: PartyId | undefined;
+  /** The caller has handed those who stay to the agent. */
+  #callerGone = false;
   #over = false;
 
   constructor(deps: PersonsDeps, sessionId: string) {
@@ -162,7 +156,7 @@ export class Persons {
    * @param makeMedia its media, with this end of the session
    * @throws GatewayError ERR_NOT_FOUND when nobody waits for it, or no longer
    */
-  async open<Media extends PersonMedia>(
+  async open<Media extends SeatMedia>(
     id: PartyId,
     leg: Leg,
     sipCallId: string | undefined,
@@ -174,13 +168,12 @@ export class Persons {
     person.sipCallId = sipCallId;
     const { line } = this.#deps;
     const onKey = (digit: string): void => this.#personKey(person, digit);
-    const media = await makeMedia(line.join(id, person.music, { onKey, onFrame: (pcm) => person.watch?.handleFrame(pcm) })).catch(
-      (thrown: unknown) => {
-        person.leg = undefined;
-        this.#failed(person, 'failed');
-        throw thrown;
-      },
-    );
+    person.line = line.join(id, person.music, { onKey, onFrame: (pcm) => person.watch?.handleFrame(pcm) });
+    const media = await makeMedia(person.line).catch((thrown: unknown) => {
+      person.leg = undefined;
+      this.#failed(person, 'failed');
+      throw thrown;
+    });
     if (this.#persons.get(id) !== person) {
       media.close();
       throw new GatewayError('ERR_NOT_FOUND', 'nobody waits for this leg any more');
@@ -190,7 +183,55 @@ export class Persons {
     this.#lay();
     // Whoever opened it has our answer by then.
     soon(() => person.leg?.answer());
-    return { media, tell: (event) => this.#handle(person, event) };
+    return {
+      media,
+      tell: (event) => {
+        // Somebody else may sit in its place by now.
+        if (person.leg === leg) this.#handle(person, event);
+      },
+    };
+  }
+
+  /** The place of a person who has answered; undefined where there is none. */
+  seatOf(id: PartyId): Seat | undefined {
+    const person = this.#persons.get(id);
+    const { line } = person ?? {};
+    if (!person?.leg || !line || person.state === 'dialling' || person.state === 'ringing') return undefined;
+    return {
+      ...{ sessionId: this.#sessionId, party: id, line },
+      get leg() {
+        return person.leg as Leg;
+      },
+      tell: (event) => this.#handle(person, event),
+      lost: (reason) => this.lost(id, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed'),
+      take: ({ leg, media, sipCallId }) => {
+        person.leg?.report(summaryOf(person.media?.close()));
+        Object.assign(person, { leg, media, sipCallId });
+        media.answered();
+      },
+    };
+  }
+
+  get isPrivate(): boolean {
+    return this.#paused && [...this.#persons.values()].some(({ state }) => state === 'connected');
+  }
+
+  handOver(party: PartyId | undefined): void {
+    this.#handingOver = party;
+    if (!this.#over) this.#lay();
+  }
+
+  handToAgent(party: PartyId): boolean {
+    const stays = [...this.#persons.values()].filter(({ id, state }) => id !== party && state === 'connected');
+    if (party === CALLER ? stays.length === 0 : !this.#persons.has(party)) return false;
+    this.#agentAway = undefined;
+    this.#agentGone = false;
+    const person = this.#persons.get(party);
+    if (person) {
+      if (this.#forget(person)) this.#deps.session.tell({ type: 'person_ended', leg: party, cause: 'agent_hangup' });
+    } else this.#callerGone = true;
+    this.#lay();
+    return true;
   }
 
   /** The browser of a person has found its way here: only now it has answered. */
@@ -257,6 +298,7 @@ export class Persons {
       watch: undefined,
       leg: undefined,
       media: undefined,
+      line: undefined,
       sipCallId: undefined,
       comfort: this.#ringing(id, options),
       music: new SoundLoop(this.#deps.sounds.music),
@@ -287,6 +329,7 @@ export class Persons {
       case 'hold':
       case 'transfer':
       case 'round_trip':
+      case 'refer':
         break;
     }
   }
@@ -407,6 +450,10 @@ export class Persons {
   /** Somebody has gone. A caller with nobody left has the agent, unless that is not for it. @param status of SIP, why nobody came */
   #leftAlone(cause: EndCause, status?: number): void {
     const isAlone = this.#persons.size === 0 && this.#referring === undefined;
+    if (isAlone && this.#callerGone) {
+      this.#deps.session.end(cause);
+      return;
+    }
     if (isAlone && this.#agentAway === 'for_good') {
       if (status !== undefined) this.#deps.caller().leg?.hangup(cause, [{ name: 'Reason', value: `SIP;cause=${status}` }]);
       this.#deps.session.end(cause);
@@ -427,9 +474,7 @@ export class Persons {
   #close(person: Person): void {
     this.#deps.line.leave(person.id);
     person.watch?.end();
-    const media = person.media?.close();
-    const { concealedFrames = 0, frames: uplinkFrames = 0 } = media?.uplink ?? {};
-    person.leg?.report({ ...NO_TURNS, concealedFrames, uplinkFrames });
+    person.leg?.report(summaryOf(person.media?.close()));
   }
 
   #enter(person: Person, state: State, agent?: AgentPresence): void {
@@ -451,14 +496,27 @@ export class Persons {
       if (paused) session.pause();
       else session.resume();
     }
-    line.place(CALLER, this.#callerPlace(persons, whispers, connected));
+    const places = new Map<PartyId, Place>([[CALLER, this.#callerPlace(persons, whispers, connected)]]);
     for (const { id, state, held, music } of persons) {
       const talks = !held && (state === 'whispering' || (state === 'connected' && !whispers));
-      line.place(id, talks ? { type: 'line' } : { type: 'beside', comfort: music });
+      places.set(id, talks ? { type: 'line' } : { type: 'beside', comfort: music });
     }
+    if (paused) this.#putAside(places);
+    for (const [id, place] of places) line.place(id, place);
+  }
+
+  /** Whose place is being given away hears ringing, and so does who is left alone by it. With the agent on the line all go on talking. */
+  #putAside(places: Map<PartyId, Place>): void {
+    const party = this.#handingOver;
+    if (party === undefined) return;
+    const ringing = (): Place => ({ type: 'beside', comfort: new SoundLoop(this.#deps.sounds.ringback) });
+    places.set(party, ringing());
+    const [first, ...others] = [...places].filter(([, { type }]) => type === 'line');
+    if (first && others.length === 0) places.set(first[0], ringing());
   }
 
   #callerPlace(persons: readonly Person[], whispers: boolean, connected: boolean): Place {
+    if (this.#callerGone) return { type: 'beside', comfort: stillness() };
     if (this.#callerHeld || whispers) return { type: 'beside', comfort: this.#music };
     if (connected) return { type: 'line' };
     // The person's phone talks to the caller's already, or soon.

@@ -64,7 +64,14 @@ export class Transceiver implements SessionHost {
 
   constructor(deps: TransceiverDeps, options: TransceiverOptions) {
     this.#lateness = new SendLateness(deps.clock);
-    this.#deps = { ...deps, ticker: this.#lateness.watch(deps.ticker) };
+    this.#deps = {
+      ...deps,
+      ticker: this.#lateness.watch(deps.ticker),
+      seatElsewhere: (sessionId, leg, project) => {
+        const hosted = this.#byId.get(sessionId);
+        return hosted?.isOf({ project, ephemeral: false }) ? hosted.seatOf(leg) : undefined;
+      },
+    };
     this.#options = options;
     this.#ended = deps.metrics.counter('sessions_ended_total', 'Sessions that have ended, by cause.', ['cause']);
     this.#stray = deps.metrics.counter('transceiver_stray_total', 'Datagrams that belong to no session here, by kind.', ['kind']);
@@ -228,8 +235,8 @@ export class Transceiver implements SessionHost {
         setUp: negotiation.setUp.peer,
         onPathVerified: (path) => this.#byPath.add(path.key, made.media),
         onPathDropped: (path) => this.#byPath.remove(path.key, made.media),
+        onGone: () => ufrags?.forget(),
         onEnded: (cause) => {
-          ufrags?.forget();
           this.#restarts.delete(id);
           this.#forget(id, cause);
         },

@@ -65,6 +65,13 @@ class PhonePage {
     await this.web.press('Call');
   }
 
+  /** Opens the panel, if there is none, and says to whom. */
+  async transferTo(name: string, button: 'Transfer now' | 'Ask first'): Promise<void> {
+    await this.web.press('Transfer');
+    await this.web.page.fill('#transfer-to', name);
+    await this.web.press(button);
+  }
+
   async hum(hz: number): Promise<void> {
     await this.web.page.evaluate(`hum(${hz})`);
   }
@@ -84,10 +91,14 @@ class PhonePage {
     return samples.length === 0 ? 0 : rms(samples);
   }
 
-  /** Do packets come, whatever is in them? */
+  /** Do packets come by any of its calls, whatever is in them? */
   async receives(): Promise<boolean> {
     const packets = async (): Promise<number> =>
-      (await this.web.stats()).reduce((sum, { type, packetsReceived = 0 }) => sum + (type === 'inbound-rtp' ? packetsReceived : 0), 0);
+      (await this.web.page.evaluate(`(async () => {
+        const open = tap.connections.filter(({ connectionState }) => connectionState === 'connected');
+        const stats = await Promise.all(open.map((each) => each.getStats()));
+        return stats.flatMap((each) => [...each.values()]).reduce((sum, { type, packetsReceived }) => sum + (type === 'inbound-rtp' ? packetsReceived : 0), 0);
+      })()`)) as number;
     const before = await packets();
     await this.web.listen(300);
     return (await packets()) > before;
@@ -109,13 +120,18 @@ describePeer('chromium', 'the softphone', () => {
   let chromium: Chromium;
   let alice: PhonePage;
   let bob: PhonePage;
+  let carol: PhonePage;
 
   beforeAll(async () => {
     const file = join(folder, 'ringdown.yaml');
     const user = (name: string): string => `  - { name: ${name}, password: ${PASSWORD}, calls: [agent, users] }\n`;
     writeFileSync(file, `users:\n${['alice', 'bob', 'carol'].map(user).join('')}`);
     [gateway, chromium] = await Promise.all([GatewayProcess.start({ flags: ['--config', file, '--sip-rate', '0'] }), Chromium.start()]);
-    [alice, bob] = await Promise.all([PhonePage.open(chromium, gateway, undefined), PhonePage.open(chromium, gateway, 900)]);
+    [alice, bob, carol] = await Promise.all([
+      PhonePage.open(chromium, gateway, undefined),
+      PhonePage.open(chromium, gateway, 900),
+      PhonePage.open(chromium, gateway, 1300),
+    ]);
   });
   afterAll(async () => {
     await chromium?.close();
@@ -132,7 +148,7 @@ describePeer('chromium', 'the softphone', () => {
   test('is told that a password is wrong, and registers with the right one', async () => {
     await alice.register('alice', 'wrong');
     expect(await alice.web.problem()).toBe('Wrong user or password');
-    await Promise.all([alice.registered('alice'), bob.registered('bob')]);
+    await Promise.all([alice.registered('alice'), bob.registered('bob'), carol.registered('carol')]);
     expect(await alice.web.text('#account-state')).toBe('Registered');
     expect(await alice.web.shortcomings()).toEqual([]);
   });
@@ -178,6 +194,65 @@ describePeer('chromium', 'the softphone', () => {
     await expect.poll(() => alice.loudness(), SOON).toBeGreaterThan(AUDIBLE);
     await alice.web.press('Hang up');
     await alice.call('none');
+  });
+
+  /** alice and bob talk. */
+  const connected = async (): Promise<void> => {
+    await alice.dial('bob');
+    await bob.call('incoming');
+    await bob.web.press('Accept');
+    await Promise.all([alice.call('live'), bob.call('live')]);
+    await alice.hum(700);
+    await expect.poll(() => alice.hears(900), SOON).toBe(true);
+  };
+
+  test('alice sends bob to carol: when she answers the two talk, and alice is free', async () => {
+    await connected();
+    await alice.transferTo('carol', 'Transfer now');
+    await carol.call('incoming');
+    await expect.poll(() => alice.status(), SOON).toBe('Transferring: carol rings');
+    await carol.web.press('Accept');
+    await Promise.all([alice.call('none'), carol.call('live')]);
+    await expect.poll(() => bob.hears(1300), SOON).toBe(true);
+    await expect.poll(() => carol.hears(900), SOON).toBe(true);
+    expect(await alice.web.page.isHidden('#problem')).toBe(true);
+    await bob.web.press('Hang up');
+    await Promise.all([bob.call('none'), carol.call('none')]);
+  });
+
+  test('carol does not want bob: alice has him back and is told why; nobody is sent to where alice may not call', async () => {
+    await connected();
+    await alice.transferTo('carol', 'Transfer now');
+    await carol.call('incoming');
+    await carol.web.press('Decline');
+    expect(await alice.web.problem()).toBe('Not transferred');
+    expect(await alice.web.text('#problem-text')).toBe('The call was declined. You still have the call.');
+    await expect.poll(() => bob.hears(700), SOON).toBe(true);
+    await expect.poll(() => alice.hears(900), SOON).toBe(true);
+    await bob.web.press('Hang up');
+    await Promise.all([alice.call('none'), bob.call('none')]);
+  });
+
+  test('alice asks carol first, talks to both in turn, and connects them', async () => {
+    await connected();
+    await alice.transferTo('carol', 'Ask first');
+    await carol.call('incoming');
+    await carol.web.press('Accept');
+    await carol.call('live');
+    await alice.hum(700);
+    await expect.poll(() => alice.hears(1300), SOON).toBe(true);
+    await expect.poll(() => carol.hears(700), SOON).toBe(true);
+    expect(await alice.web.text('#waiting')).toBe('bob is on hold');
+    await alice.web.press('Back to bob');
+    await expect.poll(() => bob.hears(700), SOON).toBe(true);
+    await expect.poll(() => alice.receives(), SOON).toBe(true);
+    await alice.web.press('Connect carol with bob');
+    await alice.call('none');
+    await expect.poll(() => bob.hears(1300), SOON).toBe(true);
+    await expect.poll(() => carol.hears(900), SOON).toBe(true);
+    await carol.web.press('Hang up');
+    await Promise.all([bob.call('none'), carol.call('none')]);
+    expect([...alice.web.faults, ...bob.web.faults, ...carol.web.faults]).toEqual([]);
   });
 
   test('a program calls bob: the agent speaks to him', async () => {

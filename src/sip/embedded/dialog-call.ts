@@ -6,14 +6,14 @@ import { CallMachine, type CallOutput } from './call-machine.ts';
 import type { CallServices, DialogHolder } from './call-services.ts';
 import { CallTransfer } from './call-transfer.ts';
 import { ACCEPT, ALLOW, SUPPORTED } from './capabilities.ts';
-import type { Dialog } from './dialog.ts';
+import { type Dialog, dialogKey } from './dialog.ts';
 import { DialogSession, type SessionOwner } from './dialog-session.ts';
 import type { Flow } from './flow.ts';
 import type { HeaderFields } from './header-fields.ts';
 import type { IncomingRequest } from './incoming-request.ts';
 import { withReplaces } from './refer-to.ts';
 import { quotedString } from './refusal-parts.ts';
-import { writeReplaces } from './replaces.ts';
+import { readReplaces, writeReplaces } from './replaces.ts';
 import { sentHeaderLines } from './sent-headers.ts';
 import type { SessionInterval } from './session-expires.ts';
 import type { ServerTransaction } from './transactions.ts';
@@ -100,6 +100,11 @@ export class DialogCall implements Call, DialogHolder {
 
   get replacesUri(): string {
     return withReplaces(this.#dialog.remoteTarget, writeReplaces(this.#dialog.asPeerKnowsIt));
+  }
+
+  isNamedBy(value: string): boolean {
+    const replaces = readReplaces(value);
+    return replaces !== undefined && dialogKey(replaces.callId, replaces.toTag, replaces.fromTag) === this.#dialog.key;
   }
 
   get peerAddress(): string {

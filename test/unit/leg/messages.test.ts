@@ -44,6 +44,7 @@ describe('a message of a bridge', () => {
     { type: 'ended', leg: 1, cause: 'rejected', status: 9000 },
     { ...open, origin: { kind: 'phone', callBack: { trunk: 'carrier', destination: 'x'.repeat(257) } } },
     { type: 'event', leg: 1, event: { type: 'transfer', state: 'perhaps' } },
+    { type: 'event', leg: 1, event: { type: 'refer', to: { type: 'nobody' } } },
     { type: 'event', leg: 1, event: { type: 'round_trip', ms: -1 } },
     { type: 'event', leg: 1, event: { type: 'round_trip', ms: 60_001 } },
     { type: 'dialled', dial: 0 },
@@ -74,6 +75,7 @@ describe('a message of a host', () => {
     { type: 'command', leg: 1, command: { type: 'report', summary: { ...summary, ledger: { ...LEDGER, stages: {} } } } },
     { type: 'command', leg: 1, command: { type: 'refer', target: 'sip:desk@192.0.2.1' } },
     { type: 'command', leg: 1, command: { type: 'refer_to_call', sipCallId: 'abc@192.0.2.1' } },
+    { type: 'command', leg: 1, command: { type: 'referred', status: 180 } },
     { type: 'command', leg: 1, command: { type: 'dtmf', digits: '12#' } },
     { type: 'dial', dial: 3, request: { trunk: 'carrier', destination: '+15550001', from: '100' } },
     {

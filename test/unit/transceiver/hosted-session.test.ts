@@ -62,6 +62,7 @@ async function create(commands: string[]): Promise<HostedSession> {
       setUp: { dtlsRole: 'client' },
       onPathVerified: () => undefined,
       onPathDropped: () => undefined,
+      onGone: () => undefined,
       onEnded: (cause) => void commands.push(`ended ${cause}`),
     },
     { origin: { kind: 'phone' } },
