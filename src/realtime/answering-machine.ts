@@ -63,13 +63,21 @@ export class AnsweringMachine {
     return this.hear(this.#frame);
   }
 
+  /** 20 ms in which nothing came of the far end. Silence like this says nothing about the noise of the line. */
+  letPass(): Answered | undefined {
+    return this.#go(this.#frame.fill(0), false);
+  }
+
   /** The same at 8 kHz. */
   hear(frame: Int16Array): Answered | undefined {
+    return this.#go(frame, true);
+  }
+
+  #go(frame: Int16Array, came: boolean): Answered | undefined {
     if (this.#done) return undefined;
     this.#ms += FRAME_MS;
     const signal = this.#signals.push(frame, this.#speechMs > 0);
-    const { voiced, levelDb } = this.#voice.process(frame);
-    this.#note(voiced && !this.#signals.sounding && levelDb > this.#quietest.track(levelDb) + ABOVE_QUIETEST_DB);
+    if (came) this.#listen(frame);
     if (signal?.type === 'beep') return this.#finish('machine_beep', { beep: { hz: signal.hz, ms: signal.ms } });
     if (signal) return this.#verdict ? undefined : this.#finish(signal.type);
     if (this.#signals.isUndecided) return undefined;
@@ -78,6 +86,11 @@ export class AnsweringMachine {
 
   free(): void {
     this.#voice.free();
+  }
+
+  #listen(frame: Int16Array): void {
+    const { voiced, levelDb } = this.#voice.process(frame);
+    this.#note(voiced && !this.#signals.sounding && levelDb > this.#quietest.track(levelDb) + ABOVE_QUIETEST_DB);
   }
 
   #note(voiced: boolean): void {

@@ -162,6 +162,7 @@ export class HostedSession {
       hosted.#session.handleLegEvent({ type: 'ended', cause: 'internal_error' });
       throw thrown;
     }
+    if (facts.amd) hosted.#watchAnswer(facts.amd);
     if (policy?.decide.by === 'api') hosted.#await(policy.decide);
     else if (facts.settings || hosted.#awaitsClient) hosted.#ensureSurface();
     return { hosted, media };
@@ -285,7 +286,8 @@ export class HostedSession {
       this.#persons.handleTransfer(event);
     }
     // Who has answered is not known yet, and the agent says nothing until then.
-    if (event.type !== 'answered' || !this.#watchAnswer()) this.#session.handleLegEvent(event);
+    if (event.type === 'answered' && this.#watch) this.#watch.begin();
+    else this.#session.handleLegEvent(event);
     if (event.type === 'answered') this.#persons.callerAnswered();
   }
 
@@ -510,11 +512,9 @@ export class HostedSession {
     this.#surface?.handleProgress(event.type);
   }
 
-  /** @returns whether it is listened to who has answered */
-  #watchAnswer(): boolean {
-    const { amd } = this.#facts;
-    if (!amd || this.#watch) return this.#watch !== undefined;
-    const watch = new AnswerWatch(amd, {
+  /** Finds out who answers. */
+  #watchAnswer(amd: AmdOptions): void {
+    const watch = new AnswerWatch(this.#deps.clock, amd, {
       onAnswered: (answered) => {
         this.#log.info({ ...answered }, 'answered by');
         this.#session.tell({ type: 'answered_by', leg: CALLER, ...answered });
@@ -526,8 +526,7 @@ export class HostedSession {
       },
     });
     this.#watch = watch;
-    this.#line.onCallerFrame = (pcm) => watch.handleFrame(pcm);
-    return true;
+    this.#line.onCallerFrame = (pcm, concealed) => watch.handleFrame(pcm, concealed);
   }
 
   #handleAnswered(): void {

@@ -119,6 +119,7 @@ export class Media {
   /** The leg is answered: from now on the person is sent 20 ms of audio every 20 ms. */
   start(): void {
     if (this.#closed || this.#stopTicking) return;
+    this.#uplink.begin(this.#deps.clock.now());
     this.#stopTicking = this.#deps.ticker.add((dueAt) => this.#tick(dueAt));
   }
 

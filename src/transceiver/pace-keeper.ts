@@ -62,6 +62,19 @@ export class PaceKeeper {
     return this.#added;
   }
 
+  /** Time counts from now: what is in step is found out anew. */
+  begin(now: number): void {
+    this.#startedAt = now;
+    this.#windowEndsAt = now + WINDOW_MS;
+    this.#frames = 0;
+    this.#windows = 0;
+    this.#mostMs = Number.NEGATIVE_INFINITY;
+    this.#baseMs = undefined;
+    this.#wrong = 0;
+    this.#owed = 0;
+    this.#driftedAt = 0;
+  }
+
   /** Audio comes for so many frames that were let pass as silence. They are taken out as far as it makes more audio than time. */
   correct(frames: number, now: number): void {
     this.#wrong = Math.min(MOST_WRONG, frames);
@@ -74,20 +87,15 @@ export class PaceKeeper {
    */
   next(pcm: Int16Array, now: number, guessed = false): Pace {
     const quiet = this.#isQuiet(pcm);
-    this.#startedAt ??= this.#begin(now);
+    if (this.#startedAt === undefined) this.begin(now);
     this.#frames += 1;
-    const lead = this.#frames * FRAME_MS - (now - this.#startedAt);
+    const lead = this.#frames * FRAME_MS - (now - (this.#startedAt ?? now));
     if (!guessed) this.#mostMs = Math.max(this.#mostMs, lead);
     if (this.#wrong > 0) this.#catchUp(lead, now);
     if (now >= this.#windowEndsAt) this.#endWindow(now);
     if (this.#owed === 0 || !(quiet || now - this.#owedSince >= PATIENCE_MS)) return 'pass';
     this.#owedSince = now;
     return this.#owed > 0 ? this.#drop() : this.#add();
-  }
-
-  #begin(now: number): number {
-    this.#windowEndsAt = now + WINDOW_MS;
-    return now;
   }
 
   #catchUp(lead: number, now: number): void {

@@ -28,6 +28,12 @@ export class PacedFrames {
     return this.#pace.dropped;
   }
 
+  /** What is in step is found out anew. */
+  begin(now: number): void {
+    this.#isTaken = false;
+    this.#pace.begin(now);
+  }
+
   /** Audio comes for so many frames that were pushed as silence. */
   correct(frames: number, now: number): void {
     this.#pace.correct(frames, now);

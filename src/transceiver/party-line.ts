@@ -20,7 +20,7 @@ export type Place =
 export interface PartyHandlers {
   readonly onKey: (digit: string, durationMs: number) => void;
   /** Every frame of this party, whatever its place. */
-  readonly onFrame?: (pcm: Int16Array) => void;
+  readonly onFrame?: (pcm: Int16Array, concealed: boolean) => void;
 }
 
 /** What of the caller is for one program alone, and passes this by. */
@@ -63,7 +63,7 @@ export class PartyLine {
   #shared = false;
   #agentTakesPart = true;
   /** Each frame of the caller, while somebody listens for something in it. */
-  onCallerFrame: ((pcm: Int16Array) => void) | undefined;
+  onCallerFrame: ((pcm: Int16Array, concealed: boolean) => void) | undefined;
   /** The caller's keys while the agent does not take part. */
   onCallerKey: ((digit: string) => void) | undefined;
 
@@ -74,7 +74,7 @@ export class PartyLine {
     this.caller = {
       handleUplink: (pcm, flags, now) => {
         const known = mask?.masked(pcm, now) ?? pcm;
-        this.onCallerFrame?.(known);
+        this.onCallerFrame?.(known, flags.concealed);
         if (this.#shared) this.#hear(this.#callerParty, known, flags, now);
         else session.handleUplink(known, flags, now);
       },
@@ -99,7 +99,7 @@ export class PartyLine {
     this.#look();
     return {
       handleUplink: (pcm, flags, now) => {
-        onFrame?.(pcm);
+        onFrame?.(pcm, flags.concealed);
         if (this.#parties.get(id) === party) this.#hear(party, pcm, flags, now);
       },
       pullDownlink: (out) => this.#pullPerson(party, out),

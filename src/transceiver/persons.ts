@@ -67,6 +67,7 @@ interface Person {
   readonly options: PersonOptions;
   state: State;
   held: boolean;
+  answered: boolean;
   /** Whoever has answered is listened to, before anybody talks to it. */
   watch: AnswerWatch | undefined;
   leg: Leg | undefined;
@@ -168,7 +169,9 @@ export class Persons implements HandOverPersons {
     person.sipCallId = sipCallId;
     const { line } = this.#deps;
     const onKey = (digit: string): void => this.#personKey(person, digit);
-    person.line = line.join(id, person.music, { onKey, onFrame: (pcm) => person.watch?.handleFrame(pcm) });
+    person.watch = this.#watchOf(person);
+    const onFrame = (pcm: Int16Array, concealed: boolean): void => person.watch?.handleFrame(pcm, concealed);
+    person.line = line.join(id, person.music, { onKey, onFrame });
     const media = await makeMedia(person.line).catch((thrown: unknown) => {
       person.leg = undefined;
       this.#failed(person, 'failed');
@@ -295,6 +298,7 @@ export class Persons implements HandOverPersons {
       options,
       state: 'dialling',
       held: false,
+      answered: false,
       watch: undefined,
       leg: undefined,
       media: undefined,
@@ -335,17 +339,21 @@ export class Persons implements HandOverPersons {
   }
 
   #handleAnswered(person: Person): void {
-    if ((person.state !== 'dialling' && person.state !== 'ringing') || person.watch) return;
+    if ((person.state !== 'dialling' && person.state !== 'ringing') || person.answered) return;
+    person.answered = true;
     person.media?.answered();
-    const { session } = this.#deps;
+    this.#deps.session.tell({ type: 'person_answered', leg: person.id });
+    if (person.watch) person.watch.begin();
+    else this.#begin(person, person.options.onAnswer);
+  }
+
+  /** Finds out who answers, where that is wished for. */
+  #watchOf(person: Person): AnswerWatch | undefined {
     const { amd, onAnswer } = person.options;
-    session.tell({ type: 'person_answered', leg: person.id });
-    if (!amd) {
-      this.#begin(person, onAnswer);
-      return;
-    }
+    if (!amd) return undefined;
+    const { clock, session } = this.#deps;
     let isMachine = false;
-    person.watch ??= new AnswerWatch(amd, {
+    return new AnswerWatch(clock, amd, {
       onAnswered: (answered) => {
         isMachine = answered.by.startsWith('machine');
         session.tell({ type: 'answered_by', leg: person.id, ...answered });

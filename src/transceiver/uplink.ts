@@ -94,6 +94,8 @@ export class Uplink {
   #keyHeld = false;
   #expectedTimestamp: number | undefined;
   #lastArrivalAt: number | undefined;
+  /** When the call was answered, until the first packet after that. */
+  #beganAt: number | undefined;
   /** Let pass since the last packet. */
   #guessedFrames = 0;
   #frames = 0;
@@ -118,6 +120,19 @@ export class Uplink {
       this.#frames += 1;
       this.#paced.push(frame, this.#concealing, this.#now);
     });
+  }
+
+  /** The call is answered: time counts from now. What was heard before does not go on, and what was not is no loss. */
+  begin(now: number): void {
+    this.#now = now;
+    this.#beganAt = now;
+    this.#lastArrivalAt = now;
+    this.#expectedTimestamp = undefined;
+    this.#guessedFrames = 0;
+    this.#lostPackets = 0;
+    this.#concealer.forget();
+    this.#framer.reset();
+    this.#paced.begin(now);
   }
 
   /** A decrypted RTP packet. Returns what it parsed to, for the RTCP statistics of the stream. */
@@ -221,6 +236,7 @@ export class Uplink {
   }
 
   #decode(packet: RtpPacket): void {
+    this.#passSinceAnswer();
     const gap = this.#gapBefore(packet);
     const ours = this.#lostPackets > 0;
     this.#lostPackets = 0;
@@ -247,6 +263,15 @@ export class Uplink {
   #fromDecoder(nearest: boolean, next: RtpPacket): Int16Array {
     const found = nearest ? this.#decoder.recover?.(next.payload) : this.#decoder.conceal?.();
     return found ?? this.#silence.fill(0);
+  }
+
+  /** What went by between the answer and the first packet; but a process that stood still reads late what came in time. */
+  #passSinceAnswer(): void {
+    const beganAt = this.#beganAt;
+    this.#beganAt = undefined;
+    if (beganAt === undefined || this.#now - (this.#lastTickAt ?? beganAt) > STALL_MS) return;
+    const frames = Math.floor((this.#now - beganAt) / FRAME_MS) - HELD_BACK_FRAMES - this.#guessedFrames;
+    for (let n = 0; n < Math.min(frames, SILENCE_AFTER_FRAMES); n++) this.#pushSilence(true);
   }
 
   /** A jump of the timestamp is lost audio, so many frames of it; a marker or a key says that the sender was silent. */
