@@ -11,12 +11,10 @@ import { coughOf } from './barge-in.mjs';
 import { tapsOf } from './echo-line.mjs';
 import { clip } from './end-of-turn.mjs';
 
-const { PCMU } = await built('audio/g711.js');
 const { Decimator } = await built('audio/decimate.js');
-const { VoiceActivity, loadVad } = await built('audio/vad.js');
 
 const support = (name) => tsImport(`../../test/support/${name}.ts`, import.meta.url);
-const { SILENT_BELOW, WireCall, WireModel, isLoud, silenceFrom, soundFrom } = await support('wire-call');
+const { SILENT_BELOW, WireCall, WireModel, audible, isLoud, silenceFrom, soundFrom } = await support('wire-call');
 const { findMarker } = await support('chirp');
 const { Switchhook } = await support('switchhook');
 const { GatewayProcess } = await support('gateway-process');
@@ -80,7 +78,6 @@ export async function measureWire({ quick, half }) {
   writeFileSync(config, model.config);
   const gateway = await GatewayProcess.start({ run: 'built', flags: ['--config', config, '--max-calls', '50'] });
   const hook = new Switchhook();
-  await loadVad();
   try {
     const talks = [];
     for (const line of WIRE_LINES)
@@ -119,7 +116,8 @@ async function talk(wire, random, sentences, line) {
   const gain = 32768 * 10 ** (random.between(-26, -20) / 20);
   const say = async (spoken) => {
     const sound = cutLoud(spoken);
-    const lead = Math.floor(random.between(0, 160));
+    // Ends with its packet: which one is the last with a voice is beyond doubt, whoever judges.
+    const lead = (160 - (sound.length % 160)) % 160;
     const said = await wire.say(
       Int16Array.from(sound, (x) => clip(x * gain)),
       lead,
@@ -138,12 +136,21 @@ async function talk(wire, random, sentences, line) {
     }[kind]();
     const afterMs = kind === 'early' ? random.between(20, 500) : random.between(1000, 3500);
     await elapse(first.at + afterMs - performance.now());
-    const act = { line, kind, n, firstAt: first.at, soundMs: sound.length / 8, afterMs, ...(await say(sound)) };
+    const act = {
+      line,
+      kind,
+      n,
+      endsInWords: kind !== 'cough',
+      firstAt: first.at,
+      soundMs: sound.length / 8,
+      afterMs,
+      ...(await say(sound)),
+    };
     acts.push(act);
     if (kind === 'backchannel' || kind === 'cough') {
       // The agent goes on to its end; then something is said for it to answer.
       await elapse(first.at + sentences[n].pcm.length / 24 + 2500 - performance.now());
-      if (wire.spoken.count <= n + 1) act.endedAt = (await say(speak(REMARK, voice))).endedAt;
+      if (wire.spoken.count <= n + 1) Object.assign(act, { endedAt: (await say(speak(REMARK, voice))).endedAt, endsInWords: true });
     }
     ({ n, first } = await answerAfter(wire, n));
     act.answer = n;
@@ -152,7 +159,8 @@ async function talk(wire, random, sentences, line) {
   await wire.close();
   // Later, when nobody's packets are made late by it.
   return () => {
-    const recording = wire.media.recording();
+    const recorded = wire.media.recording();
+    const recording = { ...recorded, heard: audible(recorded.samples) };
     for (const act of acts) Object.assign(act, judgeSilence(wire, recording, act, sentences[act.n]), judgeLedger(wire, act));
     return acts;
   };
@@ -172,9 +180,9 @@ async function answerAfter(wire, after) {
 
 /** Ends in the middle of a voice: everybody agrees on which packet is the last. */
 function cutLoud(sound) {
+  const isLoud = (from) => sound.subarray(from, from + 40).reduce((most, x) => Math.max(most, Math.abs(x)), 0) > 0.3;
   for (let end = sound.length; end > 400; end -= 40) {
-    const piece = sound.subarray(end - 40, end);
-    if (piece.reduce((most, x) => Math.max(most, Math.abs(x)), 0) > 0.5) return sound.subarray(0, end);
+    if ([160, 120, 80, 40].every((back) => isLoud(end - back))) return sound.subarray(0, end);
   }
   return sound;
 }
@@ -184,10 +192,10 @@ const playedAt = (recording, sample) => recording.arrivedAt(sample) + (sample % 
 
 /** When the agent fell silent, what the model was told of it, and where it went on: all from what came to the phone. */
 function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, n }, { pcm, words }) {
-  const { samples } = recording;
+  const { samples, heard } = recording;
   let from = 0;
   while (from < samples.length && !(recording.arrivedAt(from) >= onsetAt)) from += 160;
-  const silent = silenceFrom(samples, from - 160);
+  const silent = silenceFrom(heard, from - 160);
   if (silent === undefined) return {};
   const last = silent - 1;
   const silentAt = playedAt(recording, last);
@@ -196,15 +204,15 @@ function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, n }, { pcm,
   // Before the fade of 20 ms.
   const before = placeOf(samples, last - 160 - PROBE, original, silentAt - firstAt);
   if (before === undefined) return found;
-  // The fade takes a whole packet; the codec gives back the end of one up to 3 ms late.
-  const sentUpTo = Math.ceil((last - 24) / 160) * 160;
+  // The fade takes a whole packet.
+  const sentUpTo = Math.ceil((last - OVERHANG) / 160) * 160;
   const endMs = before + (sentUpTo - (last - 160 - PROBE)) / 8;
   found.fadeStep = fadeStepOf(samples, last, original, endMs);
   const { itemId } = wire.spoken.all[n];
   const cut = wire.asked.all.find(({ event }) => event.type === 'conversation.item.truncate' && event.item_id === itemId);
   found.committed = cut !== undefined;
   if (cut) found.truncationErrorMs = truncationErrorOf(recording, cut, original);
-  const next = soundFrom(samples, silent);
+  const next = soundFrom(heard, silent);
   if (next === undefined) return found;
   const after = placeOf(samples, next + 80, original, endMs);
   // Another sentence is not found there.
@@ -217,14 +225,17 @@ function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, n }, { pcm,
 }
 
 /** What the model was told beside what had come to the phone by then. Of a fade the first half counts. */
-function truncationErrorOf({ samples, arrivedAt }, { at, event }, original) {
+function truncationErrorOf({ samples, heard, arrivedAt }, { at, event }, original) {
   let last = samples.length - 1;
   while (last > 0 && !(arrivedAt(last) <= at + 40)) last -= 160;
-  while (last > 0 && Math.abs(samples[last]) < SILENT_BELOW) last -= 1;
+  while (last > 0 && Math.abs(heard[last]) < SILENT_BELOW) last -= 1;
   const probe = last - 160 - PROBE;
   const found = placeOf(samples, probe, original, event.audio_end_ms);
-  return found === undefined ? undefined : event.audio_end_ms - (found + (Math.ceil((last - 24) / 160) * 160 - probe) / 8 - 10);
+  return found === undefined ? undefined : event.audio_end_ms - (found + (Math.ceil((last - OVERHANG) / 160) * 160 - probe) / 8 - 10);
 }
+
+/** The codec gives back the end of a packet up to 7 ms late. */
+const OVERHANG = 56;
 
 /** 80 ms of speech are found at one place only. */
 const PROBE = 640;
@@ -239,10 +250,10 @@ function placeOf(samples, at, original, aboutMs) {
 /** Words of which the middle is in between. */
 const wordsBetween = (words, fromMs, toMs) => words.filter(({ from, to }) => (from + to) / 2 >= fromMs && (from + to) / 2 < toMs).length;
 
-/** How much steeper the fade is than the sentence itself in these 25 ms. */
+/** In its last 5 ms the fade is at a quarter at the most: how much steeper it is there than a quarter of the sentence itself. What was cut off is. */
 function fadeStepOf(samples, last, original, endMs) {
   const end = Math.round(endMs * 8);
-  return Math.max(0, steepest(samples, last - 200, last + 8) - steepest(original, end - 240, end + 48));
+  return Math.max(0, Math.round(steepest(samples, last - 40, last + 8) - steepest(original, end - 240, end + 48) / 4));
 }
 
 function steepest(samples, from, to) {
@@ -263,33 +274,19 @@ function narrowed(pcm) {
 }
 
 /** What the event says of a turn beside what was seen: each stage that leaves a trace outside, in ms too late. */
-function judgeLedger(wire, { endedAt, answer }) {
+function judgeLedger(wire, { endedAt, endsInWords, answer }) {
+  if (!endsInWords) return {};
   const item = wire.spoken.all[answer];
   if (!item) return {};
   const [first] = wire.media.arrivals.all.filter((each) => each.at >= item.saidAt && isLoud(each));
   const event = wire.told.all.find(({ type, at }) => type === 'turn.latency' && at >= item.saidAt);
-  const lastVoicedAt = lastVoiced(wire, endedAt);
-  if (!first || !event || lastVoicedAt === undefined) return {};
+  if (!first || !event) return {};
   return {
     ledger: {
-      requested: event.requested_ms - (item.askedAt - lastVoicedAt),
-      first_delta: event.first_delta_ms - (item.saidAt - lastVoicedAt),
-      first_packet: event.first_packet_ms - (first.at - lastVoicedAt),
+      requested: event.requested_ms - (item.askedAt - endedAt),
+      first_delta: event.first_delta_ms - (item.saidAt - endedAt),
+      first_packet: event.first_packet_ms - (first.at - endedAt),
       ear: event.ear_ms,
     },
   };
-}
-
-/** The last packet in which a judge of voices, that of the gateway, hears one; the phone's packets are put before it anew. */
-function lastVoiced(wire, before) {
-  const judge = new VoiceActivity();
-  const pcm = new Int16Array(160);
-  let found;
-  for (const { at, payload } of wire.sent) {
-    if (at > before + 100) break;
-    PCMU.decode(payload, pcm);
-    if (judge.process(pcm).voiced) found = at;
-  }
-  judge.free();
-  return found;
 }

@@ -12,7 +12,7 @@ import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
 import { rms, tone } from '../support/tones.ts';
 import { elapse, eventually } from '../support/wait.ts';
-import { isLoud, SILENT_BELOW, type SpokenItem, WireCall, WireModel } from '../support/wire-call.ts';
+import { audible, isLoud, SILENT_BELOW, type SpokenItem, WireCall, WireModel } from '../support/wire-call.ts';
 
 /* What is told of each turn's time, and of what was heard, beside what was seen at the phone's socket and at the model's server. */
 
@@ -164,11 +164,12 @@ function arrivedOf(wire: WireCall, { at }: { readonly at: number }): number | un
   const { samples, arrivedAt } = wire.media.recording();
   let last = samples.length - 1;
   while (last > 0 && !((arrivedAt(last) ?? Number.POSITIVE_INFINITY) <= at + 2 * FRAME_MS)) last -= 160;
-  while (last > 0 && Math.abs(samples[last] as number) < SILENT_BELOW) last -= 1;
-  // Before the fade, which takes a packet; the codec gives back the end of one up to 3 ms late.
+  const heard = audible(samples);
+  while (last > 0 && Math.abs(heard[last] as number) < SILENT_BELOW) last -= 1;
+  // Before the fade, which takes a packet; the codec gives back the end of one up to 7 ms late.
   const from = last - 160 - PROBE;
   const found = from < 0 ? undefined : findMarker(NARROW, samples.subarray(from, from + PROBE), { minLikeness: 0.8 });
-  return found && found.atMs + (Math.ceil((last - 24) / 160) * 160 - from) / 8 - FADE_MS / 2;
+  return found && found.atMs + (Math.ceil((last - 56) / 160) * 160 - from) / 8 - FADE_MS / 2;
 }
 
 function narrowed(pcm: Int16Array): Int16Array {
