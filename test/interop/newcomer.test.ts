@@ -155,7 +155,11 @@ describe('README.md', () => {
       expect(program).toBe('sipp');
       const before = records().length;
       const sipp = new Child(requiredPeer('sipp'), args, { name: 'sipp' });
-      expect(await sipp.end(60_000)).toEqual({ code: 0, signal: null });
+      const end = await sipp.end(60_000);
+      const refused = records()
+        .slice(before)
+        .filter((record) => record['sip_status'] !== 200);
+      expect({ ...end, refused }).toEqual({ code: 0, signal: null, refused: [] });
       const count = (name: string) => sipp.stdout.all.findLast((line) => line.includes(name))?.match(/(\d+)\s*$/)?.[1];
       expect([count('Successful call'), count('Failed call')]).toEqual(['200', '0']);
       await eventually(() => records().length === before + 200, 5000, 'the call records');
