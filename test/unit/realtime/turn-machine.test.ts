@@ -342,6 +342,21 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(bench.take().map(([, type]) => type)).toEqual(['hold', 'interrupt', 'speech_started']);
   });
 
+  it('coughs more softly than it speaks, and is heard all the same when it speaks', () => {
+    const bench = new Bench();
+    bench.voice(1000, -20).silence(500);
+    bench.take();
+    bench.agentSpeaks(2000).voice(200, -27).silence(1000).voice(900, -26);
+    // Softer than 9 dB below its loud frames it could be our echo.
+    expect(bench.take()).toEqual([
+      [3560, 'hold'],
+      [4060, 'resume'],
+      [4760, 'hold'],
+      [5500, 'interrupt'],
+      [5500, 'speech_started'],
+    ]);
+  });
+
   it('may be our own echo over our first syllable: we begin again, and then it does not hold us', () => {
     const bench = new Bench();
     bench.agentSpeaks(180).voice(360, -33).silence(400).voice(1000, -33);
