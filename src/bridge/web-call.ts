@@ -311,6 +311,8 @@ export class WebCall implements TransferableCall {
     if (this.#state !== 'answered' || !this.#opened) return { status: 488 };
     try {
       const answer = await this.#opened.reoffer(offer);
+      // It ended meanwhile, and nothing is told of it any more.
+      if (this.#over) return { status: 487 };
       const direction = directionIn(offer);
       const held = direction !== 'sendrecv' && direction !== 'recvonly';
       if (held !== this.#held) this.#tell({ type: 'hold', held });
@@ -334,6 +336,10 @@ export class WebCall implements TransferableCall {
     const allowed = this.#deps.mayRefer?.(target) === true;
     const tell = (event: LegEvent): void => this.#tell(event);
     sendRefer(this.#state === 'answered' ? this.#call : undefined, target, { headers, allowed, log: this.#log, tell });
+  }
+
+  get #over(): boolean {
+    return this.#state === 'ended';
   }
 
   #tell(event: LegEvent): void {
