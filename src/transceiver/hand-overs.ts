@@ -21,9 +21,9 @@ export interface HandOversDeps {
   readonly ticker: Ticker;
   /** Without it nobody can be called. */
   readonly dialler: LegDialler | undefined;
-  /** The place of an answered party of this session. */
+  /** The place of a party of this session. */
   readonly seatOf: (party: PartyId) => Seat | undefined;
-  /** The place of a leg of another session, by the leg's name there. */
+  /** The place of an answered leg of another session, by the leg's name there. */
   readonly seatElsewhere: (sessionId: string, leg: string) => Seat | undefined;
   readonly persons: HandOverPersons;
 }
@@ -93,7 +93,7 @@ export class HandOvers {
     const seat = this.#deps.seatOf(party);
     if (!seat) return;
     const { leg } = seat;
-    if (this.#pending.size > 0) leg.referred?.(491);
+    if (this.#pending.size > 0 || !seat.isUp) leg.referred?.(491);
     else if (to.type === 'dial') void this.#dial(seat, to.to);
     else if (to.type === 'agent') this.#toAgent(seat);
     else this.#toLeg(seat, to);
@@ -198,7 +198,9 @@ export class HandOvers {
         this.#tell(handOver, 180);
         break;
       case 'answered':
-        this.#arrived(handOver, next);
+        // A program may have hung up on whoever asked.
+        if (handOver.seat.isUp) this.#arrived(handOver, next);
+        else this.#failed(handOver, 481);
         break;
       case 'ended':
         this.#failed(handOver, event.status ?? 480);

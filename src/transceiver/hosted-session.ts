@@ -232,8 +232,8 @@ export class HostedSession {
   /** Where a leg sits that has answered, and whose place nobody is called to; undefined where that cannot be said. */
   seatOf(leg: string): Seat | undefined {
     const party = this.#handOvers.partyOf(leg);
-    if (this.#ended || this.#handOvers.isPending(party)) return undefined;
-    return party === CALLER ? this.#callerSeat() : this.#persons.seatOf(party);
+    const seat = party === CALLER ? this.#callerSeat() : this.#persons.seatOf(party);
+    return seat?.isUp && !this.#handOvers.isPending(party) ? seat : undefined;
   }
 
   /** Is it there for the bearer of this? */
@@ -537,14 +537,17 @@ export class HostedSession {
     if (refer) soon(() => this.#ended || refer());
   }
 
-  /** Where the leg sits that the session began with, or whoever took its place; undefined before it is answered. */
+  /** Where the leg sits that the session began with, or whoever took its place. */
   #callerSeat(): Seat | undefined {
     const hosted = this;
-    if (!this.#answered || !this.#leg || this.#ended) return undefined;
+    if (!this.#leg) return undefined;
     return {
       ...{ sessionId: this.id, party: CALLER, line: this.#line.caller },
       get leg() {
         return hosted.#leg as Leg;
+      },
+      get isUp() {
+        return hosted.#answered && !hosted.#ended;
       },
       tell: (event) => this.#handleCaller(event),
       lost: (reason) => this.#peerClosed(reason),

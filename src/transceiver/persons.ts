@@ -195,15 +195,19 @@ export class Persons implements HandOverPersons {
     };
   }
 
-  /** The place of a person who has answered; undefined where there is none. */
+  /** The place of a person; undefined where nobody has come yet. */
   seatOf(id: PartyId): Seat | undefined {
-    const person = this.#persons.get(id);
+    const persons = this.#persons;
+    const person = persons.get(id);
     const { line } = person ?? {};
-    if (!person?.leg || !line || person.state === 'dialling' || person.state === 'ringing') return undefined;
+    if (!person?.leg || !line) return undefined;
     return {
       ...{ sessionId: this.#sessionId, party: id, line },
       get leg() {
         return person.leg as Leg;
+      },
+      get isUp() {
+        return persons.get(id) === person && person.state !== 'dialling' && person.state !== 'ringing';
       },
       tell: (event) => this.#handle(person, event),
       lost: (reason) => this.lost(id, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed'),

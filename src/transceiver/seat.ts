@@ -28,6 +28,8 @@ export interface Seat {
   readonly line: MediaSession;
   /** Who sits there now. */
   readonly leg: Leg;
+  /** Whoever sits there has answered, and the place is still there. */
+  readonly isUp: boolean;
   /** What whoever sits there has to say. */
   tell(event: LegEvent): void;
   /** The media of whoever sits there is gone. */
