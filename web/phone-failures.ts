@@ -53,7 +53,7 @@ function refused({ asked, status }: SipRefused): Failure {
 function wordsOfTransfer(status: number): string {
   switch (status) {
     case 403:
-      return 'You may not transfer to there.';
+      return 'There is nobody of this name whom you may call.';
     case 481:
       return 'One of the two calls is over.';
     case 491:

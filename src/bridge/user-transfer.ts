@@ -3,8 +3,11 @@ import { CALLER } from '../leg/person.ts';
 import type { InboundCall, IncomingRefer } from '../sip/engine.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import { USERS_TRUNK, type UserBook, userOfDestination } from '../sip/user.ts';
-import { judgeUserCall } from '../sip/user-call.ts';
+import { dialledName, judgeUserCall } from '../sip/user-call.ts';
 import { DialledCall } from './dialled-call.ts';
+
+/** By this name the agent is called everywhere (README). */
+const AGENT = 'agent';
 
 /** A call as far as a transfer by its user has to do with it. */
 export interface TransferableCall {
@@ -40,7 +43,8 @@ export function successorFor(
     return other?.place ? { type: 'leg', ...other.place } : 481;
   }
   const { call: judged } = judgeUserCall(user, target, { isUser: (name) => users.find(name) !== undefined, trunks });
-  if (judged.type === 'agent') return { type: 'agent' };
+  // Whoever misspells a name would talk to the agent himself; he does not hand somebody to it by that.
+  if (judged.type === 'agent') return dialledName(target) === AGENT ? { type: 'agent' } : 403;
   if (judged.type === 'refused') return 403;
   return { type: 'dial', to: { trunk: judged.trunk, destination: judged.destination, from: user.callerId ?? user.name } };
 }

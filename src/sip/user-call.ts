@@ -53,7 +53,7 @@ export function judgeUserCall(
 }
 
 /** User part of a SIP URI, or the number of a tel URI; '' for neither. */
-function dialledName(uri: string): string {
+export function dialledName(uri: string): string {
   const parsed = parseUri(uri);
   if (parsed?.type === 'tel') return parsed.number.replaceAll(/[().-]/g, '');
   const [plain = ''] = (parsed?.type === 'sip' ? (parsed.user ?? '') : '').split(/[:;]/, 1);

@@ -50,6 +50,8 @@ export interface PersonsSession {
   pause(): void;
   resume(): void;
   tell(news: PersonNews): void;
+  /** Of whoever is the agent's to talk to. */
+  handleLegEvent(event: LegEvent): void;
   end(cause: EndCause): void;
 }
 
@@ -168,7 +170,7 @@ export class Persons implements HandOverPersons {
     person.leg = leg;
     person.sipCallId = sipCallId;
     const { line } = this.#deps;
-    const onKey = (digit: string): void => this.#personKey(person, digit);
+    const onKey = (digit: string, durationMs: number): void => this.#personKey(person, digit, durationMs);
     person.watch = this.#watchOf(person);
     const onFrame = (pcm: Int16Array, concealed: boolean): void => person.watch?.handleFrame(pcm, concealed);
     person.line = line.join(id, person.music, { onKey, onFrame });
@@ -329,7 +331,7 @@ export class Persons implements HandOverPersons {
         if (person.sipCallId !== undefined) this.#handleAnswered(person);
         break;
       case 'dtmf':
-        this.#personKey(person, event.digit);
+        this.#personKey(person, event.digit, event.durationMs);
         break;
       case 'ended':
         this.#ended(person, event.cause, event.status);
@@ -570,9 +572,11 @@ export class Persons implements HandOverPersons {
     return person;
   }
 
-  #personKey(person: Person, digit: string): void {
-    this.#deps.session.tell({ type: 'person_dtmf', leg: person.id, digit });
-    if (this.#paused && person.state === 'connected') this.#deps.caller().leg?.sendDtmf?.(digit);
+  #personKey(person: Person, digit: string, durationMs: number): void {
+    const { session } = this.#deps;
+    session.tell({ type: 'person_dtmf', leg: person.id, digit });
+    if (this.#callerGone) session.handleLegEvent({ type: 'dtmf', digit, durationMs });
+    else if (this.#paused && person.state === 'connected') this.#deps.caller().leg?.sendDtmf?.(digit);
   }
 
   /** The caller presses keys while it talks to persons alone: they are for those. */

@@ -1,21 +1,21 @@
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { type ApiEvent, BrowserPeer, postTo } from '../support/browser-peer.ts';
+import { type Ear, heard, hears, LOUD } from '../support/ear.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
 import { decodeG711 } from '../support/g711.ts';
 import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
 import { gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
-import type { SipMessage } from '../support/sip-message.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { speech } from '../support/speech.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
 import { concat, findTone, rms, silence, tone, toneShare } from '../support/tones.ts';
+import { callAs, register } from '../support/user-phone.ts';
 import { EventLog, eventually } from '../support/wait.ts';
 import { answerInBrowser, directed, openWebPhone } from '../support/web-phone.ts';
 
@@ -25,8 +25,6 @@ const AGENT_HZ = 1004;
 const CALLER_HZ = 700;
 const PERSON_HZ = 440;
 const RINGBACK_HZ = 425;
-/** A fifth of a second is heard: a packet may be late on a busy machine, and a queue runs dry for it. */
-const LISTEN_MS = 200;
 
 const folder = tempFolder('persons');
 
@@ -50,28 +48,6 @@ users:
 `,
   );
   return file;
-}
-
-interface Ear {
-  readonly arrivals: { readonly count: number };
-  recording(from?: number): { readonly samples: Int16Array };
-}
-
-/** Waits until what arrives from now on is so for a fifth of a second. */
-async function heard(ear: Ear, isSo: (newest: Int16Array) => boolean, what: string): Promise<void> {
-  const from = ear.arrivals.count;
-  const isHeard = (): boolean => {
-    const { samples } = ear.recording(from);
-    const newest = samples.subarray(Math.max(0, samples.length - LISTEN_MS * 8));
-    return newest.length >= LISTEN_MS * 8 && isSo(newest);
-  };
-  await eventually(isHeard, 8000, what);
-}
-
-const LOUD = 300;
-
-function hears(ear: Ear, hz: number, what: string): Promise<void> {
-  return heard(ear, (newest) => rms(newest) > LOUD && toneShare(newest, hz) > 0.6, what);
 }
 
 /** Something that is none of the tones. */
@@ -509,38 +485,6 @@ describe('a caller and a person', () => {
 });
 
 /** Registers this phone with a password. */
-async function register(phone: SipPhone, at: Endpoint, name: string, password: string): Promise<void> {
-  const uri = `sip:${at.address}`;
-  const about = `sip:${name}@${at.address}`;
-  const asked = await phone.ask('REGISTER', at, { uri, about });
-  const header = credentials(asked, { method: 'REGISTER', uri, name, password });
-  const taken = await phone.ask('REGISTER', at, { uri, about, headers: [['Authorization', header]] });
-  expect(taken.startLine).toContain(' 200 ');
-}
-
-/** Calls with a password. */
-async function callAs(hook: Switchhook, phone: SipPhone, at: Endpoint, user: string, name: string): Promise<PhoneCall> {
-  const asked = await (await phone.dial(at, { user })).refused();
-  const uri = `sip:${user}@${endpointText(at)}`;
-  const header = credentials(asked, { method: 'INVITE', uri, name, password: `${name}s-password` });
-  return hook.call(at, { user, headers: [['Authorization', header]] }, phone);
-}
-
-/** What answers a challenge (RFC 7616). */
-function credentials(
-  asked: SipMessage,
-  { method, uri, name, password }: { readonly method: string; readonly uri: string; readonly name: string; readonly password: string },
-): string {
-  // Where there is room for one challenge only it is MD5.
-  const challenge = asked.all('www-authenticate').find((value) => /algorithm=MD5/i.test(value)) ?? '';
-  const value = (key: string): string => new RegExp(`\\b${key}="([^"]*)"`).exec(challenge)?.[1] ?? '';
-  const hash = (text: string): string => createHash('md5').update(text).digest('hex');
-  const [realm, nonce, cnonce] = [value('realm'), value('nonce'), 'f00d'];
-  const response = hash(`${hash(`${name}:${realm}:${password}`)}:${nonce}:00000001:${cnonce}:auth:${hash(`${method}:${uri}`)}`);
-  const shown = [`username="${name}"`, `realm="${realm}"`, `nonce="${nonce}"`, `uri="${uri}"`, `response="${response}"`];
-  return `Digest ${[...shown, 'algorithm=MD5', 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`].join(', ')}`;
-}
-
 function isLoud({ payload }: { readonly payload: Uint8Array }): boolean {
   return rms(decodeG711('PCMU', payload)) > LOUD;
 }

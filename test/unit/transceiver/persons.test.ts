@@ -45,6 +45,7 @@ function setting(caller: Partial<CallerLeg> = {}) {
         pause: () => void happened.push('pause'),
         resume: () => void happened.push('resume'),
         end: (cause) => void happened.push(`end ${cause}`),
+        handleLegEvent: (event) => void happened.push(`agent: ${event.type}`),
         tell: (news) => {
           const { type, ...rest } = news;
           happened.push([type.replace('person_', ''), ...Object.values(rest)].join(' '));
@@ -356,6 +357,86 @@ describe('persons', () => {
     await room.command({ type: 'connect', leg: 'bob', agent: 'stay' });
     room.tell('bob', { type: 'dtmf', digit: '7', durationMs: 100 });
     expect(room.happened).not.toContain('caller: keys 7');
+  });
+});
+
+describe('a place that is given to somebody else', () => {
+  test('rings for both meanwhile, and all is as it was when nobody comes', async () => {
+    const room = setting();
+    await room.there('bob');
+    expect(room.persons.isPrivate).toBe(true);
+    room.persons.handOver('caller');
+    expect([room.place('caller'), room.place('bob')]).toEqual(['beside', 'beside']);
+    room.persons.handOver(undefined);
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+  });
+
+  test('is not missed by those who still have somebody to talk to', async () => {
+    const room = setting();
+    await room.there('bob');
+    await room.there('carol');
+    room.persons.handOver('bob');
+    expect(['caller', 'bob', 'carol'].map((each) => room.place(each))).toEqual(['line', 'beside', 'line']);
+    await room.command({ type: 'connect', leg: 'carol', agent: 'stay' });
+    expect(room.persons.isPrivate).toBe(false);
+    expect(['caller', 'bob', 'carol'].map((each) => room.place(each))).toEqual(['line', 'line', 'line']);
+  });
+
+  test('is taken: the media of the former are closed, its record made, and it has no word any more', async () => {
+    const room = setting();
+    await room.there('bob', { onHangup: 'end' });
+    const seat = room.persons.seatOf('bob');
+    expect([seat?.isUp, room.persons.seatOf('carol')]).toEqual([true, undefined]);
+    room.happened.length = 0;
+    const keys: string[] = [];
+    const media = { answered: () => void room.happened.push('carol: answered'), close: () => undefined };
+    seat?.take({ leg: { ...LEG, sendDtmf: (digits) => void keys.push(digits) }, media });
+    expect(room.happened).toEqual(['bob: media closed', 'bob: report', 'carol: answered']);
+    room.end('bob');
+    expect(room.happened).toHaveLength(3);
+    room.line.onCallerKey?.('5');
+    expect(keys).toEqual(['5']);
+    seat?.tell({ type: 'ended', cause: 'remote_hangup' });
+    expect(room.happened.at(-1)).toBe('end remote_hangup');
+    expect(seat?.isUp).toBe(false);
+  });
+
+  test('is nobody’s before somebody has answered', async () => {
+    const room = setting();
+    await room.dial('bob');
+    expect(room.persons.seatOf('bob')).toBeUndefined();
+    await room.open('bob');
+    expect(room.persons.seatOf('bob')?.isUp).toBe(false);
+  });
+});
+
+describe('who hands the others to the agent', () => {
+  test('as the caller leaves a person who talks to it, with keys, and whose end is that of the call', async () => {
+    const room = setting();
+    room.persons.keepAgentAway('for_good');
+    await room.there('bob');
+    expect(room.persons.handToAgent('caller')).toBe(true);
+    expect(room.happened.at(-1)).toBe('resume');
+    expect([room.place('caller'), room.place('bob')]).toEqual(['beside', 'line']);
+    room.tell('bob', { type: 'dtmf', digit: '3', durationMs: 100 });
+    expect(room.happened.at(-1)).toBe('agent: dtmf');
+    room.end('bob');
+    expect(room.happened.at(-1)).toBe('end remote_hangup');
+  });
+
+  test('as a person leaves the caller with it', async () => {
+    const room = setting();
+    room.persons.keepAgentAway('for_good');
+    await room.there('bob', { onHangup: 'end' });
+    expect(room.persons.handToAgent('bob')).toBe(true);
+    expect(room.happened).not.toContain('end remote_hangup');
+    expect([room.place('caller'), room.happened.at(-1)]).toEqual(['line', 'resume']);
+  });
+
+  test('finds nobody to hand over', async () => {
+    const room = setting();
+    await room.dial('bob');
+    expect([room.persons.handToAgent('caller'), room.persons.handToAgent('carol')]).toEqual([false, false]);
   });
 });
 
