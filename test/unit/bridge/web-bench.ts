@@ -44,7 +44,7 @@ export function browserSdp(direction: 'sendrecv' | 'sendonly' | 'inactive' = 'se
 }
 
 /** A dialog with a browser that notes what is sent in it. */
-export class FakeDialog implements Call {
+class FakeDialog implements Call {
   readonly sipCallId = 'web@b';
   acknowledged = false;
   onAck: Call['onAck'];
@@ -122,7 +122,7 @@ class FakeInvite implements InboundCall {
 }
 
 /** The call of ours that a DialledCall places. */
-export class FakeOutbound implements OutboundCall {
+class FakeOutbound implements OutboundCall {
   readonly sipCallId = 'web@b';
   readonly from = 'sip:ringdown@192.0.2.1';
   readonly requestUri = 'sip:bob@192.0.2.20';
@@ -142,7 +142,7 @@ export class FakeOutbound implements OutboundCall {
 }
 
 /** An owner of sessions that opens, answers and takes answers when the test says so. */
-export class FakeOwner implements LegHost {
+class FakeOwner implements LegHost {
   readonly opening = new Awaited<void>();
   readonly told: LegEvent[] = [];
   leg: Leg | undefined;
