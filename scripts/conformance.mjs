@@ -37,7 +37,11 @@ const PEERS = [
     ['baresip', 'baresip-g722', 'baresip-secure', 'baresip-tls', 'baresip-transfer', 'registrar'],
   ],
   ['sipvicious', 'svwar and svcrack as attackers: they find nobody, and are banned', ['scanners']],
-  ['Kamailio', 'as proxy before us with Record-Route, UDP to TCP and back, and as registrar of a trunk', ['kamailio', 'registrar']],
+  [
+    'Kamailio',
+    'as proxy before us with Record-Route, UDP to TCP and back, and over mutual TLS; as registrar of a trunk',
+    ['kamailio', 'kamailio-tls', 'registrar'],
+  ],
 ];
 
 const root = new URL('..', import.meta.url);

@@ -2,7 +2,7 @@
 # Installs the outside programs that the tests talk to, with apt. Asks for nothing and does nothing when all are there.
 set -eu
 
-# program:package
+# program:package; what is no program by where it lies
 peers='
 sipp:sip-tester
 linphonec:linphone-cli
@@ -14,6 +14,7 @@ espeak-ng:espeak-ng
 sox:sox
 ffmpeg:ffmpeg
 kamailio:kamailio
+/usr/lib/*/kamailio/modules/tls.so:kamailio-tls-modules
 svwar:sipvicious
 svcrack:sipvicious
 sipsak:sipsak
@@ -24,7 +25,11 @@ PATH="$PATH:/usr/sbin"
 
 missing=''
 for peer in $peers; do
-  command -v "${peer%%:*}" >/dev/null 2>&1 || missing="$missing ${peer#*:}"
+  case "$peer" in
+    # shellcheck disable=SC2086 # a pattern
+    /*) ls ${peer%%:*} >/dev/null 2>&1 || missing="$missing ${peer#*:}" ;;
+    *) command -v "${peer%%:*}" >/dev/null 2>&1 || missing="$missing ${peer#*:}" ;;
+  esac
 done
 if [ -z "$missing" ]; then
   echo 'All outside programs of the tests are here.'

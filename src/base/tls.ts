@@ -128,12 +128,21 @@ export function listenTls(at: Endpoint, { material, requestCert }: TlsListenOpti
     ...material,
     ...TLS_OPTIONS,
     requestCert,
-    rejectUnauthorized: requestCert,
+    // By us below: Node.js would cut a connection whose certificate it refuses without a word of why.
+    rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,
   });
   const streams = new Map<string, TlsStream>();
   const streamOf = ({ remoteAddress = '', remotePort = 0 }: Socket): TlsStream | undefined => streams.get(`${remoteAddress} ${remotePort}`);
-  secure.on('secureConnection', (socket: TLSSocket) => streamOf(socket)?.secured(socket));
+  secure.on('secureConnection', (socket: TLSSocket) => {
+    const stream = streamOf(socket);
+    if (!requestCert || socket.authorized) {
+      stream?.secured(socket);
+      return;
+    }
+    stream?.failed(tlsFailure({ code: whyUnauthorized(socket) }));
+    socket.destroy();
+  });
   secure.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     streamOf(socket)?.failed(tlsFailure(error));
     socket.destroy();
@@ -162,6 +171,13 @@ export function listenTls(at: Endpoint, { material, requestCert }: TlsListenOpti
     if (!socket.destroyed) secure.emit('connection', socket);
   });
   return listening(server, at, flag).then((local) => Object.assign(listener, { local }));
+}
+
+/** The code of what is wrong with the certificate that a client showed, or should have. */
+function whyUnauthorized(socket: TLSSocket): string {
+  if (Object.keys(socket.getPeerCertificate()).length === 0) return 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
+  // A code, whatever the types say (Node.js, tls: "tlsSocket.authorizationError").
+  return String(socket.authorizationError);
 }
 
 /** Longer than whoever takes the connection waits: only so that Node.js, too, has a bound. */

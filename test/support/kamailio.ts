@@ -8,7 +8,16 @@ import { eventually } from './wait.ts';
 
 /** Where a request from outside a dialog goes, by the user part of its Request-URI. */
 export interface KamailioTarget extends Endpoint {
-  readonly transport?: 'udp' | 'tcp';
+  readonly transport?: 'udp' | 'tcp' | 'tls';
+}
+
+/** It speaks TLS too, shows this certificate both ways and lets in nobody whose own is not of this authority. All PEM files. */
+interface KamailioTls {
+  /** Free a moment ago. */
+  readonly port: number;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly caFile: string;
 }
 
 export interface KamailioOptions {
@@ -17,6 +26,7 @@ export interface KamailioOptions {
   readonly targets: Readonly<Record<string, KamailioTarget>>;
   /** It registers whoever shows this password, and sends calls for them there. */
   readonly password?: string;
+  readonly tls?: KamailioTls;
 }
 
 /** A request that was let through, as it came in. */
@@ -41,13 +51,15 @@ export class Kamailio {
     this.local = local;
   }
 
-  static async start({ port, targets, password }: KamailioOptions): Promise<Kamailio> {
+  static async start(options: KamailioOptions): Promise<Kamailio> {
+    const { port, tls } = options;
     const program = requiredPeer('kamailio');
     const folder = tempFolder('kamailio');
     const runFolder = join(folder, 'run');
     mkdirSync(runFolder);
     const file = join(folder, 'kamailio.cfg');
-    writeFileSync(file, configuration(port, targets, password));
+    if (tls) writeFileSync(join(folder, 'tls.cfg'), certificates(tls));
+    writeFileSync(file, configuration(options, folder));
     const child = new Child(program, ['-f', file, '-DD', '-E', '-m', '16', '-M', '4', '-w', folder, '-Y', runFolder], {
       name: 'kamailio',
       family: true,
@@ -102,8 +114,20 @@ function registering(password: string): string {
 `;
 }
 
+/** Of connections in both directions. */
+function certificates({ certificateFile, keyFile, caFile }: KamailioTls): string {
+  const settings = `method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+private_key = ${keyFile}
+certificate = ${certificateFile}
+ca_list = ${caFile}
+`;
+  return `[server:default]\n${settings}[client:default]\n${settings}`;
+}
+
 /** Loopback only, no resolver, no control socket. */
-function configuration(port: number, targets: KamailioOptions['targets'], password: string | undefined): string {
+function configuration({ port, targets, password, tls }: KamailioOptions, folder: string): string {
   const routes = Object.entries(targets).map(
     ([user, target]) => `  if ($rU == "${user}") $du = "sip:${endpointText(target)};transport=${target.transport ?? 'udp'}";\n`,
   );
@@ -115,10 +139,11 @@ children=1
 tcp_children=2
 listen=udp:${LOOPBACK}:${port}
 listen=tcp:${LOOPBACK}:${port}
-auto_aliases=no
+${tls ? `enable_tls=yes\nlisten=tls:${LOOPBACK}:${tls.port}\n` : ''}auto_aliases=no
 dns=no
 rev_dns=no
 ${(password === undefined ? [] : ['auth', 'usrloc', 'registrar']).map((name) => `loadmodule "${name}.so"\n`).join('')}${['tm', 'rr', 'sl', 'pv', 'maxfwd', 'textops', 'siputils', 'xlog'].map((name) => `loadmodule "${name}.so"\n`).join('')}
+${tls ? `loadmodule "tls.so"\nmodparam("tls", "config", "${join(folder, 'tls.cfg')}")\n` : ''}
 event_route[core:worker-one-init] {
   xlog("L_ALERT", "listening\\n");
 }

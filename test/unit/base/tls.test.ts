@@ -26,7 +26,10 @@ it('a trunk that wants a certificate of ours gets the one of its files, and lets
   };
   const deps = { clock: new FakeClock(), log: createLog('silent') };
   const trunks = new TrunkCertificates(deps);
+  const strange = issueCertificate(['localhost'], Date.now());
+  const stranger = { certificateFile: at('strange.pem', strange.certificate), keyFile: at('strange-key.pem', strange.privateKey) };
   await trunks.use([
+    { name: 'stranger', tls: { caFile, ...stranger } },
     { name: 'known', tls: { caFile, ...shown } },
     { name: 'bare', tls: { caFile } },
   ]);
@@ -52,6 +55,8 @@ it('a trunk that wants a certificate of ours gets the one of its files, and lets
   try {
     expect(await said('known')).toBe('hello');
     expect(await said('bare')).toBe('refused: it showed no certificate');
+    // Of an authority that nobody here knows, and a server's.
+    expect(await said('stranger')).toMatch(/^refused: its (?:authority is not trusted here|certificate is not made for this side)/);
   } finally {
     listener.close();
     trunks.stop();
