@@ -234,6 +234,7 @@ export class Floor {
     // Nobody hears the last word fade, and it is not to be heard when the agent is back.
     if (this.playout.isFading) this.playout.pull(new Int16Array(MODEL_FRAME_SAMPLES), now);
     this.#switchTurns(now);
+    this.link.isSilent = true;
     this.link.connection.pause?.();
   }
 
@@ -243,6 +244,7 @@ export class Floor {
     this.#state = 'live';
     this.#lastUplinkAt = now;
     this.#lastAudioAt = now;
+    this.link.isSilent = false;
     this.link.connection.resume?.();
     this.#switchTurns(now);
   }

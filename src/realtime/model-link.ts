@@ -31,6 +31,8 @@ export class ModelLink {
   /** Responses out of band: never played, interrupted by nobody. */
   readonly #side = new Set<string>();
   readonly #requests = new Map<string, { readonly request: ResponseRequest; wanted: boolean }>();
+  /** The agent takes no part: whatever the model begins to say is cancelled. */
+  isSilent = false;
   /** Commits that no response has answered yet. */
   #requested = false;
   /** The response that was asked for is cancelled before it had a name. */
@@ -209,7 +211,7 @@ export class ModelLink {
       this.#unwanted = false;
     }
     const group = side ? this.#side : this.#open;
-    if (!wanted || group.size >= MOST_OPEN_RESPONSES) {
+    if (!wanted || (this.isSilent && !side) || group.size >= MOST_OPEN_RESPONSES) {
       this.connection.cancelResponse(responseId);
       return;
     }

@@ -195,10 +195,13 @@ describe('a model server that goes away', () => {
     expect(findTone(call.heard.subarray(-3000), 880).present).toBe(true);
   });
 
-  test('and refuses the key for good: the call is told at once', async () => {
-    const server = await serve({ refuse: () => 401 });
+  test.each([
+    ['refuses the key for good', 401],
+    ['is a web page', 200],
+  ])('and %s: the call is told at once', async (_, status) => {
+    const server = await serve({ refuse: () => status });
     const call = new Call(server);
-    expect(await call.expect('closed')).toEqual({ type: 'closed', reason: 'http_401' });
+    expect(await call.expect('closed')).toEqual({ type: 'closed', reason: `http_${status}` });
     expect(server.upgrades).toHaveLength(1);
   });
 

@@ -71,7 +71,10 @@ export class ScriptedUpstream {
       this.upgrades.push(request);
       const status = this.options.refuse?.(request, this.upgrades.length);
       if (status !== undefined) {
-        socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+        const page = '<!DOCTYPE html><title>Welcome</title>';
+        socket.end(
+          `HTTP/1.1 ${status} No\r\nContent-Type: text/html\r\nContent-Length: ${page.length}\r\nConnection: close\r\n\r\n${page}`,
+        );
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, (ws) => {

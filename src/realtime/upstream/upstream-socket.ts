@@ -16,8 +16,8 @@ const MOST_FRAGMENTS = 4096;
 /** Codes with which servers say that they will not have us, however often we ask (RFC 6455 §7.4.1, and the vendors' own). */
 const PERMANENT_CLOSES = new Set([1008, 3000, 3003, 4001, 4003, 4004]);
 
-/** Answers to the upgrade that stay the same. */
-const PERMANENT_STATUSES = new Set([400, 401, 403, 404, 405, 410]);
+/** Answers to the upgrade that stay the same: 200 is a web page. */
+const PERMANENT_STATUSES = new Set([200, 400, 401, 403, 404, 405, 410]);
 
 /** A server that does not answer our close is cut off after 2 s instead of ws' 30 s. (An option that ws' types do not know yet.) */
 const CLOSE_SOON = { closeTimeout: 2000 };

@@ -66,6 +66,32 @@ describe('an agent that takes no part for a while', () => {
     expect(events.some(({ type }) => type === 'ended')).toBe(false);
   });
 
+  test('is not heard, then or later, when its model speaks all the same', () => {
+    const { clock, asked, session, out, emit } = setting();
+    const says = (responseId: string): void => {
+      emit({ type: 'response_started', responseId });
+      emit({ type: 'audio', responseId, itemId: `${responseId}_i`, pcm: new Int16Array(24_000).fill(1000) });
+      emit({ type: 'response_done', responseId, status: 'completed' });
+    };
+    const heard = (): number => {
+      let sounded = 0;
+      for (let n = 0; n < 100; n++) {
+        clock.advance(20);
+        if (session.pullDownlink(out, clock.now())) sounded += 1;
+      }
+      return sounded;
+    };
+    session.pause();
+    asked.length = 0;
+    says('unasked');
+    expect(heard()).toBe(0);
+    expect(asked.filter((each) => each !== 'audio')).toEqual(['cancel unasked']);
+    session.resume();
+    expect(heard()).toBe(0);
+    says('answer');
+    expect(heard()).toBe(50);
+  });
+
   test('is nothing before the call is answered, and nothing after it is over', () => {
     const { asked, session } = setting();
     session.end('remote_hangup');
