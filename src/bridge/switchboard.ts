@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.ts';
+import { type Clock, soon } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Counter, Metrics } from '../base/metrics.ts';
@@ -333,10 +333,10 @@ export class Switchboard implements LegDialler {
   #transfer(refer: IncomingRefer, call: LiveCall): boolean {
     if (call.user === undefined) return call instanceof PhoneCall && this.#transferByTrunk(refer, call);
     const to = successorFor(refer, call, this.#deps, this.#calls);
-    // Nothing may be told before the transfer is taken, which is when this returns.
-    this.#clock.setTimer(0, () => {
-      if (typeof to === 'number' || !call.handOver(refer, to)) refer.notify(typeof to === 'number' ? to : 491);
-    });
+    // The owner hears of it before a BYE that comes right after it.
+    if (typeof to !== 'number') return call.handOver(refer, to);
+    // Nothing can be told before the transfer is taken, which is when this returns.
+    soon(() => refer.notify(to));
     return true;
   }
 

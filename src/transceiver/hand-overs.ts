@@ -93,10 +93,15 @@ export class HandOvers {
     const seat = this.#deps.seatOf(party);
     if (!seat) return;
     const { leg } = seat;
-    if (this.#pending.size > 0 || !seat.isUp) leg.referred?.(491);
-    else if (to.type === 'dial') void this.#dial(seat, to.to);
-    else if (to.type === 'agent') this.#toAgent(seat);
-    else this.#toLeg(seat, to);
+    const mayNow = this.#pending.size === 0 && seat.isUp;
+    if (mayNow && to.type === 'dial') void this.#dial(seat, to.to);
+    // Whoever asked has not been told yet that it is tried.
+    else
+      soon(() => {
+        if (!mayNow || !seat.isUp || seat.leg !== leg) leg.referred?.(491);
+        else if (to.type === 'agent') this.#toAgent(seat);
+        else if (to.type === 'leg') this.#toLeg(seat, to);
+      });
   }
 
   /**

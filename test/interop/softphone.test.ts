@@ -10,6 +10,8 @@ import { removeFolder, tempFolder } from '../support/temp-folder.ts';
 import { findTone, rms } from '../support/tones.ts';
 
 const SOON = { timeout: 5_000, interval: 100 };
+/** A telephone's screen. */
+const POCKET = { width: 390, height: 720 };
 const PASSWORD = 'wonderland-canary';
 /** Louder than what a codec leaves of silence. */
 const AUDIBLE = 150;
@@ -129,8 +131,8 @@ describePeer('chromium', 'the softphone', () => {
     [gateway, chromium] = await Promise.all([GatewayProcess.start({ flags: ['--config', file, '--sip-rate', '0'] }), Chromium.start()]);
     [alice, bob, carol] = await Promise.all([
       PhonePage.open(chromium, gateway, undefined),
-      PhonePage.open(chromium, gateway, 900),
-      PhonePage.open(chromium, gateway, 1300),
+      PhonePage.open(chromium, gateway, 900, { viewport: POCKET }),
+      PhonePage.open(chromium, gateway, 1300, { viewport: POCKET, scheme: 'dark' }),
     ]);
   });
   afterAll(async () => {
@@ -148,9 +150,11 @@ describePeer('chromium', 'the softphone', () => {
   test('is told that a password is wrong, and registers with the right one', async () => {
     await alice.register('alice', 'wrong');
     expect(await alice.web.problem()).toBe('Wrong user or password');
+    await bob.web.shoot('softphone-signed-off-small');
     await Promise.all([alice.registered('alice'), bob.registered('bob'), carol.registered('carol')]);
     expect(await alice.web.text('#account-state')).toBe('Registered');
     expect(await alice.web.shortcomings()).toEqual([]);
+    await alice.web.shoot('softphone-idle');
   });
 
   test('calls the agent: hears it, presses a key, holds and goes on, hangs up', async () => {
@@ -158,6 +162,7 @@ describePeer('chromium', 'the softphone', () => {
     await alice.call('live');
     await expect.poll(() => alice.loudness(), SOON).toBeGreaterThan(AUDIBLE);
     await alice.web.press('Keypad');
+    await alice.web.shoot('softphone-keypad');
     await alice.web.press('Key 3');
     await expect.poll(() => alice.hears(1004), SOON).toBe(true);
     await alice.web.press('Hold');
@@ -176,6 +181,8 @@ describePeer('chromium', 'the softphone', () => {
     await alice.dial('bob');
     await bob.call('incoming');
     expect(await bob.web.text('#incoming-title')).toBe('alice calls');
+    expect(await bob.web.shortcomings()).toEqual([]);
+    await bob.web.shoot('softphone-incoming-small');
     await bob.web.press('Accept');
     await Promise.all([alice.call('live'), bob.call('live')]);
     await alice.hum(700);
@@ -208,8 +215,15 @@ describePeer('chromium', 'the softphone', () => {
 
   test('alice sends bob to carol: when she answers the two talk, and alice is free', async () => {
     await connected();
-    await alice.transferTo('carol', 'Transfer now');
+    await alice.web.shoot('softphone-call');
+    await alice.web.press('Transfer');
+    expect(await alice.web.focused()).toBe('Transfer to');
+    expect(await alice.web.shortcomings()).toEqual([]);
+    await alice.web.page.fill('#transfer-to', 'carol');
+    await alice.web.shoot('softphone-transfer');
+    await alice.web.page.keyboard.press('Enter');
     await carol.call('incoming');
+    await carol.web.shoot('softphone-incoming-small-dark');
     await expect.poll(() => alice.status(), SOON).toBe('Transferring: carol rings');
     await carol.web.press('Accept');
     await Promise.all([alice.call('none'), carol.call('live')]);
@@ -226,6 +240,7 @@ describePeer('chromium', 'the softphone', () => {
     await carol.call('incoming');
     await carol.web.press('Decline');
     expect(await alice.web.problem()).toBe('Not transferred');
+    await alice.web.shoot('softphone-not-transferred');
     expect(await alice.web.text('#problem-text')).toBe('The call was declined. You still have the call.');
     await expect.poll(() => bob.hears(700), SOON).toBe(true);
     await expect.poll(() => alice.hears(900), SOON).toBe(true);
@@ -243,6 +258,13 @@ describePeer('chromium', 'the softphone', () => {
     await expect.poll(() => alice.hears(1300), SOON).toBe(true);
     await expect.poll(() => carol.hears(700), SOON).toBe(true);
     expect(await alice.web.text('#waiting')).toBe('bob is on hold');
+    expect(await alice.web.shortcomings()).toEqual([]);
+    await alice.web.shoot('softphone-two-calls');
+    await carol.web.press('Transfer');
+    expect(await carol.web.shortcomings()).toEqual([]);
+    await carol.web.shoot('softphone-transfer-small-dark');
+    await carol.web.page.keyboard.press('Escape');
+    expect([await carol.web.focused(), await carol.web.page.isVisible('#transfer')]).toEqual(['Transfer', false]);
     await alice.web.press('Back to bob');
     await expect.poll(() => bob.hears(700), SOON).toBe(true);
     await expect.poll(() => alice.receives(), SOON).toBe(true);

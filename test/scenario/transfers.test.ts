@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hears } from '../support/ear.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
 import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
-import { gatewayUnderTest } from '../support/gateway-under-test.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { Switchhook } from '../support/switchhook.ts';
@@ -43,7 +42,7 @@ interface Running {
 }
 
 const WHERE: Readonly<Record<string, (config: string) => Promise<Running>>> = {
-  'in one process': (config) => gatewayUnderTest({ mode: 'here', flags: ['--config', config, '--sip-rate', '0'] }),
+  'in one process': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0'] }),
   'in workers': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0', '--workers', '2'] }),
   'with roles apart': async (config) => {
     const roles = await startRolesApart({ flags: ['--config', config, '--sip-rate', '0'] });

@@ -91,6 +91,11 @@ function setting({ isPrivate = true, stays = true }: { readonly isPrivate?: bool
     },
     line: () => line,
     refer: (party = 'caller', to = CAROL) => hands.takes(party, { type: 'refer', to }),
+    /** What is not a call comes to its end on the next turn: whoever asks is told first that it is tried. */
+    async join(party: string, to: Successor): Promise<void> {
+      hands.takes(party, { type: 'refer', to });
+      await new Promise((resolve) => setImmediate(resolve));
+    },
     /** The leg of whoever was called is there. */
     async open(name = dialled.at(-1)?.joins?.leg ?? ''): Promise<(event: LegEvent) => void> {
       const media = { answered: () => undefined, close: () => void happened.push('carol: media closed') } as unknown as PeerMedia;
@@ -217,13 +222,13 @@ describe('a transfer to somebody who is called', () => {
   test('is one at a time, of a party that is there', async () => {
     const room = setting();
     room.refer();
-    room.refer('leg_bob');
+    await room.join('leg_bob', CAROL);
     room.refer('leg_nobody');
     expect(room.news()).toEqual(['handing caller', 'bob: 491']);
     room.hands.end();
     expect(room.news()).toEqual(['handing undefined']);
     Object.assign(room.seats.get('leg_bob') ?? {}, { isUp: false });
-    room.refer('leg_bob');
+    await room.join('leg_bob', CAROL);
     expect(room.news()).toEqual(['bob: 491']);
   });
 
@@ -275,26 +280,34 @@ describe('who asked for a transfer and hangs up', () => {
 });
 
 describe('a transfer to the agent', () => {
-  test('lets go of whoever asked; time passes for the agent without a caller', () => {
+  test('lets go of whoever asked; time passes for the agent without a caller', async () => {
     const room = setting();
-    room.refer('caller', { type: 'agent' });
+    await room.join('caller', { type: 'agent' });
     expect(room.news()).toEqual(['agent for caller', 'caller taken', 'alice: 200', 'alice: hangup agent_hangup']);
     expect(room.ticks()).toBe(1);
-    room.refer('leg_bob', { type: 'agent' });
+    await room.join('leg_bob', { type: 'agent' });
     expect(room.news()).toEqual(['agent for leg_bob', 'bob: 200', 'bob: hangup agent_hangup']);
   });
 
-  test('is refused where nobody stays', () => {
+  test('is too late when whoever asked has gone', async () => {
+    const room = setting();
+    const asked = room.join('caller', { type: 'agent' });
+    Object.assign(room.seats.get('caller') ?? {}, { isUp: false });
+    await asked;
+    expect(room.news()).toEqual(['alice: 491']);
+  });
+
+  test('is refused where nobody stays', async () => {
     const room = setting({ stays: false });
-    room.refer('caller', { type: 'agent' });
+    await room.join('caller', { type: 'agent' });
     expect(room.news()).toEqual(['agent for caller', 'alice: 403']);
   });
 });
 
 describe('a transfer to whoever talks to another leg of the same side', () => {
-  test('makes one wire of the two places, and lets go of both legs', () => {
+  test('makes one wire of the two places, and lets go of both legs', async () => {
     const room = setting();
-    room.refer('caller', { type: 'leg', sessionId: 'rtc_2', leg: 'caller' });
+    await room.join('caller', { type: 'leg', sessionId: 'rtc_2', leg: 'caller' });
     expect(room.news()).toEqual([
       ...['caller taken', 'caller taken', 'alice: 200', 'alice: hangup agent_hangup', 'alice2: hangup agent_hangup'],
     ]);
@@ -305,9 +318,9 @@ describe('a transfer to whoever talks to another leg of the same side', () => {
     ['rtc_2', 'leg_nobody'],
     ['rtc_3', 'caller'],
     ['rtc_1', 'leg_bob'],
-  ])('is refused where there is none: %s, %s', (sessionId, leg) => {
+  ])('is refused where there is none: %s, %s', async (sessionId, leg) => {
     const room = setting();
-    room.refer('caller', { type: 'leg', sessionId, leg });
+    await room.join('caller', { type: 'leg', sessionId, leg });
     expect(room.news()).toEqual(['alice: 481']);
   });
 });
