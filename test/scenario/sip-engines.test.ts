@@ -1,100 +1,36 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { createLog } from '../../src/base/log.ts';
-import { Metrics } from '../../src/base/metrics.ts';
 import { DigestServer } from '../../src/sip/digest/digest-server.ts';
-import { DrachtioDoors } from '../../src/sip/drachtio/drachtio-doors.ts';
-import { EmbeddedEngine, type EmbeddedEngineDeps } from '../../src/sip/embedded/embedded-engine.ts';
-import type { Call, CallEnd, DialFailure, InboundCall, OutboundCall, ReferProgress } from '../../src/sip/engine.ts';
-import type { Trunk } from '../../src/sip/trunk.ts';
-import { TrunkBook } from '../../src/sip/trunk-book.ts';
-import { DrachtioDouble } from '../support/drachtio-double.ts';
-import { type Endpoint, endpointText, LOOPBACK } from '../support/endpoint.ts';
-import type { DialOptions, PhoneCall } from '../support/phone-call.ts';
-import { SipPhone } from '../support/sip-phone.ts';
-import { EventLog, eventually } from '../support/wait.ts';
+import type { CallEnd, ReferProgress } from '../../src/sip/engine.ts';
+import { endpointText, LOOPBACK } from '../support/endpoint.ts';
+import { ENGINES, EngineBench, SECRET, sdp } from '../support/engine-bench.ts';
+import type { DialOptions } from '../support/phone-call.ts';
+import type { SipPhone } from '../support/sip-phone.ts';
+import { EventLog } from '../support/wait.ts';
 
 /*
  * What an engine promises the bridge (src/sip/engine.ts), whoever has the sockets: we, a drachtio server by one connection a call, or by one for all. The server is a
  * double that speaks its wire protocol; with DRACHTIO_HOST (and DRACHTIO_PORT, DRACHTIO_SECRET, DRACHTIO_SIP_PORT) the same tests run over that real one, too.
  */
 
-interface Engine {
-  readonly engine: EmbeddedEngine;
-  /** Where phones dial. */
-  readonly sip: Endpoint;
-  readonly close: () => Promise<void>;
-}
-
-const SECRET = 'k33p-0ut';
-
-const KINDS = {
-  'sockets of its own': (trunks: TrunkBook) => own(trunks),
-  'a drachtio server that comes to us': (trunks: TrunkBook) => byDrachtio(trunks, 'comes'),
-  'a drachtio server that we go to': (trunks: TrunkBook) => byDrachtio(trunks, 'waits'),
-  ...(process.env['DRACHTIO_HOST'] === undefined ? {} : { 'a real drachtio server': (trunks: TrunkBook) => byRealDrachtio(trunks) }),
-};
-
-describe.each(Object.entries(KINDS))('an engine with %s', (_name, open) => {
-  const invites = new EventLog<InboundCall>();
+describe.each(Object.entries(ENGINES))('an engine with %s', (_name, open) => {
+  let bench: EngineBench;
   let phone: SipPhone;
   let far: SipPhone;
-  let engine: Engine;
+  const rings = (options?: DialOptions) => bench.rings(options);
+  const talks = (options?: DialOptions) => bench.talks(options);
+  const dials = () => bench.dials();
 
   beforeAll(async () => {
-    phone = await SipPhone.open();
-    far = await SipPhone.open({ user: 'desk' });
-    engine = await open(new TrunkBook(systemClock, [trunkTo(far.local)]));
-    engine.engine.onInvite = (invite) => invites.push(invite);
+    bench = await EngineBench.open(open);
+    ({ phone, far } = bench);
   });
 
-  afterAll(async () => {
-    phone.close();
-    far.close();
-    await engine.close();
-  });
-
-  /** A phone dials; the engine's call to decide about. */
-  async function rings(options: DialOptions = {}): Promise<{ phoneCall: PhoneCall; invite: InboundCall }> {
-    const coming = invites.next(() => true, 5000, 'an invite');
-    const phoneCall = await phone.dial(engine.sip, { talk: false, ...options });
-    return { phoneCall, invite: await coming };
-  }
-
-  async function talks(options: DialOptions = {}): Promise<{ phoneCall: PhoneCall; call: Call; ends: EventLog<CallEnd> }> {
-    const { phoneCall, invite } = await rings(options);
-    const call = invite.answer(sdp(4000));
-    const acknowledged = new EventLog<true>();
-    const ends = new EventLog<CallEnd>();
-    call.onEnd = (end) => ends.push(end);
-    call.onAck = () => acknowledged.push(true);
-    await phoneCall.answered();
-    if (!call.acknowledged) await acknowledged.next(() => true, 5000, 'the ACK');
-    return { phoneCall, call, ends };
-  }
-
-  interface Dialled {
-    readonly outbound: OutboundCall;
-    readonly answered: EventLog<{ call: Call; answer: string }>;
-    readonly failed: EventLog<DialFailure>;
-    readonly progress: EventLog<number>;
-  }
-
-  function dials(destination = 'desk'): Dialled {
-    const outbound = engine.engine.dial({ trunk: 'far', destination, offer: () => sdp(5000) });
-    const answered = new EventLog<{ call: Call; answer: string }>();
-    const failed = new EventLog<DialFailure>();
-    const progress = new EventLog<number>();
-    outbound.onAnswered = (call, answer) => answered.push({ call, answer });
-    outbound.onFailed = (failure) => failed.push(failure);
-    outbound.onProgress = ({ status }) => progress.push(status);
-    return { outbound, answered, failed, progress };
-  }
+  afterAll(() => bench.close());
 
   test('a call rings, is answered, acknowledged, and ended by the phone', async () => {
     const { phoneCall, invite } = await rings({ headers: [['X-Account', '42']], user: 'agent' });
     expect(invite.offer).toContain('m=audio');
-    expect(invite.requestUri).toBe(`sip:agent@${endpointText(engine.sip)}`);
+    expect(invite.requestUri).toBe(`sip:agent@${endpointText(bench.sip)}`);
     expect(invite.from).toBe(phone.uri);
     expect(invite.source).toMatchObject({ ...phone.local, transport: 'udp' });
     expect(invite.header('x-account')).toBe('42');
@@ -231,7 +167,7 @@ describe.each(Object.entries(KINDS))('an engine with %s', (_name, open) => {
 
   test('what cannot be served is refused as the RFC says', async () => {
     const ask = async (method: string, headers: readonly (readonly [string, string])[] = [], body = ''): Promise<number | undefined> =>
-      (await phone.ask(method, engine.sip, { headers, body })).status;
+      (await phone.ask(method, bench.sip, { headers, body })).status;
     expect(await ask('OPTIONS')).toBe(200);
     expect(await ask('INVITE', [['Require', 'x-nobody']])).toBe(420);
     expect(await ask('INVITE', [['Content-Type', 'text/plain']], 'hello')).toBe(415);
@@ -243,7 +179,7 @@ describe.each(Object.entries(KINDS))('an engine with %s', (_name, open) => {
     const incoming = await far.nextCall();
     expect(outbound.requestUri).toContain('desk@');
     incoming.ring();
-    await progress.find((status) => status === 180, 5000, 'ringing');
+    await progress.find(({ status }) => status === 180, 5000, 'ringing');
     incoming.answer();
     const { call, answer } = await answered.find(() => true, 5000, 'the answer');
     expect(answer).toContain('m=audio');
@@ -274,7 +210,7 @@ describe.each(Object.entries(KINDS))('an engine with %s', (_name, open) => {
     const { outbound, failed, progress } = dials();
     const incoming = await far.nextCall();
     incoming.ring();
-    await progress.find((status) => status === 180, 5000, 'ringing');
+    await progress.find(({ status }) => status === 180, 5000, 'ringing');
     outbound.cancel();
     await incoming.requests.find((each) => each.method === 'CANCEL', 5000, 'the CANCEL');
     expect(await failed.find(() => true, 5000, 'the failure')).toMatchObject({ cause: 'cancelled' });
@@ -309,86 +245,11 @@ describe.each(Object.entries(KINDS))('an engine with %s', (_name, open) => {
   });
 
   test('a process that leaves refuses with 503', async () => {
-    engine.engine.drain();
-    expect((await phone.ask('OPTIONS', engine.sip)).status).toBe(503);
-    const call = await phone.dial(engine.sip, { talk: false });
+    bench.engine.drain();
+    expect((await phone.ask('OPTIONS', bench.sip)).status).toBe(503);
+    const call = await phone.dial(bench.sip, { talk: false });
     const refusal = await call.refused();
     expect(refusal.status).toBe(503);
     expect(refusal.header('retry-after')).toBeDefined();
   });
 });
-
-const OPTIONS = { bind: LOOPBACK, port: 0, requestsPerSecond: 0, userAgent: 'Ringdown' };
-
-async function own(trunks: TrunkBook): Promise<Engine> {
-  const engine = new EmbeddedEngine(deps(trunks), OPTIONS);
-  const [udp] = await engine.start();
-  if (!udp) throw new Error('no listener');
-  return { engine, sip: { address: udp.address, port: udp.port }, close: () => engine.stop() };
-}
-
-async function byDrachtio(trunks: TrunkBook, way: 'comes' | 'waits'): Promise<Engine> {
-  let doors: DrachtioDoors | undefined;
-  const program = (): Endpoint => doors?.at ?? { address: LOOPBACK, port: 9 };
-  const double = await DrachtioDouble.open({ secret: SECRET, ...(way === 'comes' ? { program } : {}) });
-  const listen = { address: LOOPBACK, port: 0 };
-  const options = { ...(way === 'comes' ? { listen } : {}), allowed: [LOOPBACK], servers: [double.admin], secret: SECRET };
-  const engine = new EmbeddedEngine(
-    {
-      ...deps(trunks),
-      openDoors: async (handlers) => {
-        doors = await DrachtioDoors.open({ clock: systemClock, log }, handlers, options);
-        return doors;
-      },
-    },
-    { ...OPTIONS, sessionIntervalS: 0 },
-  );
-  await engine.start();
-  await eventually(() => double.programs > 0, 5000, 'the connection to the server');
-  return {
-    engine,
-    sip: double.sip,
-    close: async () => {
-      await engine.stop();
-      double.close();
-    },
-  };
-}
-
-async function byRealDrachtio(trunks: TrunkBook): Promise<Engine> {
-  const { DRACHTIO_HOST = LOOPBACK, DRACHTIO_PORT = '9022', DRACHTIO_SECRET = 'cymru', DRACHTIO_SIP_PORT = '5060' } = process.env;
-  const servers = [{ address: DRACHTIO_HOST, port: Number(DRACHTIO_PORT) }];
-  let doors: DrachtioDoors | undefined;
-  const engine = new EmbeddedEngine(
-    {
-      ...deps(trunks),
-      openDoors: async (handlers) => {
-        doors = await DrachtioDoors.open({ clock: systemClock, log }, handlers, { allowed: [], servers, secret: DRACHTIO_SECRET });
-        return doors;
-      },
-    },
-    { ...OPTIONS, sessionIntervalS: 0 },
-  );
-  await engine.start();
-  await eventually(() => doors?.dials, 5000, 'the connection to the server');
-  return { engine, sip: { address: DRACHTIO_HOST, port: Number(DRACHTIO_SIP_PORT) }, close: () => engine.stop() };
-}
-
-const log = createLog('error', process.stderr);
-
-function deps(trunks: TrunkBook): EmbeddedEngineDeps {
-  return { clock: systemClock, log, metrics: new Metrics(), trunks };
-}
-
-function trunkTo(peer: Endpoint): Trunk {
-  return {
-    ...{ name: 'far', peer, transport: 'udp', addresses: [], username: 'gw', password: SECRET },
-    ...{ caps: { concurrent: 10, perSecond: 100, perDay: 1000, durationS: 600 }, destinations: ['desk'] },
-    ...{ redirects: 'refuse', refer: 'refuse' },
-  };
-}
-
-function sdp(port: number): string {
-  const head = `v=0\r\no=- ${port} 1 IN IP4 ${LOOPBACK}\r\ns=-\r\nc=IN IP4 ${LOOPBACK}\r\nt=0 0\r\n`;
-  return `${head}m=audio ${port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n`;
-}

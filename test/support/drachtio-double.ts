@@ -4,14 +4,15 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Endpoint, endpointText, LOOPBACK, mustBeLoopback, openUdp, type UdpPort } from './endpoint.ts';
 import { newBranch, newTag } from './phone-dialog.ts';
 import { endpointOf, type HeaderLine, SipMessage, uriOf, writeResponse, writeSip } from './sip-message.ts';
-import { EventLog } from './wait.ts';
+import { EventLog, eventually } from './wait.ts';
 
 /** A program that has drachtio carry its calls, as the double knows it. */
 interface Program {
   readonly socket: Socket;
   /** Says what it has read, frame by frame. */
   bytes: Buffer;
-  trusted: boolean;
+  /** Whether the secret that it has shown is the right one; undefined before. */
+  trusted: boolean | undefined;
 }
 
 /** A request on the network that waits for the program's answer. */
@@ -112,8 +113,9 @@ export class DrachtioDouble {
   }
 
   #welcome(socket: Socket): Program {
-    const program: Program = { socket, bytes: Buffer.alloc(0), trusted: false };
+    const program: Program = { socket, bytes: Buffer.alloc(0), trusted: undefined };
     this.#programs.add(program);
+    socket.setNoDelay(true);
     socket.on('data', (chunk) => this.#fromProgram(program, chunk));
     socket.on('close', () => this.#programs.delete(program));
     socket.on('error', () => undefined);
@@ -305,7 +307,7 @@ export class DrachtioDouble {
     mustBeLoopback(to);
     const socket = connect(to.port, to.address);
     const program = this.#welcome(socket);
-    await this.heard.next((line) => line.includes('|authenticate|'), 5000, 'the program to show the secret');
+    await eventually(() => program.trusted !== undefined, 5000, 'the program to show the secret');
     return program.trusted ? program : undefined;
   }
 

@@ -194,6 +194,8 @@ export class DrachtioLink {
   /** From now on the library gets of this socket only what the fence lets through. */
   #admit(socket: Socket, srf: SrfApp): void {
     this.#sockets.set(socket, srf);
+    // The library does so where it dials; a response would wait 40 ms for an acknowledgement of what went before.
+    socket.setNoDelay(true);
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#dialling.delete(socket);

@@ -5,6 +5,7 @@ import type { Flow } from '../embedded/flow.ts';
 import { parseMessage, type SipMessage, type SipRequest, type SipResponse } from '../embedded/message.ts';
 import { parseNameAddress } from '../embedded/name-address.ts';
 import type { SipListener, SipSource } from '../engine.ts';
+import { sendResponse } from './send-response.ts';
 import { inwardRequest, inwardResponse, madeUpResponse, outward, sentLine, serverGoodbye, transactionOf } from './server-messages.ts';
 import { SocketUses } from './socket-uses.ts';
 import type { SrfAcknowledge, SrfMessage, SrfRequest, SrfRequestOptions, SrfResponse } from './srf.ts';
@@ -92,7 +93,10 @@ export class DrachtioWire {
     }
     const key = dialogOf(message, 'theirs');
     if (key !== undefined && request.stackDialogId !== undefined) this.#learn(key, request.stackDialogId, socket);
-    if (method === 'INVITE') request.on('cancel', (cancel) => this.#cancelled(cancel, source, flow));
+    if (method === 'INVITE') {
+      request.on('cancel', (cancel) => this.#cancelled(cancel, source, flow));
+      request.on('update', (update, answer) => this.handleRequest(update, answer));
+    }
     this.#deps.onRequest(message, source, flow);
     if (method === 'BYE' && key !== undefined) this.#forget(key);
   }
@@ -136,7 +140,7 @@ export class DrachtioWire {
     if (to !== undefined) lines['To'] = to; // for the tag
     const { response, socket } = asked;
     if (status >= 200) this.#asked.delete(key);
-    response.send(status, reason, { headers: lines, ...(body === undefined ? {} : { body }) }, (_error, sent) => {
+    sendResponse(response, status, reason, { headers: lines, ...(body === undefined ? {} : { body }) }, (_error, sent) => {
       if (rseq !== undefined) this.#learnNumber(headers.first('call-id') ?? '', rseq, sent?.raw);
       const dialog = status < 300 && key.endsWith(' INVITE') ? dialogOf(message, 'theirs') : undefined;
       if (dialog !== undefined && response.stackDialogId !== undefined) this.#learn(dialog, response.stackDialogId, socket);
@@ -185,6 +189,7 @@ export class DrachtioWire {
       }
       sent.request = request;
       if (sent.cancelled) request.cancel({}, () => undefined);
+      if (message.method === 'INVITE') request.on('update', (update, answer) => this.handleRequest(update, answer));
       request.on('response', (response, acknowledge) => this.#handleResponse(key, sent, response, acknowledge));
     });
   }

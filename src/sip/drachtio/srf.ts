@@ -25,6 +25,8 @@ export interface SrfRequest {
   readonly socket: Socket;
   get(name: string): string | undefined;
   on(event: 'cancel', listener: (cancel: SrfMessage) => void): void;
+  /** While an INVITE has no final response: without a listener the library answers by itself, or nobody. */
+  on(event: 'update', listener: (request: SrfRequest, response: SrfResponse) => void): void;
   on(event: 'response', listener: (response: SrfResponse, acknowledge: SrfAcknowledge) => void): void;
   cancel(options: object, done: (error: unknown) => void): void;
 }
