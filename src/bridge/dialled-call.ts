@@ -4,12 +4,14 @@ import type {
   Call,
   CallEnd,
   CallInfo,
+  Devices,
   DialFailure,
   DialOptions,
   DialProgress,
   HangupReason,
   InboundCall,
   IncomingRefer,
+  OffersByDevice,
   OutboundCall,
   ReferProgress,
   Refusal,
@@ -37,24 +39,26 @@ export class DialledCall implements InboundCall {
   readonly trunk: string;
   /** As it was asked for: a number, a URI, `user:NAME`. */
   readonly destination: string;
-  /** The owner of the session makes the offer. */
-  readonly toBrowsers: boolean;
+  /** What rings. Of browsers alone the owner of the session makes the offer. */
+  readonly devices: Devices;
+  /** What browsers are offered, where phones ring as well. */
+  browserOffer: string | undefined;
   onCancel: (() => void) | undefined;
   onProgress: ((progress: DialProgress) => void) | undefined;
   /** The trunk's longest call is over; a BYE follows. */
   onDurationCap: (() => void) | undefined;
   readonly #outbound: OutboundCall;
   readonly #dialog: DialledDialog;
-  #offerReady: (sdp: string) => void = () => undefined;
+  #offerReady: (sdp: string | OffersByDevice) => void = () => undefined;
 
   /** @throws GatewayError as SipEngine.dial() */
   constructor(engine: SipEngine, options: Omit<DialOptions, 'offer'>, joins?: JoinedSession) {
     this.joins = joins;
     this.trunk = options.trunk;
     this.destination = options.destination;
-    this.toBrowsers = options.toBrowsers ?? false;
+    this.devices = options.devices ?? 'phones';
     if (!engine.dial) throw new GatewayError('ERR_FORBIDDEN', 'this engine places no calls');
-    const offer = new Promise<string>((resolve) => {
+    const offer = new Promise<string | OffersByDevice>((resolve) => {
       this.#offerReady = resolve;
     });
     const outbound = engine.dial({ ...options, offer: () => offer });
@@ -85,7 +89,8 @@ export class DialledCall implements InboundCall {
   }
 
   answer(sdp: string): Call {
-    this.#offerReady(sdp);
+    const { browserOffer: browsers } = this;
+    this.#offerReady(browsers === undefined ? sdp : { phones: sdp, browsers });
     return this.#dialog;
   }
 

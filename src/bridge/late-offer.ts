@@ -1,15 +1,25 @@
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { EarlierDescription, LocalMedia, NegotiatedAudio } from '../sdp/phone-audio.ts';
 import { sampleRateOf } from '../sdp/phone-format.ts';
-import { offerPhone, type PhoneOffer, readPhoneAnswer } from '../sdp/phone-offer.ts';
+import { offerBrowser, offerPhone, type PhoneOffer, readPhoneAnswer } from '../sdp/phone-offer.ts';
+import type { Fingerprint } from '../sdp/transport.ts';
 
 /** An offer of ours to a phone that left it to us, until its answer comes with the ACK (RFC 3261 §13.2.1). */
 export class LateOffer {
   readonly #offer: PhoneOffer;
 
   /** @param previous our last description in this dialog, for a re-INVITE without an offer */
-  constructor(local: LocalMedia, previous?: EarlierDescription) {
-    this.#offer = offerPhone(local, previous ? { previous } : {});
+  static toPhone(local: LocalMedia, previous?: EarlierDescription): LateOffer {
+    return new LateOffer(offerPhone(local, previous ? { previous } : {}));
+  }
+
+  /** The same ports, for a browser. @param fingerprint of whoever carries the media */
+  static toBrowser(local: LocalMedia, fingerprint: Fingerprint): LateOffer {
+    return new LateOffer(offerBrowser(local, fingerprint));
+  }
+
+  private constructor(offer: PhoneOffer) {
+    this.#offer = offer;
   }
 
   get text(): string {

@@ -18,11 +18,12 @@ import type { CallReport } from './call-report.ts';
 import { refusalWith, sayGoodbye, sendInfoKeys, sendRefer } from './call-words.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerEnd } from './inner-connection.ts';
-import { voiceFor } from './inner-voice.ts';
+import { type InnerVoice, voiceFor } from './inner-voice.ts';
 import { LateOffer } from './late-offer.ts';
 import { Referral } from './referral.ts';
 import { refusalCause } from './refusal-cause.ts';
 import { placeOf, type TransferableCall, userOf } from './user-transfer.ts';
+import { directionIn } from './web-media.ts';
 
 /** From INVITE to a connected inner leg; a healthy one needs 10 ms. After it the caller gets 503 and may try elsewhere. */
 const SETUP_MS = 5000;
@@ -38,6 +39,9 @@ const OWNER_WORD_MS = 500;
 
 /** Early descriptions of all branches that are followed; a forking proxy asks a handful of phones. */
 const MOST_EARLY_CHANGES = 32;
+
+/** Whoever answers: what a browser can play. */
+const VOICE_FOR_ALL: InnerVoice = { maxPlaybackRateHz: 24_000, fec: true };
 
 /** Stand where nothing is open yet. */
 const DISCARD_PORT = 9;
@@ -89,6 +93,10 @@ export class PhoneCall implements TransferableCall {
   #held = false;
   /** Offered by us, and not answered yet. */
   #lateOffer: LateOffer | undefined;
+  /** What the browsers of somebody with phones were offered. */
+  #browserOffer: LateOffer | undefined;
+  /** It was a browser that answered. */
+  #isBrowser = false;
   #earlyChanges = 0;
   /** The phone has sent a key as RTP events or sound. */
   #keysInMedia = false;
@@ -191,7 +199,8 @@ export class PhoneCall implements TransferableCall {
 
   async #open(): Promise<void> {
     // Codecs are checked before anything is opened: a refused call costs no port.
-    const voice = voiceFor(this.#agree(this.#localMedia()).media);
+    const { media: first } = this.#agree(this.#localMedia());
+    const voice = this.#dialled?.devices === 'all' ? VOICE_FOR_ALL : voiceFor(first);
     const joins = this.#dialled?.joins;
     const events: CallMediaEvents = {
       leg: this.#leg(),
@@ -214,6 +223,10 @@ export class PhoneCall implements TransferableCall {
     if (this.#over()) return;
     const agreed = this.#agree(this.#localMedia(media));
     this.#agreed = agreed;
+    if (this.#dialled?.devices === 'all') {
+      this.#browserOffer = LateOffer.toBrowser(this.#localMedia(media), media.fingerprint);
+      this.#dialled.browserOffer = this.#browserOffer.text;
+    }
     // Whose session it joins, that one knows.
     const policy = joins ? undefined : this.#deps.policy?.(this.#invite);
     const opening = {
@@ -233,7 +246,7 @@ export class PhoneCall implements TransferableCall {
   #agree(local: LocalMedia): PhoneAnswer {
     const { offer } = this.#invite;
     if (offer !== undefined) return agreeMedia(offer, local);
-    this.#lateOffer = new LateOffer(local);
+    this.#lateOffer = LateOffer.toPhone(local);
     return this.#lateOffer.pending();
   }
 
@@ -252,6 +265,7 @@ export class PhoneCall implements TransferableCall {
 
   /** What may be agreed on with this phone, and how it is protected. */
   #terms(media: CallMedia | undefined): Pick<LocalMedia, 'codecs' | 'terms'> {
+    if (this.#isBrowser) return termsOf({ srtp: 'required', sdesOverPlain: 'refuse' }, this.#invite.source, media?.fingerprint);
     const policy = this.#deps.mediaPolicy?.(this.#invite);
     return policy ? termsOf(policy, this.#invite.source, media?.fingerprint) : {};
   }
@@ -362,7 +376,7 @@ export class PhoneCall implements TransferableCall {
   transfer(refer: IncomingRefer, dial: () => DialledCall): boolean {
     if (this.#state !== 'answered' || !this.#media || this.#transfer) return false;
     const next = dial();
-    const offer = new LateOffer({ ...this.#localMedia(this.#media), address: next.localAddress });
+    const offer = LateOffer.toPhone({ ...this.#localMedia(this.#media), address: next.localAddress });
     let agreed: PhoneAnswer | undefined;
     next.onProgress = ({ status, reason }) => refer.notify(status, reason);
     const call = next.answer(offer.text);
@@ -432,7 +446,8 @@ export class PhoneCall implements TransferableCall {
   /** As RTP events; by INFO, one after the other, to a phone that takes none. */
   #sendDtmf(digits: string): void {
     if (this.#state !== 'answered') return;
-    if (this.#agreed?.media.telephoneEventPayloadType !== undefined) {
+    // Scripts see no RTP events.
+    if (this.#agreed?.media.telephoneEventPayloadType !== undefined && !this.#isBrowser) {
       this.#media?.sendKeys(digits);
       return;
     }
@@ -461,14 +476,17 @@ export class PhoneCall implements TransferableCall {
   /** A re-INVITE without an offer: a switch connects the caller elsewhere and asks what we have. */
   #offerWanted(): string | Refusal {
     if (!this.#media || this.#state !== 'answered') return { status: 488 };
-    this.#lateOffer = new LateOffer(this.#localMedia(this.#media), this.#agreed);
+    this.#lateOffer = LateOffer.toPhone(this.#localMedia(this.#media), this.#agreed);
     return this.#lateOffer.text;
   }
 
   #answerTaken(answer: string): boolean {
-    const agreed = this.#lateOffer?.agree(answer);
+    const browser = this.#browserOffer;
+    this.#isBrowser ||= browser !== undefined && directionIn(answer, 'answer') !== undefined;
+    const agreed = (this.#isBrowser && browser ? browser : this.#lateOffer)?.agree(answer);
     if (!agreed) return false;
     this.#lateOffer = undefined;
+    this.#browserOffer = undefined;
     this.#renegotiated(agreed);
     return true;
   }

@@ -159,9 +159,9 @@ export class Switchboard implements LegDialler {
   async place({ trunk, destination, from, headers, ringTimeoutMs, joins }: DialRequest): Promise<string> {
     if (this.#draining) throw new GatewayError('ERR_OVERLOADED', 'draining');
     if (this.#calls.size >= this.#options.maxCalls) throw new GatewayError('ERR_OVERLOADED', 'all lines are busy');
-    const toBrowsers = this.#deps.browserHost !== undefined && this.#deps.engine.isBrowser?.({ trunk, destination }) === true;
+    const devices = (this.#deps.browserHost && this.#deps.engine.devicesOf?.({ trunk, destination })) ?? 'phones';
     const options = {
-      ...{ trunk, destination, ...(toBrowsers && { toBrowsers }) },
+      ...{ trunk, destination, devices },
       ...(from !== undefined && { from }),
       ...(headers && { headers: headers.map(({ name, value }) => [name, value] as const) }),
       ...(ringTimeoutMs !== undefined && { ringTimeoutMs }),
@@ -277,7 +277,7 @@ export class Switchboard implements LegDialler {
   #take(invite: InboundCall, admitted?: { readonly trunk: Trunk; readonly lease: CallLease }, arrived: Arrived = { tried: [] }): void {
     const tried = [...arrived.tried];
     const { browserHost } = this.#deps;
-    const isBrowser = invite instanceof DialledCall ? invite.toBrowsers : isBrowserCall(invite.offer, invite.source);
+    const isBrowser = invite instanceof DialledCall ? invite.devices === 'browsers' : isBrowserCall(invite.offer, invite.source);
     const alike = {
       ...(arrived.facts && { facts: arrived.facts }),
       policy: (each: InboundCall) => this.#deps.policy?.(each, { ...arrived, tried }),

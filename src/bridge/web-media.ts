@@ -1,5 +1,5 @@
 import type { Direction } from '../sdp/direction.ts';
-import { parseWebRtcOffer } from '../sdp/webrtc.ts';
+import { parseWebRtcAnswer, parseWebRtcOffer } from '../sdp/webrtc.ts';
 import type { SipSource } from '../sip/engine.ts';
 
 /** Does a browser call? By WebSocket, and with an offer that the owner of sessions can answer itself. */
@@ -8,8 +8,8 @@ export function isBrowserCall(offer: string | undefined, { transport }: SipSourc
   return directionIn(offer) !== undefined;
 }
 
-/** Which way the browser wants audio; undefined where the offer is none of WebRTC audio. */
-export function directionIn(offer: string): Direction | undefined {
-  const parsed = parseWebRtcOffer(offer);
+/** Which way the browser wants audio; undefined where the description is none of WebRTC audio. */
+export function directionIn(description: string, kind: 'offer' | 'answer' = 'offer'): Direction | undefined {
+  const parsed = kind === 'offer' ? parseWebRtcOffer(description) : parseWebRtcAnswer(description);
   return 'fault' in parsed ? undefined : parsed.audio?.direction;
 }

@@ -58,6 +58,11 @@ export function agreeIce(remote: PhoneIce['remote'], previous: PhoneIce | undefi
   return { local: restarts ? { ufrag: iceText(8), pwd: iceText(24) } : previous.local, remote };
 }
 
+/** Credentials for an offer of ours, until its answer says those of the other side. */
+export function offeredIce(): PhoneIce {
+  return { local: { ufrag: iceText(8), pwd: iceText(24) }, remote: { ufrag: '', pwd: '' } };
+}
+
 function iceText(characters: number): string {
   return randomText(characters).replaceAll('-', '+').replaceAll('_', '/');
 }

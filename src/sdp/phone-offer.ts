@@ -13,10 +13,11 @@ import {
   refusedLine,
   type TelephoneEvent,
 } from './phone-audio.ts';
-import { clockRateOf, PHONE_CODECS, type PhoneFormat, staticFormat } from './phone-format.ts';
-import { iceAttributes, readIce } from './phone-ice.ts';
-import { kindOf, type OfferedSecurity, offeredAttributes, offerSecurity, readAnsweredSecurity } from './phone-security.ts';
+import { clockRateOf, PHONE_CODECS, type PhoneCodecName, type PhoneFormat, staticFormat } from './phone-format.ts';
+import { iceAttributes, offeredIce, readIce } from './phone-ice.ts';
+import { kindOf, type OfferedSecurity, offeredAttributes, offerSecurity, offerToBrowser, readAnsweredSecurity } from './phone-security.ts';
 import type { PhoneIce } from './phone-terms.ts';
+import type { Fingerprint } from './transport.ts';
 
 /** An offer of ours. Its answer is read with it; it is also the `previous` of the dialog's next description. */
 export interface PhoneOffer {
@@ -65,6 +66,36 @@ export function offerPhone(local: LocalMedia, { direction = 'sendrecv', previous
   );
   const description = describe(inPlace(line, previous), local.address, previous, ice ? [{ name: 'ice-lite' }] : []);
   return { offer: writeDescription(description), description, local, formats, direction, security, ice };
+}
+
+/** What a browser speaks of ours, the best first. */
+const BROWSER_CODECS: readonly PhoneCodecName[] = ['opus', 'PCMU', 'PCMA'];
+
+/** Of the one line there is. */
+const BROWSER_MID = '0';
+
+/** The first offer to a browser, whose media comes to the ports of a phone: DTLS-SRTP, ICE-lite, RTCP by the same port (RFC 8829, RFC 8834). */
+export function offerBrowser(local: LocalMedia, fingerprint: Fingerprint): PhoneOffer {
+  const security = offerToBrowser(fingerprint);
+  const ice = offeredIce();
+  const formats = BROWSER_CODECS.map(staticFormat);
+  const transport = [
+    { name: 'mid', value: BROWSER_MID },
+    { name: 'rtcp-mux' },
+    ...iceAttributes(ice, { ...local, rtcpPort: undefined }),
+    ...offeredAttributes(security),
+  ];
+  const audio = {
+    formats,
+    telephoneEvents: eventsOf(formats, undefined),
+    comfortNoise: undefined,
+    direction: 'sendrecv',
+    rtcpMux: true,
+  } as const;
+  const line = audioLine({ ...audio, transport }, local, security.protocol);
+  const session = [{ name: 'group', value: `BUNDLE ${BROWSER_MID}` }, { name: 'ice-lite' }];
+  const description = describe([line], local.address, undefined, session);
+  return { offer: writeDescription(description), description, local, formats, direction: 'sendrecv', security, ice };
 }
 
 /** One for each clock of the formats; none when none was agreed on. */

@@ -141,7 +141,7 @@ function dtlsAttributes({ algorithm, value }: Fingerprint, setup: Setup, tlsId: 
 
 /** The keys of an offer of ours, until its answer says which of them count. */
 export interface OfferedSecurity {
-  readonly protocol: 'RTP/AVP' | 'RTP/SAVP' | 'UDP/TLS/RTP/SAVP';
+  readonly protocol: 'RTP/AVP' | 'RTP/SAVP' | 'UDP/TLS/RTP/SAVP' | 'UDP/TLS/RTP/SAVPF';
   /** Ours, by the tag of its line. */
   readonly crypto: readonly CryptoLine[];
   readonly fingerprint: Fingerprint | undefined;
@@ -170,6 +170,11 @@ export function offerSecurity(policy: PhoneTermsPolicy, previous: PhoneSecurity 
       ? [{ tag: previous.tag, suite: previous.suite, key: previous.local }]
       : CRYPTO_SUITES.map((suite, index) => ({ tag: index + 1, suite, key: makeSdesKey(suite) }));
   return { ...NOTHING, protocol: required ? 'RTP/SAVP' : 'RTP/AVP', crypto, required };
+}
+
+/** What a browser is offered: it speaks nothing else (RFC 8827 §6.5). */
+export function offerToBrowser(fingerprint: Fingerprint): OfferedSecurity {
+  return { ...NOTHING, protocol: 'UDP/TLS/RTP/SAVPF', fingerprint, required: true };
 }
 
 /** What the line of an offer says. */

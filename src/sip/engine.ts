@@ -23,8 +23,8 @@ export interface SipEngine {
    *   answer its keep-alives, or has an address of a family that we have no socket for)
    */
   dial?(options: DialOptions): OutboundCall;
-  /** Is this a user who is registered with a browser, which wants an offer of WebRTC? */
-  isBrowser?(options: Pick<DialOptions, 'trunk' | 'destination'>): boolean;
+  /** By what this user is registered: browsers want an offer of WebRTC. `phones` for everybody else. */
+  devicesOf?(options: Pick<DialOptions, 'trunk' | 'destination'>): Devices;
   /** From now on new calls and OPTIONS get 503 with Retry-After; established dialogs go on. */
   drain(): void;
   /** Closes the sockets. Dialogs that still live are dropped without a word: hang up first. */
@@ -114,15 +114,24 @@ export interface InboundCall {
   onCancel: (() => void) | undefined;
 }
 
+/** What of a user's rings. */
+export type Devices = 'phones' | 'browsers' | 'all';
+
+/** An offer for each kind of devices. */
+export interface OffersByDevice {
+  readonly phones: string;
+  readonly browsers: string;
+}
+
 export interface DialOptions {
   /** Name of a configured trunk. */
   readonly trunk: string;
   /** A number, a name at the trunk's peer, or a sip: or tel: URI with a literal address. */
   readonly destination: string;
   /** Makes our SDP offer, once it is known by which address the peer reaches us. The INVITE waits for it; the caps count from now on. */
-  readonly offer: (localAddress: string) => string | Promise<string>;
-  /** The offer is one of WebRTC: of a user's phones its browsers ring, and otherwise all the others. */
-  readonly toBrowsers?: boolean;
+  readonly offer: (localAddress: string) => string | Promise<string | OffersByDevice>;
+  /** Of a user: those ring that the offer is for. Phones, when absent. */
+  readonly devices?: Devices;
   /** User part of From: a number or a name. The trunk's user name when absent. */
   readonly from?: string;
   /** Further header fields of the INVITE: `X-` ones and a few that describe a call. */

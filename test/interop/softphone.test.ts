@@ -3,11 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Chromium } from '../support/chromium.ts';
 import { WebPage, type WebPageOptions } from '../support/chromium-page.ts';
+import { hears } from '../support/ear.ts';
 import { endpointText } from '../support/endpoint.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
 import { describePeer } from '../support/peers.ts';
+import type { PhoneCall } from '../support/phone-call.ts';
+import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { findTone, rms } from '../support/tones.ts';
+import { findTone, rms, tone } from '../support/tones.ts';
+import { register } from '../support/user-phone.ts';
 
 const SOON = { timeout: 5_000, interval: 100 };
 /** A telephone's screen. */
@@ -275,6 +279,45 @@ describePeer('chromium', 'the softphone', () => {
     await carol.web.press('Hang up');
     await Promise.all([bob.call('none'), carol.call('none')]);
     expect([...alice.web.faults, ...bob.web.faults, ...carol.web.faults]).toEqual([]);
+  });
+
+  test('carol has a telephone, too: both ring, and whichever is answered first stops the other', async () => {
+    const hook = new Switchhook();
+    const telephone = await hook.phone({ user: 'carol', address: '127.0.0.9' });
+    await register(telephone, gateway.sip, 'carol', PASSWORD);
+    const callCarol = async (): Promise<PhoneCall> => {
+      const incoming = telephone.nextCall(5000);
+      await alice.dial('carol');
+      const [call] = await Promise.all([incoming, carol.call('incoming')]);
+      call.ring();
+      await alice.hum(700);
+      return call;
+    };
+
+    const taken = await callCarol();
+    taken.answer();
+    taken.media.background(tone(440, 1000));
+    await Promise.all([carol.call('none'), taken.acknowledged()]);
+    await expect.poll(() => alice.hears(440), SOON).toBe(true);
+    await hears(taken.media, 700, 'alice, by the telephone');
+    await taken.bye();
+    await alice.call('none');
+
+    const left = await callCarol();
+    await carol.web.press('Accept');
+    await left.requests.find(({ method }) => method === 'CANCEL', 5000, 'the end of the ringing');
+    await Promise.all([alice.call('live'), carol.call('live')]);
+    await expect.poll(() => alice.hears(1300), SOON).toBe(true);
+    await expect.poll(() => carol.hears(700), SOON).toBe(true);
+    await carol.web.press('Hold');
+    await expect.poll(() => carol.status(), SOON).toBe('On hold');
+    await expect.poll(() => alice.nextLoudness(), SOON).toBeLessThan(AUDIBLE);
+    await carol.web.press('Hold');
+    await expect.poll(() => carol.status(), SOON).toBe('Connected');
+    await expect.poll(() => alice.hears(1300), SOON).toBe(true);
+    await carol.web.press('Hang up');
+    await Promise.all([alice.call('none'), carol.call('none')]);
+    await hook.close();
   });
 
   test('a program calls bob: the agent speaks to him', async () => {

@@ -8,7 +8,7 @@ import type { Metrics } from '../../base/metrics.ts';
 import type { connectTcp, listenTcp } from '../../base/tcp.ts';
 import type { bindUdp } from '../../base/udp.ts';
 import type { BindingJournal } from '../binding-journal.ts';
-import type { DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
+import type { Devices, DialOptions, InboundCall, OutboundCall, RefusedInvite, SipEngine, SipListener, SipSource } from '../engine.ts';
 import { SipIdentity } from '../sip-identity.ts';
 import type { Trunk } from '../trunk.ts';
 import { TrunkBook } from '../trunk-book.ts';
@@ -203,8 +203,8 @@ export class EmbeddedEngine implements SipEngine {
     return this.#outbound.dial(options);
   }
 
-  isBrowser(options: Pick<DialOptions, 'trunk' | 'destination'>): boolean {
-    return this.#outbound?.isBrowser(options) ?? false;
+  devicesOf(options: Pick<DialOptions, 'trunk' | 'destination'>): Devices {
+    return this.#outbound?.devicesOf(options) ?? 'phones';
   }
 
   /** Takes a WebSocket (RFC 7118) that the HTTP port has let in; closed at once when the engine does not run. */

@@ -1,4 +1,4 @@
-import type { Call, DialFailure, DialProgress, OutboundCall } from '../engine.ts';
+import type { Call, DialFailure, DialProgress, OffersByDevice, OutboundCall } from '../engine.ts';
 import type { OutboundInvite } from './outbound-invite.ts';
 
 /** Worse ones last: what is told when nobody answered is the best that was said (RFC 3261 §16.7 step 6). */
@@ -22,7 +22,7 @@ export class ForkedCall implements OutboundCall {
   readonly #groups: (readonly OutboundInvite[])[];
   readonly #ringing = new Set<OutboundInvite>();
   readonly #failures: DialFailure[] = [];
-  #offer = '';
+  #offer: string | OffersByDevice = '';
   #state: 'waiting' | 'ringing' | 'answered' | 'over' = 'waiting';
 
   /** @param groups of branches not started yet, the most wanted first; at least one branch */
@@ -39,7 +39,7 @@ export class ForkedCall implements OutboundCall {
     this.#groups = [...groups];
   }
 
-  start(offer: string): void {
+  start(offer: string | OffersByDevice): void {
     if (this.#state !== 'waiting') return;
     this.#offer = offer;
     this.#state = 'ringing';

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../base/errors.ts';
-import type { DialOptions, OutboundCall } from '../engine.ts';
+import type { Devices, DialOptions, OffersByDevice, OutboundCall } from '../engine.ts';
 import { rewriteOutbound } from '../rewrite-number.ts';
 import { type Trunk, trunkRefusalError } from '../trunk.ts';
 import type { TrunkBook } from '../trunk-book.ts';
@@ -74,17 +74,20 @@ export class OutboundCalls {
     }
   }
 
-  /** A user who can be reached by WebSocket. */
-  isBrowser({ trunk, destination }: Pick<DialOptions, 'trunk' | 'destination'>): boolean {
+  /** By what a user is registered: a browser by WebSocket. */
+  devicesOf({ trunk, destination }: Pick<DialOptions, 'trunk' | 'destination'>): Devices {
     const user = trunk === USERS_TRUNK ? userOfDestination(destination) : undefined;
-    return user !== undefined && this.#contactsOf(user).some(({ hop }) => isWebSocket(hop));
+    const contacts = user === undefined ? [] : this.#contactsOf(user).filter(({ hop }) => this.#services.reaches(hop.address));
+    const browsers = contacts.filter(({ hop }) => isWebSocket(hop)).length;
+    if (browsers === 0) return 'phones';
+    return browsers === contacts.length ? 'browsers' : 'all';
   }
 
   /** Every phone of a user: those of one q ring together (RFC 3261 §16.5). */
   #dialUser(user: string, options: DialOptions, { from, headers }: { from: string; headers: readonly HeaderLine[] }): OutboundCall {
     const groups = new Map<number, OutboundInvite[]>();
     for (const { uri, q, hop, routes } of this.#contactsOf(user)) {
-      if (!this.#services.reaches(hop.address) || isWebSocket(hop) !== (options.toBrowsers ?? false)) continue;
+      if (!this.#services.reaches(hop.address) || !rings(hop, options.devices)) continue;
       const destination = { key: uri, uri, endpoint: { address: hop.address, port: hop.port } };
       const call: OutboundInvite = new OutboundInvite(this.#services, {
         admission: { trunk: userTrunk(hop), destination, hops: [], lease: { release: () => undefined } },
@@ -104,7 +107,7 @@ export class OutboundCalls {
     return forked;
   }
 
-  #start(call: OutboundInvite | ForkedCall, offer: string | Promise<string>): void {
+  #start(call: OutboundInvite | ForkedCall, offer: string | Promise<string | OffersByDevice>): void {
     if (typeof offer === 'string') {
       this.#services.clock.setTimer(0, () => call.start(offer)); // so that nothing is called back before dial() has returned
       return;
@@ -124,6 +127,11 @@ export class OutboundCalls {
 
 function isWebSocket({ transport }: UserContact['hop']): boolean {
   return transport === 'ws' || transport === 'wss';
+}
+
+/** Is it one of those devices? */
+function rings(hop: UserContact['hop'], devices: Devices = 'phones'): boolean {
+  return devices === 'all' || isWebSocket(hop) === (devices === 'browsers');
 }
 
 /** What a call to a user has of a trunk: no credentials, no list, four hours at the most. */

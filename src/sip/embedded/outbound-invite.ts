@@ -2,7 +2,7 @@ import type { Endpoint } from '../../base/addresses.ts';
 import type { Timer } from '../../base/clock.ts';
 import { Driver } from '../../base/driver.ts';
 import { randomText } from '../../base/ids.ts';
-import type { Call, DialFailure, DialProgress, OutboundCall } from '../engine.ts';
+import type { Call, DialFailure, DialProgress, OffersByDevice, OutboundCall } from '../engine.ts';
 import { hangupReason } from '../sip-status.ts';
 import type { OutboundAdmission } from '../trunk-book.ts';
 import type { Destination } from '../trunk-destination.ts';
@@ -124,10 +124,11 @@ export class OutboundInvite implements OutboundCall {
     this.#driver = new Driver(services.clock, this.#machine, (output) => this.#carryOut(output));
   }
 
-  /** Sends the first INVITE. Once. */
-  start(offer: string): void {
+  /** Sends the first INVITE. Once. @param offer of two, the one for this device */
+  start(offer: string | OffersByDevice): void {
     if (this.#abandoned || this.#machine.unwanted) return; // given up before it could be sent
-    this.#offer = offer;
+    const isBrowser = this.transport === 'ws' || this.transport === 'wss';
+    this.#offer = typeof offer === 'string' ? offer : isBrowser ? offer.browsers : offer.phones;
     this.#started = true;
     this.#driver.run((now) => this.#machine.start(now, this.#options.ringTimeoutMs));
     this.#send();

@@ -11,6 +11,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
 import { writeRtp } from '../../support/rtp-wire.ts';
 import { CallBench, FakeHost, FakeInner, FakePorts, IDENTITY, PHONE, settled } from './call-bench.ts';
+import { browserSdp } from './web-bench.ts';
 
 beforeAll(loadOpus);
 
@@ -27,6 +28,7 @@ class FakeOutbound implements OutboundCall {
   onDurationCap: (() => void) | undefined;
   cancels = 0;
   offered: string | undefined;
+  offeredToBrowsers: string | undefined;
 
   cancel(): void {
     this.cancels += 1;
@@ -57,12 +59,13 @@ class Bench {
   readonly call: PhoneCall;
   gone = 0;
 
-  constructor() {
+  constructor(to: Omit<DialOptions, 'offer'> = { trunk: 'carrier', destination: '+15550001' }) {
     const engine = {
       dial: (options: DialOptions) => {
         this.dialled.push(options);
         void Promise.resolve(options.offer('192.0.2.1')).then((sdp) => {
-          this.outbound.offered = sdp;
+          this.outbound.offered = typeof sdp === 'string' ? sdp : sdp.phones;
+          this.outbound.offeredToBrowsers = typeof sdp === 'string' ? undefined : sdp.browsers;
         });
         return this.outbound;
       },
@@ -86,7 +89,7 @@ class Bench {
         this.gone += 1;
       },
     };
-    this.call = new PhoneCall(deps, new DialledCall(engine, { trunk: 'carrier', destination: '+15550001' }));
+    this.call = new PhoneCall(deps, new DialledCall(engine, to));
     this.call.open();
   }
 
@@ -127,6 +130,24 @@ describe('a call that we place', () => {
       },
     ]);
     expect([bench.gone, bench.ports.released > 0]).toEqual([1, true]);
+  });
+
+  test('to somebody with a telephone and a browser offers each what it speaks, by the same ports', async () => {
+    const to = { trunk: 'users', destination: 'user:bob', devices: 'all' } as const;
+    const [telephone, browser] = await Promise.all([new Bench(to).ringing(), new Bench(to).ringing()]);
+    expect(telephone.outbound.offered).toContain('m=audio 20000 RTP/AVP');
+    expect(telephone.outbound.offeredToBrowsers).toMatch(/m=audio 20000 UDP\/TLS\/RTP\/SAVPF 96 [\s\S]*a=ice-ufrag:/);
+    telephone.outbound.onAnswered?.(new FakeDialog(), phoneSdp(PHONE, undefined));
+    browser.outbound.onAnswered?.(new FakeDialog(), browserSdp().replace('a=setup:actpass', 'a=setup:active').replaceAll('111', '96'));
+    const media = ({ call }: Bench) => (call.snapshot() as { media: { codec: string; secure?: unknown } }).media;
+    expect([telephone.host.told, media(telephone)]).toEqual([[{ type: 'answered' }], expect.objectContaining({ codec: 'PCMU' })]);
+    // This one is there when it has found the way and shaken hands.
+    expect(browser.host.told).toEqual([]);
+    const secure = expect.objectContaining({
+      ice: expect.objectContaining({ state: 'new' }),
+      dtls: expect.objectContaining({ role: 'server' }),
+    });
+    expect(media(browser)).toEqual(expect.objectContaining({ codec: 'opus', secure }));
   });
 
   test('that is refused tells the session the status', async () => {

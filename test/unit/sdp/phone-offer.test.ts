@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { answerPhoneOffer, type PhoneAnswer } from '../../../src/sdp/phone-answer.ts';
 import type { LocalMedia, NegotiatedAudio, PhoneAudioFault } from '../../../src/sdp/phone-audio.ts';
-import { offerPhone, type PhoneOffer, readPhoneAnswer } from '../../../src/sdp/phone-offer.ts';
+import { offerBrowser, offerPhone, type PhoneOffer, readPhoneAnswer } from '../../../src/sdp/phone-offer.ts';
 
 const local: LocalMedia = { address: '198.51.100.1', rtpPort: 16_384, rtcpPort: 16_385 };
 
@@ -30,6 +30,42 @@ function answered(text: string, previous?: PhoneAnswer): PhoneAnswer {
   if ('fault' in answer) throw new Error(answer.fault.detail);
   return answer;
 }
+
+describe('an offer to a browser, at the ports of a phone', () => {
+  const fingerprint = { algorithm: 'sha-256', value: 'AB:CD' };
+  const answer = (...more: string[]): string =>
+    ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 't=0 0', 'a=group:BUNDLE 0', ...more, 'a=mid:0', 'a=sendrecv', 'a=rtcp-mux', ''].join(
+      '\r\n',
+    );
+  const keys = ['c=IN IP4 0.0.0.0', `a=fingerprint:sha-256 ${Array.from({ length: 32 }, () => 'EF').join(':')}`, 'a=setup:active'];
+  const line = ['m=audio 9 UDP/TLS/RTP/SAVPF 96 102', 'a=rtpmap:96 opus/48000/2', 'a=rtpmap:102 telephone-event/48000'];
+
+  it('has all a browser insists on: DTLS-SRTP, ICE, RTCP by the same port', () => {
+    const text = offerBrowser(local, fingerprint).offer;
+    expect(lines(text).filter((each) => !/^a=(?:rtpmap|fmtp|ice-(?:ufrag|pwd))|^o=/.test(each))).toEqual([
+      ...['v=0', 's=-', 'c=IN IP4 198.51.100.1', 't=0 0', 'a=group:BUNDLE 0', 'a=ice-lite'],
+      ...['m=audio 16384 UDP/TLS/RTP/SAVPF 96 0 8 101 102', 'a=ptime:20', 'a=sendrecv', 'a=mid:0', 'a=rtcp-mux'],
+      ...['a=candidate:1 1 UDP 2130706431 198.51.100.1 16384 typ host', 'a=fingerprint:sha-256 AB:CD', 'a=setup:actpass', ''],
+    ]);
+    expect(text).toMatch(/a=ice-ufrag:[\w+/]{8}\r\na=ice-pwd:[\w+/]{24}\r\n/);
+  });
+
+  it('is answered by one: it checks the way and begins the handshake', () => {
+    const offer = offerBrowser(local, fingerprint);
+    const ufrag = 'a=ice-ufrag:abcd';
+    const media = agreed(answer(...line, ...keys, ufrag, `a=ice-pwd:${'p'.repeat(22)}`), offer);
+    expect(media).toMatchObject({ codec: 'opus', payloadType: 96, rtcpMux: true, security: { type: 'dtls', role: 'server' } });
+    expect(media.ice).toEqual({ local: offer.ice?.local, remote: { ufrag: 'abcd', pwd: 'p'.repeat(22) } });
+  });
+
+  it('is not answered without keys', () => {
+    const refusal = refused(
+      answer('m=audio 4000 RTP/AVP 0', 'c=IN IP4 192.0.2.10', 'a=rtpmap:0 PCMU/8000'),
+      offerBrowser(local, fingerprint),
+    );
+    expect(refusal).toMatchObject({ reason: 'no_common_codec' });
+  });
+});
 
 describe('an offer to a phone', () => {
   it('names what we speak, in our order, and telephone events', () => {

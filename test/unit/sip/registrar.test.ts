@@ -245,7 +245,7 @@ describe('the registrar', () => {
 
 describe('a call to a user', () => {
   const invited = (test: EngineUnderTest): Sent[] => test.sent.filter(({ what }) => what === 'INVITE');
-  const dialUser = (test: EngineUnderTest, options: Pick<DialOptions, 'toBrowsers'> = {}) => {
+  const dialUser = (test: EngineUnderTest, options: Pick<DialOptions, 'devices'> = {}) => {
     const call = test.engine.dial({ trunk: 'users', destination: 'user:alice', offer: () => OFFER, ...options });
     test.clock.advance(0);
     return call;
@@ -302,10 +302,24 @@ describe('a call to a user', () => {
       const [line] = client.authorize({ method: 'REGISTER', uri: 'sip:192.0.2.1' });
       socket.onMessage?.(Buffer.from(ask([`Authorization: ${line}`])));
       expect(test.engine.registrar?.contactsOf('alice')).toHaveLength(at + 1);
-      expect(dialUser(test, { toBrowsers: true }).transport).toBe(socket.encrypted ? 'wss' : 'ws');
+      expect(dialUser(test, { devices: 'browsers' }).transport).toBe(socket.encrypted ? 'wss' : 'ws');
     }
-    registered(test, { callId: 'plain', contacts: ['<sip:alice@10.0.0.5:5060>;q=0.1'] });
+    const devicesOf = (destination: string): string => test.engine.devicesOf({ trunk: 'users', destination });
+    expect([devicesOf('user:alice'), devicesOf('user:bob'), devicesOf('+1555')]).toEqual(['browsers', 'phones', 'phones']);
+    registered(test, { callId: 'plain', contacts: ['<sip:alice@10.0.0.5:5060>'] });
     expect(dialUser(test).transport).toBe('udp');
+    expect(devicesOf('user:alice')).toBe('all');
+    const offer = async () => ({ phones: OFFER, browsers: 'v=0\r\ns=for browsers\r\n' });
+    const before = invited(test).length;
+    test.engine.dial({ trunk: 'users', destination: 'user:alice', offer, devices: 'all' });
+    await new Promise((resolve) => setImmediate(resolve));
+    // The first one has made room for the fourth.
+    expect(sockets.slice(1).map(({ sent }) => sent.at(-1)?.endsWith('s=for browsers\r\n'))).toEqual([true, true]);
+    expect(
+      invited(test)
+        .slice(before)
+        .map(({ text }) => text.endsWith(OFFER)),
+    ).toEqual([true]);
   });
 
   it('is ended where its phone sends from, whatever Contact the phone names in the course of it', async () => {
