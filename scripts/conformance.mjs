@@ -12,7 +12,7 @@ const STATES = ['yes', 'partly', 'no', 'not ours'];
 const DRACHTIO = { same: 'same code', shown: 'yes, tested', server: "server's", none: 'no' };
 const KEYS = ['at', 'what', 'level', 'state', 'why', 'drachtio', 'tests'];
 /** The tests that run over drachtio as well, or only over it. */
-const OVER_DRACHTIO = ['scenario/sip-engines: ', 'scenario/sip-engines-depth: ', 'scenario/drachtio: '];
+const OVER_DRACHTIO = ['scenario/sip-engines: ', 'scenario/sip-engines-depth: ', 'scenario/sip-engines-users: ', 'scenario/drachtio: '];
 
 /** Programs of others that the tests run, and what each shows. */
 const PEERS = [

@@ -162,7 +162,8 @@ export class DrachtioDouble {
     const { request, from } = asked;
     const status = answer.status ?? 500;
     const tag = answer.toTag ?? asked.tag;
-    const own: HeaderLine[] = status > 100 && status < 300 ? [['Contact', `<sip:${endpointText(this.sip)}>`]] : [];
+    const dialog = status > 100 && status < 300 && request.method !== 'REGISTER';
+    const own: HeaderLine[] = dialog ? [['Contact', `<sip:${endpointText(this.sip)}>`]] : this.#contacts(answer);
     const reliable = status < 200 && /100rel/i.test(answer.header('require') ?? '');
     if (reliable) asked.rseq += 1;
     const lines: HeaderLine[] = reliable ? [...own, ['RSeq', String(asked.rseq)]] : own;
@@ -223,8 +224,14 @@ export class DrachtioDouble {
       wanted.cseq.number || 1,
       wanted.method,
     );
-    const contact: HeaderLine = ['Contact', `<sip:${endpointText(this.sip)}>`];
-    this.#request(program, id, writeSip(wanted.startLine, [...head, contact, ...extra(wanted)], wanted.body), to, undefined);
+    const said = this.#contacts(wanted);
+    const contacts: HeaderLine[] = said.length > 0 ? said : [['Contact', `<sip:${endpointText(this.sip)}>`]];
+    this.#request(program, id, writeSip(wanted.startLine, [...head, ...contacts, ...extra(wanted)], wanted.body), to, undefined);
+  }
+
+  /** What a program says of contacts, ours by our address. */
+  #contacts(message: SipMessage): HeaderLine[] {
+    return message.all('contact').map((value) => ['Contact', value.replace('@localhost', `@${endpointText(this.sip)}`)]);
   }
 
   #head(from: string, to: string, callId: string, cseq: number, method: string): HeaderLine[] {

@@ -86,6 +86,8 @@ export class EngineBench {
     const far = await SipPhone.open({ user: 'desk', ...(farAddress === undefined ? {} : { address: farAddress }) });
     const book = new TrunkBook(systemClock, [{ ...trunkTo(far.local), ...trunk }, ...(trunks?.(far.local) ?? [])]);
     const running = await open({ trunks: book, ...(users && { users }), ...(options && { options }) });
+    // A drachtio server learns only after the connection what may be brought to us.
+    await eventually(async () => (await phone.ask('OPTIONS', running.sip)).status === 200, 5000, 'the engine to be asked');
     return new EngineBench(phone, far, running);
   }
 

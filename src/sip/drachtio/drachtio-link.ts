@@ -41,6 +41,9 @@ const MAX_SOCKETS = 4000;
 /** Everything a server may send us that begins something; the rest comes by the call it belongs to. */
 const METHODS = ['invite', 'options', 'register', 'message', 'subscribe', 'publish', 'refer', 'notify', 'info', 'update', '*'];
 
+/** A server that is there takes milliseconds; one that is not is no reason not to start. */
+const REACHED_WITHIN_MS = 1000;
+
 /**
  * The connections to drachtio servers, by drachtio-srf. Its traps are fenced here: a new instance for each attempt, because its own second attempt
  * forgets TLS and says the secret in the clear; FrameFence before its framing; listeners for every error it would otherwise throw.
@@ -54,6 +57,7 @@ export class DrachtioLink {
   readonly #retries = new Set<Timer>();
   #library: SrfLibrary | undefined;
   #server: Server | undefined;
+  #whenReached: (() => void) | undefined;
   #stopped = false;
 
   constructor(deps: DrachtioLinkDeps, options: DrachtioLinkOptions) {
@@ -65,8 +69,21 @@ export class DrachtioLink {
   async start(): Promise<Endpoint | undefined> {
     this.#library = await loadSrf();
     const at = this.#options.listen && (await this.#listen(this.#options.listen));
+    const reached = this.#options.servers.length > 0 ? this.#serverReached() : undefined;
     for (const server of this.#options.servers) this.#connect(server, FIRST_RETRY_MS);
+    await reached;
     return at;
+  }
+
+  /** Who registers and asks its trunks as soon as it has started would wait half a minute for the next try. */
+  #serverReached(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.setTimer(REACHED_WITHIN_MS, resolve);
+      this.#whenReached = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   get connections(): number {
@@ -153,7 +170,10 @@ export class DrachtioLink {
     wp.on('error', lost);
     srf.on('connect', (error: unknown) => {
       if (error || !up) this.#deps.log.error({ server: server.address }, 'a drachtio server refuses the secret');
-      else this.#dialling.add(up);
+      else {
+        this.#dialling.add(up);
+        this.#whenReached?.();
+      }
     });
   }
 

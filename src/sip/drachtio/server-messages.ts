@@ -21,10 +21,15 @@ export interface Outward {
 }
 
 /** @param dialog whether From, To, Call-ID and CSeq are ours to say */
-export function outward({ headers, body }: SipMessage, dialog: boolean): Outward {
+export function outward(message: SipMessage, dialog: boolean): Outward {
+  const { headers, body } = message;
+  const registers = /[ \t]REGISTER$/.test(headers.first('cseq') ?? '');
   const written: Record<string, string> = {};
-  for (const [name, value] of headers.entries) {
-    if (OF_THE_SERVER.has(name) || (!dialog && OF_THE_DIALOG.includes(name))) continue;
+  for (const [name, given] of headers.entries) {
+    // A registration is about contacts: ours is at the server, those of phones are theirs.
+    const isBinding = registers && name === 'contact';
+    const value = isBinding && message.type === 'request' ? atServer(given) : given;
+    if ((OF_THE_SERVER.has(name) && !isBinding) || (!dialog && OF_THE_DIALOG.includes(name))) continue;
     const spelled = spelledName(name);
     const text = Buffer.from(value, 'latin1').toString('utf8');
     // The library keeps one value a name and would join them by a comma, which makes one challenge of two.
@@ -33,6 +38,11 @@ export function outward({ headers, body }: SipMessage, dialog: boolean): Outward
   }
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   return { headers: written, body: bytes.length === 0 ? undefined : bytes.toString('utf8') };
+}
+
+/** The server puts its own address in the place of this host. */
+function atServer(contact: string): string {
+  return contact.replace(/@(?:\[[^\]]*\]|[^\]:;>]*)(?::\d+)?/, '@localhost');
 }
 
 /** What a request of ours looked like when it left the user agent: what its responses must repeat. */
