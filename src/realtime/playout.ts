@@ -12,10 +12,12 @@ const FADE_COUNTED_SAMPLES = MODEL_FRAME_SAMPLES / 2;
 /** 10 ms: a resume begins at a quiet place, so this is enough to hide the cut. */
 const FADE_IN_SAMPLES = 240;
 
-/** A resume goes back to the quietest place between these: one word at most is said again in 97 of 100, and none is lost (docs/turns.md). */
+/** A resume goes back to a quiet place between these: one word at most is said again in 99 of 100, and none is lost (docs/turns.md). */
 const NEAREST_RESUME_SAMPLES = 0.15 * MODEL_RATE_HZ;
-const FARTHEST_RESUME_SAMPLES = 0.4 * MODEL_RATE_HZ;
+const FARTHEST_RESUME_SAMPLES = 0.36 * MODEL_RATE_HZ;
 const RESUME_STEP_SAMPLES = 240;
+/** So far below the loudest 10 ms (30 dB) it is as quiet as between two words: of such places the last one is taken. */
+const PAUSE_SHARE = 0.001;
 
 /** A live response starts with 40 ms in hand, against a beat that is not the sender's, and never keeps more than 120 ms. */
 const LIVE_START_SAMPLES = 0.04 * MODEL_RATE_HZ;
@@ -235,16 +237,24 @@ export class Playout {
   }
 }
 
-/** Where to begin again in what was just heard: the quietest 10 ms that are far enough back. */
+/** Where to begin again in what was just heard: the last pause that is far enough back, or the quietest 10 ms where there is none. */
 function quietestPlace(heard: Int16Array): number {
+  const energies: number[] = [];
+  for (let at = 0; at + RESUME_STEP_SAMPLES <= heard.length; at += RESUME_STEP_SAMPLES) energies.push(energyOf(heard, at));
+  const pause = Math.max(...energies) * PAUSE_SHARE;
   let best = 0;
   let least = Number.POSITIVE_INFINITY;
-  for (let at = 0; at <= heard.length - NEAREST_RESUME_SAMPLES; at += RESUME_STEP_SAMPLES) {
-    let energy = 0;
-    for (let n = at; n < at + RESUME_STEP_SAMPLES; n++) energy += (heard[n] ?? 0) ** 2;
+  for (let n = 0; n * RESUME_STEP_SAMPLES <= heard.length - NEAREST_RESUME_SAMPLES; n++) {
+    const energy = Math.max(energies[n] ?? 0, pause);
     if (energy > least) continue;
     least = energy;
-    best = at;
+    best = n * RESUME_STEP_SAMPLES;
   }
   return best;
+}
+
+function energyOf(heard: Int16Array, from: number): number {
+  let energy = 0;
+  for (let n = from; n < from + RESUME_STEP_SAMPLES; n++) energy += (heard[n] ?? 0) ** 2;
+  return energy;
 }
