@@ -6,11 +6,11 @@ import type { EndCause, Leg, LegHost, LegWish } from './leg/leg.ts';
 /** Media of calls, with the desk told of each session that is made for one, and of what is decided about it. */
 export function withDesk(media: MediaHost, desk: CallDesk): MediaHost {
   return {
-    async open(voice, events, joins) {
+    async open(voice, events, joins, near) {
       // One more leg of a session: nobody waits for a session of its own.
       if (joins) return media.open(voice, events, joins);
       const watch = new Watch(desk, events);
-      return new WatchedMedia(await media.open(voice, watch.events), watch);
+      return new WatchedMedia(await media.open(voice, watch.events, undefined, near), watch);
     },
   };
 }

@@ -31,6 +31,8 @@ export interface CallMediaOpening {
   readonly audio: NegotiatedAudio;
   /** Whose the session is, and who decides whether the call is taken; the local agent takes it when absent. */
   readonly policy?: LegPolicy;
+  /** As LegOpening.near. */
+  readonly near?: string | undefined;
   /** Where the call's SIP messages come from. */
   readonly signallingAddress: string;
 }
@@ -74,7 +76,8 @@ export interface MediaHost {
    * Takes ports for a call.
    * @param voice what the phone can use
    * @param joins the session that the call will be one more leg of: its media is carried where that lives
+   * @param near as LegOpening.near, for the media
    * @throws GatewayError ERR_NO_PORT, ERR_OVERLOADED, ERR_NODE_UNREACHABLE, ERR_TIMEOUT
    */
-  open(voice: InnerVoice, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia>;
+  open(voice: InnerVoice, events: CallMediaEvents, joins?: JoinedSession, near?: string): Promise<CallMedia>;
 }

@@ -83,9 +83,9 @@ class LocalMedia implements CallMedia {
     return this.#deps.identity.fingerprint;
   }
 
-  async connect({ origin, audio, policy, signallingAddress }: CallMediaOpening): Promise<void> {
+  async connect({ origin, audio, policy, signallingAddress, near }: CallMediaOpening): Promise<void> {
     const inner = this.#inner;
-    const opened = await this.#deps.host.open({ origin, offer: inner.offer, ...(policy && { policy }) }, this.#events.leg);
+    const opened = await this.#deps.host.open({ origin, offer: inner.offer, near, ...(policy && { policy }) }, this.#events.leg);
     if (this.#ended) {
       opened.tell(this.#ended);
       return;

@@ -59,6 +59,8 @@ export interface PhoneCallDeps {
   readonly facts?: CallFacts;
   /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
   readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
+  /** As LegOpening.near, for this caller. */
+  readonly near?: (invite: InboundCall) => string | undefined;
   /** How this caller could be called back, if it may be. */
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The phone's side wants us transferred to somebody. True takes it. */
@@ -218,7 +220,8 @@ export class PhoneCall implements TransferableCall {
         this.#outcome.setup.firstAudioMs = this.#outcome.elapsed();
       },
     };
-    const media = await this.#deps.media.open(voice, events, joins);
+    const near = this.#deps.near?.(this.#invite);
+    const media = await this.#deps.media.open(voice, events, joins, near);
     this.#media = media;
     if (this.#over()) return;
     const agreed = this.#agree(this.#localMedia(media));
@@ -234,7 +237,7 @@ export class PhoneCall implements TransferableCall {
       audio: agreed.media,
       signallingAddress: this.#invite.source.address,
     };
-    await media.connect({ ...opening, ...(policy && { policy }) });
+    await media.connect({ ...opening, near, ...(policy && { policy }) });
     if (this.#over()) return;
     this.#state = 'connecting';
     this.#pending = policy?.decide.by === 'api';

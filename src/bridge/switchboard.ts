@@ -17,7 +17,7 @@ import { type CallReport, refusedReport } from './call-report.ts';
 import { DialledCall } from './dialled-call.ts';
 import { type ArrivalVerdict, factsOf, judgeArrival } from './judge-arrival.ts';
 import { PhoneCall, type PhoneCallDeps } from './phone-call.ts';
-import { successorFor } from './user-transfer.ts';
+import { successorFor, userOf } from './user-transfer.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 import { WebCall, type WebCallDeps } from './web-call.ts';
 import { isBrowserCall } from './web-media.ts';
@@ -36,7 +36,7 @@ const LEAST_UNPROVEN = 4;
 const GOODBYE_MS = 1500;
 
 export interface SwitchboardDeps
-  extends Omit<PhoneCallDeps, 'policy' | 'facts' | 'onClosed' | 'onGone' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
+  extends Omit<PhoneCallDeps, 'policy' | 'facts' | 'onClosed' | 'onGone' | 'near' | 'callBack' | 'onRefer' | 'mayRefer' | 'replacesUriOf'> {
   readonly engine: SipEngine;
   /** Whose the session of a call is, and who decides whether it is taken. @param arrived gets the rules that were looked at for it */
   readonly policy?: (invite: InboundCall, arrived: Arrived) => LegPolicy | undefined;
@@ -281,6 +281,7 @@ export class Switchboard implements LegDialler {
     const alike = {
       ...(arrived.facts && { facts: arrived.facts }),
       policy: (each: InboundCall) => this.#deps.policy?.(each, { ...arrived, tried }),
+      near: (each: InboundCall) => this.#otherSessionOf(userOf(each)),
       callBack: (from: InboundCall) => this.#callBack(from),
       onRefer: (refer: IncomingRefer) => this.#transfer(refer, call),
       mayRefer: (target: string) => this.#mayRefer(target, call),
@@ -308,6 +309,13 @@ export class Switchboard implements LegDialler {
     this.#calls.add(call);
     this.#dialogs.add(call);
     call.open();
+  }
+
+  /** That of another call of this user: it may have the two put together. */
+  #otherSessionOf(user: string | undefined): string | undefined {
+    if (user === undefined) return undefined;
+    for (const call of this.#calls) if (call.user === user && call.place) return call.place.sessionId;
+    return undefined;
   }
 
   #replacesUriOf(sipCallId: string): string | undefined {

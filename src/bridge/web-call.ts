@@ -47,6 +47,8 @@ export interface WebCallDeps {
   readonly facts?: CallFacts;
   /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
   readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
+  /** As LegOpening.near, for this caller. */
+  readonly near?: (invite: InboundCall) => string | undefined;
   /** How this caller could be called back, if it may be. */
   readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The browser's user wants somebody else in its place. True takes it. */
@@ -196,7 +198,7 @@ export class WebCall implements TransferableCall {
     const policy = joins ? undefined : this.#deps.policy?.(this.#invite);
     const { facts, callBack } = this.#deps;
     const origin = { ...originOf(this.#invite, { dialled: this.#dialled, policy, facts, callBack }), media: 'browser' } as const;
-    const opening = { origin, ...(policy && { policy }) };
+    const opening = { origin, ...(policy && { policy }), near: this.#deps.near?.(this.#invite) };
     const { offer } = this.#invite;
     if (offer === undefined) {
       const { offer: ours, accept, ...opened } = await host.offer(opening, this.#leg());

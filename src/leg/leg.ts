@@ -170,6 +170,8 @@ export interface LegOpening {
   /** SDP offer of the WebRTC peer that carries the leg's media. */
   readonly offer: string;
   readonly policy?: LegPolicy;
+  /** The owner of this session is preferred, where there are several that could be: two calls of one person may become one. */
+  readonly near?: string | undefined;
 }
 
 /** A leg whose SDP offer its owner makes. */

@@ -7,7 +7,7 @@ import { MAX_LISTED } from '../leg/session-messages.ts';
 import type { Directory } from './directory.ts';
 import { NodeDial, type NodeDialDeps, type NodeDialOptions } from './node-dial.ts';
 import type { NodeId } from './node-id.ts';
-import { openAtBest } from './place.ts';
+import { nearFirst, openAtBest } from './place.ts';
 import { type PlacementCandidate, placementOrder } from './placement.ts';
 import { sessionNode } from './session-id.ts';
 
@@ -58,14 +58,14 @@ export class DoorLegHost implements SessionHost {
     const { joins } = opening.origin;
     if (joins) return this.openAt(sessionNode(joins.sessionId) ?? 0, opening, leg);
     const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
-    return this.#place((nodeId) => this.openAt(nodeId, opening, leg, until - this.#deps.clock.now()));
+    return this.#place((nodeId) => this.openAt(nodeId, opening, leg, until - this.#deps.clock.now()), opening.near);
   }
 
   async offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
     const { joins } = opening.origin;
     if (joins) return this.#at(sessionNode(joins.sessionId) ?? 0).offer(opening, leg, OPEN_WITHIN_MS);
     const until = this.#deps.clock.now() + OPEN_WITHIN_MS;
-    return this.#place((nodeId) => this.#at(nodeId).offer(opening, leg, until - this.#deps.clock.now()));
+    return this.#place((nodeId) => this.#at(nodeId).offer(opening, leg, until - this.#deps.clock.now()), opening.near);
   }
 
   connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {
@@ -90,8 +90,8 @@ export class DoorLegHost implements SessionHost {
     return newestFirst(answers.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])));
   }
 
-  #place<Opened>(openAt: (nodeId: NodeId) => Promise<Opened>): Promise<Opened> {
-    return openAtBest(placementOrder(this.nodes()), this.#nobody(), openAt);
+  #place<Opened>(openAt: (nodeId: NodeId) => Promise<Opened>, near?: string): Promise<Opened> {
+    return openAtBest(nearFirst(placementOrder(this.nodes()), near), this.#nobody(), openAt);
   }
 
   /**

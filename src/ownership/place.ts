@@ -1,11 +1,18 @@
 import { GatewayError } from '../base/errors.ts';
 import type { NodeId } from './node-id.ts';
+import { sessionNode } from './session-id.ts';
 
 /** After one node that was full or gone, one other is asked; then whoever asks is told. */
 const TRIES = 2;
 
 /** Another one may do where these came from. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['ERR_NODE_UNREACHABLE', 'ERR_OVERLOADED', 'ERR_NO_PORT']);
+
+/** The same, the owner of this session first, where it takes anything at all. */
+export function nearFirst(order: readonly NodeId[], sessionId: string | undefined): readonly NodeId[] {
+  const owner = sessionId === undefined ? undefined : sessionNode(sessionId);
+  return owner !== undefined && order.includes(owner) ? [owner, ...order.filter((each) => each !== owner)] : order;
+}
 
 /**
  * Opens something at the best node that takes it.

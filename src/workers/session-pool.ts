@@ -3,7 +3,7 @@ import type { Leg, LegOpening, LegWish, OfferedLeg, OpenedLeg } from '../leg/leg
 import type { Access, CallCommand, CallView, ChannelOpening, EventChannel, OpenedChannel, SessionHost } from '../leg/session-host.ts';
 import { newestFirst } from '../ownership/door-leg-host.ts';
 import type { NodeId } from '../ownership/node-id.ts';
-import { openAtBest } from '../ownership/place.ts';
+import { nearFirst, openAtBest } from '../ownership/place.ts';
 import type { RemoteLegs } from '../ownership/remote-legs.ts';
 import type { RemoteSessions } from '../ownership/remote-sessions.ts';
 import { sessionNode } from '../ownership/session-id.ts';
@@ -37,13 +37,13 @@ export class SessionPool implements SessionHost {
   async open(opening: LegOpening, leg: Leg): Promise<OpenedLeg> {
     const { joins } = opening.origin;
     if (joins) return this.#owner(joins.sessionId).legs.open(opening, leg, OPEN_WITHIN_MS);
-    return this.#place(({ legs }) => legs.open(opening, leg, OPEN_WITHIN_MS));
+    return this.#place(({ legs }) => legs.open(opening, leg, OPEN_WITHIN_MS), opening.near);
   }
 
   async offer(opening: LegWish, leg: Leg): Promise<OfferedLeg> {
     const { joins } = opening.origin;
     if (joins) return this.#owner(joins.sessionId).legs.offer(opening, leg, OPEN_WITHIN_MS);
-    return this.#place(({ legs }) => legs.offer(opening, leg, OPEN_WITHIN_MS));
+    return this.#place(({ legs }) => legs.offer(opening, leg, OPEN_WITHIN_MS), opening.near);
   }
 
   connect(opening: ChannelOpening, channel: EventChannel): Promise<OpenedChannel> {
@@ -68,9 +68,9 @@ export class SessionPool implements SessionHost {
     return newestFirst(answers.flatMap((each) => (each.status === 'fulfilled' ? each.value : [])));
   }
 
-  #place<Opened>(openAt: (worker: WorkerSessions) => Promise<Opened>): Promise<Opened> {
+  #place<Opened>(openAt: (worker: WorkerSessions) => Promise<Opened>, near?: string): Promise<Opened> {
     const { order, nobody, worker } = this.#deps;
-    return openAtBest(order(), nobody(), async (number) => {
+    return openAtBest(nearFirst(order(), near), nobody(), async (number) => {
       const found = worker(number);
       if (!found) throw nobody();
       return openAt(found);

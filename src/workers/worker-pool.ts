@@ -6,6 +6,7 @@ import type { CallMedia, CallMediaEvents, MediaHost } from '../bridge/call-media
 import type { InnerVoice } from '../bridge/inner-voice.ts';
 import type { JoinedSession, LegDialler } from '../leg/leg.ts';
 import type { MemoryDirectory } from '../ownership/memory-directory.ts';
+import { nearFirst } from '../ownership/place.ts';
 import { placementOrder } from '../ownership/placement.ts';
 import { sessionNode } from '../ownership/session-id.ts';
 import type { Child } from './child.ts';
@@ -114,14 +115,14 @@ export class WorkerPool implements MediaHost {
     return placementOrder(this.#candidates()).length > 0;
   }
 
-  async open(voice: InnerVoice, events: CallMediaEvents, joins?: JoinedSession): Promise<CallMedia> {
+  async open(voice: InnerVoice, events: CallMediaEvents, joins?: JoinedSession, near?: string): Promise<CallMedia> {
     if (joins) {
       const owner = this.#workers[(sessionNode(joins.sessionId) ?? 0) - 1];
       if (!owner?.ready) throw new GatewayError('ERR_NODE_UNREACHABLE', 'the owner of the session is gone');
       return owner.calls.open(voice, events);
     }
     let failure = this.#nobody();
-    for (const worker of placementOrder(this.#candidates()).slice(0, TRIES)) {
+    for (const worker of nearFirst(placementOrder(this.#candidates()), near).slice(0, TRIES)) {
       try {
         return await this.#workers[worker - 1]!.calls.open(voice, events);
       } catch (thrown) {
