@@ -329,7 +329,8 @@ export class HostedSession {
     return {
       media: opened.media,
       tell: (event) => {
-        if (!this.#handOvers.takes(name, event)) opened.tell(event);
+        // Somebody else may sit in its place by now.
+        if (this.#persons.seatOf(name)?.leg === leg && !this.#handOvers.takes(name, event)) opened.tell(event);
       },
     };
   }

@@ -5,8 +5,9 @@ import WebSocket from 'ws';
 import { type ApiEvent, BrowserPeer, postTo } from '../support/browser-peer.ts';
 import { type Ear, heard, hears, LOUD } from '../support/ear.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
+import { startFrontApart } from '../support/front-apart.ts';
 import { decodeG711 } from '../support/g711.ts';
-import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
+import { GatewayProcess } from '../support/gateway-process.ts';
 import { gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
@@ -119,18 +120,7 @@ interface Running {
 const WHERE: Readonly<Record<string, (config: string) => Promise<Running>>> = {
   'in one process': (config) => gatewayUnderTest({ mode: 'here', flags: ['--config', config, '--sip-rate', '0'] }),
   'in workers': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0', '--workers', '2'] }),
-  'with roles apart': async (config) => {
-    const roles = await startRolesApart({ flags: ['--config', config, '--sip-rate', '0'] });
-    // The process that speaks SIP serves programs, too.
-    await roles.sip.stop();
-    const flags = roles.flags.sip.map((flag) => (flag === 'sip' ? 'sip,control' : flag));
-    const front = await GatewayProcess.start({ flags, name: 'ringdown sip,control' });
-    const stop = async (): Promise<void> => {
-      await front.stop();
-      await roles.stop();
-    };
-    return { sip: front.sip, http: front.http, cdrs: () => front.cdrs(), stop };
-  },
+  'with roles apart': (config) => startFrontApart(['--config', config, '--sip-rate', '0']),
 };
 
 describe('a caller and a person', () => {

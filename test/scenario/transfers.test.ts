@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hears } from '../support/ear.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
-import { GatewayProcess, startRolesApart } from '../support/gateway-process.ts';
+import { startFrontApart } from '../support/front-apart.ts';
+import { GatewayProcess } from '../support/gateway-process.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { Switchhook } from '../support/switchhook.ts';
@@ -11,6 +12,7 @@ import { removeFolder, tempFolder } from '../support/temp-folder.ts';
 import { tone } from '../support/tones.ts';
 import { callAs, register } from '../support/user-phone.ts';
 import { eventually } from '../support/wait.ts';
+import { answerInBrowser, openWebPhone } from '../support/web-phone.ts';
 
 /* Users transfer their calls by REFER: who talks with whom afterwards is known by a tone. Each case has users of its own, so that they run side by side. */
 
@@ -18,6 +20,7 @@ const AGENT_HZ = 1004;
 const RINGBACK_HZ = 425;
 const BOB_HZ = 700;
 const CAROL_HZ = 440;
+const DAVE_HZ = 560;
 
 const folder = tempFolder('transfers');
 
@@ -37,6 +40,7 @@ function configFor(trunk: SipPhone): string {
 
 interface Running {
   readonly sip: Endpoint;
+  readonly http: Endpoint;
   cdrs(): readonly Readonly<Record<string, unknown>>[];
   stop(): Promise<unknown>;
 }
@@ -44,10 +48,7 @@ interface Running {
 const WHERE: Readonly<Record<string, (config: string) => Promise<Running>>> = {
   'in one process': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0'] }),
   'in workers': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0', '--workers', '2'] }),
-  'with roles apart': async (config) => {
-    const roles = await startRolesApart({ flags: ['--config', config, '--sip-rate', '0'] });
-    return { sip: roles.sip.sip, cdrs: () => roles.sip.cdrs(), stop: () => roles.stop() };
-  },
+  'with roles apart': (config) => startFrontApart(['--config', config, '--sip-rate', '0']),
 };
 
 /** Whom a phone's side is to call in its place. */
@@ -78,6 +79,7 @@ describe('a user transfers', () => {
   const gateways = new Map<string, Running>();
   const trunks = new Map<string, SipPhone>();
   const free = new Map<string, string[]>();
+  const softphones: SipPhone[] = [];
   let addresses = 0;
 
   beforeAll(async () => {
@@ -92,6 +94,7 @@ describe('a user transfers', () => {
 
   afterAll(async () => {
     await hook.close();
+    for (const each of softphones) each.close();
     await Promise.all([...gateways.values()].map((each) => each.stop()));
     removeFolder(folder);
   });
@@ -108,6 +111,16 @@ describe('a user transfers', () => {
     addresses += 1;
     const phone = await hook.phone({ user: name, address: `127.0.1.${addresses}` });
     await register(phone, at, name, `${name}s-password`);
+    return { name, phone, at };
+  }
+
+  /** The same in a browser. */
+  async function webUser(where: string): Promise<User> {
+    const name = free.get(where)?.shift() ?? '';
+    const { sip: at, http } = gateways.get(where) as Running;
+    const phone = await openWebPhone(http, name);
+    await register(phone, at, name, `${name}s-password`);
+    softphones.push(phone);
     return { name, phone, at };
   }
 
@@ -157,6 +170,29 @@ describe('a user transfers', () => {
       await eventually(() => records().length === 3, 5000, 'a record of each call');
     },
   );
+
+  test.concurrent.each(Object.keys(WHERE))('to a browser, and the browser on to somebody else; %s', async (where) => {
+    const { alice, bob, carol } = await three(where);
+    const dave = await webUser(where);
+    const { a, b } = await talk(alice, bob);
+    const toBrowser = dave.phone.nextCall(8000);
+    await a.request('REFER', { headers: referTo(alice.at, dave.name) });
+    const d = await toBrowser;
+    const { browser } = await answerInBrowser(d);
+    await a.hungUp(5000);
+    void browser.say(tone(DAVE_HZ, 3000));
+    await hears(b.media, DAVE_HZ, 'the browser, by bob');
+    const incoming = carol.phone.nextCall(8000);
+    expect((await d.request('REFER', { headers: referTo(alice.at, carol.name) })).status).toBe(202);
+    const c = await incoming;
+    c.answer();
+    await Promise.all([d.hungUp(5000), c.acknowledged()]);
+    expect(notes(d)).toEqual([100, 200]);
+    browser.close();
+    await bothHear(b, c);
+    await c.bye();
+    await b.hungUp(5000);
+  });
 
   test.concurrent('who was called, to a number of a trunk: who called talks on with that one', async () => {
     const { alice, bob } = await three();

@@ -1,0 +1,22 @@
+import type { Endpoint } from './endpoint.ts';
+import { GatewayProcess, startRolesApart } from './gateway-process.ts';
+
+/** Relay and transceiver in processes of their own; the one that speaks SIP serves programs and browsers, too. */
+export async function startFrontApart(flags: readonly string[]): Promise<{
+  readonly sip: Endpoint;
+  readonly http: Endpoint;
+  cdrs(): readonly Readonly<Record<string, unknown>>[];
+  stop(): Promise<void>;
+}> {
+  const roles = await startRolesApart({ flags: [...flags] });
+  await roles.sip.stop();
+  const front = await GatewayProcess.start({
+    flags: roles.flags.sip.map((flag) => (flag === 'sip' ? 'sip,control' : flag)),
+    name: 'ringdown sip,control',
+  });
+  const stop = async (): Promise<void> => {
+    await front.stop();
+    await roles.stop();
+  };
+  return { sip: front.sip, http: front.http, cdrs: () => front.cdrs(), stop };
+}
