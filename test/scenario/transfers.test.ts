@@ -9,12 +9,12 @@ import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { tone } from '../support/tones.ts';
+import { concat, tone } from '../support/tones.ts';
 import { callAs, register } from '../support/user-phone.ts';
 import { eventually } from '../support/wait.ts';
 import { answerInBrowser, openWebPhone } from '../support/web-phone.ts';
 
-/* Users transfer their calls by REFER: who talks with whom afterwards is known by a tone. Each case has users of its own, so that they run side by side. */
+/* Users with several devices, and their calls that are transferred by REFER: who talks with whom afterwards is known by a tone. Each case has users of its own, so that they run side by side. */
 
 const AGENT_HZ = 1004;
 const RINGBACK_HZ = 425;
@@ -25,7 +25,7 @@ const DAVE_HZ = 560;
 const folder = tempFolder('transfers');
 
 /** One after the other, three for each case. */
-const USERS = Array.from({ length: 30 }, (_, n) => `user${n}`);
+const USERS = Array.from({ length: 40 }, (_, n) => `user${n}`);
 
 function configFor(trunk: SipPhone): string {
   const file = join(folder, `${trunk.local.port}.yaml`);
@@ -74,7 +74,7 @@ async function told(call: PhoneCall, status: number, before = 0): Promise<void> 
   await eventually(() => notes(call).slice(before).includes(status), 5000, `a NOTIFY of ${status}`);
 }
 
-describe('a user transfers', () => {
+describe('a user', () => {
   const hook = new Switchhook();
   const gateways = new Map<string, Running>();
   const trunks = new Map<string, SipPhone>();
@@ -115,8 +115,7 @@ describe('a user transfers', () => {
   }
 
   /** The same in a browser. */
-  async function webUser(where: string): Promise<User> {
-    const name = free.get(where)?.shift() ?? '';
+  async function webUser(where: string, name = free.get(where)?.shift() ?? ''): Promise<User> {
     const { sip: at, http } = gateways.get(where) as Running;
     const phone = await openWebPhone(http, name);
     await register(phone, at, name, `${name}s-password`);
@@ -148,7 +147,30 @@ describe('a user transfers', () => {
   }
 
   test.concurrent.each(Object.keys(WHERE))(
-    'to another user: the two talk, and it is free; the end of one is the end of both; %s',
+    'with a telephone and a browser is rung at both, and talks with the one that answers; %s',
+    async (where) => {
+      const { alice, bob } = await three(where);
+      const browserOfBob = await webUser(where, bob.name);
+      const [ringing, incoming] = [bob.phone.nextCall(8000), browserOfBob.phone.nextCall(8000)];
+      const a = await callAs(hook, alice.phone, alice.at, bob.name, alice.name);
+      const telephone = await ringing;
+      telephone.ring();
+      // The numbers of the formats are those of phones; this one is the same everywhere.
+      const { browser } = await answerInBrowser(await incoming, 'PCMU');
+      await telephone.requests.find(({ method }) => method === 'CANCEL', 5000, 'the end of the ringing');
+      void browser.say(tone(DAVE_HZ, 3000));
+      a.media.background(tone(BOB_HZ, 1000));
+      const recording = (from = 0) => ({ samples: concat(...browser.arrivals.all.slice(from).map(({ pcm }) => pcm)) });
+      const ear = { arrivals: browser.arrivals, recording };
+      await Promise.all([hears(a.media, DAVE_HZ, 'the browser, by alice'), hears(ear, BOB_HZ, 'alice, by the browser')]);
+      await a.bye();
+      await (await incoming).hungUp(5000);
+      browser.close();
+    },
+  );
+
+  test.concurrent.each(Object.keys(WHERE))(
+    'transfers to another user: the two talk, and it is free; the end of one is the end of both; %s',
     async (where) => {
       const { alice, bob, carol } = await three(where);
       const { a, b } = await talk(alice, bob);
@@ -171,7 +193,7 @@ describe('a user transfers', () => {
     },
   );
 
-  test.concurrent.each(Object.keys(WHERE))('to a browser, and the browser on to somebody else; %s', async (where) => {
+  test.concurrent.each(Object.keys(WHERE))('transfers to a browser, and the browser on to somebody else; %s', async (where) => {
     const { alice, bob, carol } = await three(where);
     const dave = await webUser(where);
     const { a, b } = await talk(alice, bob);
@@ -194,7 +216,7 @@ describe('a user transfers', () => {
     await b.hungUp(5000);
   });
 
-  test.concurrent('who was called, to a number of a trunk: who called talks on with that one', async () => {
+  test.concurrent('who was called transfers to a number of a trunk: who called talks on with that one', async () => {
     const { alice, bob } = await three();
     const { a, b } = await talk(alice, bob);
     const trunk = trunks.get('in one process') as SipPhone;
@@ -209,7 +231,7 @@ describe('a user transfers', () => {
     await a.hungUp(5000);
   });
 
-  test.concurrent('nowhere it may not call, and not where nobody answers: it has the call back, and is told why', async () => {
+  test.concurrent('transfers nowhere it may not call, and not where nobody answers: it has the call back, and is told why', async () => {
     const { alice, bob, carol } = await three();
     const { a, b } = await talk(alice, bob);
     for (const [name, status] of [
@@ -230,7 +252,7 @@ describe('a user transfers', () => {
     await b.hungUp(5000);
   });
 
-  test.concurrent('and hangs up at once: the other one hears ringing until somebody answers, and is hung up when nobody does', async () => {
+  test.concurrent('transfers and hangs up at once: the other one hears ringing until somebody answers, and is hung up when nobody does', async () => {
     const { alice, bob, carol } = await three();
     for (const answers of [true, false]) {
       const { a, b } = await talk(alice, bob);
@@ -248,7 +270,7 @@ describe('a user transfers', () => {
     }
   });
 
-  test.concurrent('its talk with the agent to somebody else, who has the agent then', async () => {
+  test.concurrent('transfers its talk with the agent to somebody else, who has the agent then', async () => {
     const { alice, carol } = await three();
     const a = await callAs(hook, alice.phone, alice.at, 'agent', alice.name);
     const incoming = carol.phone.nextCall(8000);
@@ -261,7 +283,7 @@ describe('a user transfers', () => {
     await c.bye();
   });
 
-  test.concurrent('to the agent, which talks to whoever stays', async () => {
+  test.concurrent('transfers to the agent, which talks to whoever stays', async () => {
     const { alice, bob } = await three();
     for (const called of [true, false]) {
       const { a, b } = await talk(alice, bob);
@@ -276,7 +298,7 @@ describe('a user transfers', () => {
   });
 
   test.concurrent.each(Object.keys(WHERE))(
-    'to whom it has asked in a second call: the two talk, and are hung up together; %s',
+    'transfers to whom it has asked in a second call: the two talk, and are hung up together; %s',
     async (where) => {
       const { alice, bob, carol } = await three(where);
       const first = await talk(alice, bob);

@@ -13,10 +13,14 @@ export async function openWebPhone(http: Endpoint, user: string): Promise<SipPho
 }
 
 /** Takes a call that came with an offer of WebRTC. @returns its media, and what it said of them */
-export async function answerInBrowser(call: PhoneCall): Promise<{ readonly browser: BrowserPeer; readonly sdp: string }> {
+export async function answerInBrowser(
+  call: PhoneCall,
+  codec: 'opus' | 'PCMU' = 'opus',
+): Promise<{ readonly browser: BrowserPeer; readonly sdp: string }> {
   let sdp = '';
   const browser = await BrowserPeer.call({
     label: null,
+    codec,
     // Who answers an ICE-lite host that is the DTLS server says the rest as if it offered.
     mangle: (offer) => offer.replaceAll('a=setup:actpass', 'a=setup:active'),
     post: async (answer) => {
@@ -24,7 +28,8 @@ export async function answerInBrowser(call: PhoneCall): Promise<{ readonly brows
       call.answer(answer);
       // Its voice goes another way.
       call.media.stop();
-      return { answer: call.invited?.body ?? '', location: '' };
+      // It answers actively, so whoever offered both is passive.
+      return { answer: (call.invited?.body ?? '').replace('a=setup:actpass', 'a=setup:passive'), location: '' };
     },
   });
   return { browser, sdp };
