@@ -283,7 +283,7 @@ export class PhoneCall implements TransferableCall {
       reject: (cause, status) => this.#refuse(cause, 'refused by the session', status),
       hangup: (cause, headers) => this.hangup(cause, headers),
       refer: (target, headers) => this.#refer(target, { headers }),
-      referToCall: (sipCallId) => this.#refer(this.#deps.replacesUriOf?.(sipCallId), { isOurs: true }),
+      referToCall: (sipCallId, uri) => this.#refer(this.#deps.replacesUriOf?.(sipCallId) ?? uri, { isOurs: true }),
       referred: (status) => this.#referral.handle(status),
       sendDtmf: (digits) => this.#sendDtmf(digits),
       report: (summary) => {
@@ -462,6 +462,8 @@ export class PhoneCall implements TransferableCall {
     if (this.#dialled) this.#noteAnswered();
     this.#outcome.setup.acknowledgedMs = this.#outcome.elapsed();
     this.#media?.start();
+    const uri = this.#dialled?.joins && this.#call?.replacesUri;
+    if (uri) this.#media?.tell({ type: 'replaces', uri });
   }
 
   /** A re-INVITE may move the phone's media, hold it or change its codec. */

@@ -8,7 +8,7 @@ export function commandedLeg(command: (command: LegCommand) => void): Leg {
     reject: (cause, status) => command({ type: 'reject', cause, ...(status === undefined ? {} : { status }) }),
     hangup: (cause, headers) => command({ type: 'hangup', cause, ...(headers && { headers }) }),
     refer: (target, headers) => command({ type: 'refer', target, ...(headers && { headers }) }),
-    referToCall: (sipCallId) => command({ type: 'refer_to_call', sipCallId }),
+    referToCall: (sipCallId, uri) => command({ type: 'refer_to_call', sipCallId, ...(uri === undefined ? {} : { uri }) }),
     referred: (status) => command({ type: 'referred', status }),
     sendDtmf: (digits) => command({ type: 'dtmf', digits }),
     report: (summary) => command({ type: 'report', summary }),

@@ -119,8 +119,11 @@ export interface Leg {
   reject(cause: RejectCause, status?: number): void;
   /** Asks the phone's side to call this URI in our place; `transfer` events say what comes of it. */
   refer?(target: string, headers?: readonly LegHeader[]): void;
-  /** Asks the phone's side to take our place in another call of ours, by its Call-ID (RFC 5589 §7); `transfer` events as above. */
-  referToCall?(sipCallId: string): void;
+  /**
+   * Asks the phone's side to take our place in another call of ours, by its Call-ID (RFC 5589 §7); `transfer` events as above.
+   * @param uri what that call's own leg has told (`replaces`): for a call of another process
+   */
+  referToCall?(sipCallId: string, uri?: string): void;
   /** How far a `refer` event has come, as a status of SIP; a final one ends it. */
   referred?(status: number): void;
   /** Presses keys towards the phone. */
@@ -144,6 +147,8 @@ export interface SessionSummary {
 /** What the leg tells the owner. After `ended` nothing follows. */
 export type LegEvent =
   | { readonly type: 'answered' }
+  /** Of a call of ours to a person: whoever calls this URI takes our place in it (RFC 3891). */
+  | { readonly type: 'replaces'; readonly uri: string }
   | { readonly type: 'dtmf'; readonly digit: string; readonly durationMs: number }
   /** Between the owner and the far end's ear and back, as far as the far end tells what it gets (RTCP); told when it has changed. */
   | { readonly type: 'round_trip'; readonly ms: number }

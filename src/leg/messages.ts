@@ -156,10 +156,13 @@ export const legPolicy = z.strictObject({
 /** A minute: a longer round trip is no conversation. */
 export const MAX_ROUND_TRIP_MS = 60_000;
 
+const sipUri = z.string().min(1).max(MAX_URI);
+
 /** What a leg tells the owner of its session, its end excepted. */
 export const legEvent = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('answered') }),
   z.strictObject({ type: z.literal('ringing') }),
+  z.strictObject({ type: z.literal('replaces'), uri: sipUri }),
   z.strictObject({ type: z.literal('round_trip'), ms: z.number().min(0).max(MAX_ROUND_TRIP_MS) }),
   z.strictObject({ type: z.literal('hold'), held: z.boolean() }),
   z.strictObject({ type: z.literal('transfer'), state: transferState, status: status.optional() }),
@@ -195,7 +198,7 @@ export const legCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('reject'), cause: rejectCause, status: refusalStatus.optional() }),
   z.strictObject({ type: z.literal('hangup'), cause: endCause, headers: sentHeaders.optional() }),
   z.strictObject({ type: z.literal('refer'), target: z.string().min(1).max(MAX_URI), headers: sentHeaders.optional() }),
-  z.strictObject({ type: z.literal('refer_to_call'), sipCallId: z.string().min(1).max(MAX_URI) }),
+  z.strictObject({ type: z.literal('refer_to_call'), sipCallId: z.string().min(1).max(MAX_URI), uri: sipUri.optional() }),
   z.strictObject({ type: z.literal('referred'), status }),
   z.strictObject({ type: z.literal('dtmf'), digits: z.string().regex(/^[0-9A-D*#]{1,64}$/) }),
   z.strictObject({ type: z.literal('report'), summary }),

@@ -188,7 +188,7 @@ function carryOut(leg: Leg, command: LegCommand): void {
   else if (command.type === 'reject') leg.reject(command.cause, command.status);
   else if (command.type === 'hangup') leg.hangup(command.cause, command.headers);
   else if (command.type === 'refer') leg.refer?.(command.target, command.headers);
-  else if (command.type === 'refer_to_call') leg.referToCall?.(command.sipCallId);
+  else if (command.type === 'refer_to_call') leg.referToCall?.(command.sipCallId, command.uri);
   else if (command.type === 'referred') leg.referred?.(command.status);
   else if (command.type === 'dtmf') leg.sendDtmf?.(command.digits);
 }

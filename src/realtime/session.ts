@@ -153,6 +153,7 @@ export class Session {
       case 'round_trip':
       // Who takes the leg's place is not the conversation's affair.
       case 'refer':
+      case 'replaces':
         break;
       case 'transfer':
         this.#handleTransfer(event);

@@ -77,6 +77,8 @@ interface Person {
   /** Its end of the session. */
   line: MediaSession | undefined;
   sipCallId: string | undefined;
+  /** By which another phone takes our place in its call, as its leg has told. */
+  replacesUri: string | undefined;
   /** What the caller hears as long as this one's phone rings. */
   readonly comfort: Comfort;
   /** What this one hears while it waits. */
@@ -215,7 +217,7 @@ export class Persons implements HandOverPersons {
       lost: (reason) => this.lost(id, reason === 'remote_closed' ? 'remote_hangup' : 'media_failed'),
       take: ({ leg, media, sipCallId }) => {
         person.leg?.report(summaryOf(person.media?.close()));
-        Object.assign(person, { leg, media, sipCallId });
+        Object.assign(person, { leg, media, sipCallId, replacesUri: undefined });
         media.answered();
       },
     };
@@ -310,6 +312,7 @@ export class Persons implements HandOverPersons {
       media: undefined,
       line: undefined,
       sipCallId: undefined,
+      replacesUri: undefined,
       comfort: this.#ringing(id, options),
       music: new SoundLoop(this.#deps.sounds.music),
       timer: clock.setTimer(SET_UP_MS, () => this.#failed(person, 'failed')),
@@ -329,6 +332,9 @@ export class Persons implements HandOverPersons {
         break;
       case 'answered':
         if (person.sipCallId !== undefined) this.#handleAnswered(person);
+        break;
+      case 'replaces':
+        person.replacesUri = event.uri;
         break;
       case 'dtmf':
         this.#personKey(person, event.digit, event.durationMs);
@@ -434,7 +440,7 @@ export class Persons implements HandOverPersons {
       throw new GatewayError('ERR_INVALID_STATE', 'only two phones can be sent to each other');
     if (this.#referring !== undefined) throw new GatewayError('ERR_INVALID_STATE', 'a transfer is under way');
     this.#referring = person.id;
-    leg.referToCall(person.sipCallId);
+    leg.referToCall(person.sipCallId, person.replacesUri);
   }
 
   #hangUp(person: Person): void {

@@ -115,12 +115,20 @@ interface Running {
   readonly http: Endpoint;
   cdrs(): readonly Readonly<Record<string, unknown>>[];
   stop(): Promise<unknown>;
+  /** Another process with phones, of the same gateway. */
+  readonly second?: Endpoint;
 }
 
 const WHERE: Readonly<Record<string, (config: string) => Promise<Running>>> = {
   'in one process': (config) => gatewayUnderTest({ mode: 'here', flags: ['--config', config, '--sip-rate', '0'] }),
   'in workers': (config) => GatewayProcess.start({ flags: ['--config', config, '--sip-rate', '0', '--workers', '2'] }),
-  'with roles apart': (config) => startFrontApart(['--config', config, '--sip-rate', '0']),
+  'with roles apart': async (config) => {
+    const flags = ['--config', config, '--sip-rate', '0'];
+    const apart = await startFrontApart(flags);
+    // Connects after the first, by which persons are called therefore.
+    const second = await apart.another(9);
+    return { ...apart, second: second.sip };
+  },
 };
 
 describe('a caller and a person', () => {
@@ -147,7 +155,7 @@ describe('a caller and a person', () => {
     removeFolder(folder);
   });
 
-  async function caller(to = gateway): Promise<{ readonly a: PhoneCall; readonly program: Program }> {
+  async function caller(to: Pick<Running, 'sip' | 'http'> = gateway): Promise<{ readonly a: PhoneCall; readonly program: Program }> {
     const a = await hook.call(to.sip, {}, await hook.phone({ address: '127.0.0.2' }));
     await nextSound(a.media, 5000);
     const program = await Program.on(to.http, await newestCall(to.http));
@@ -382,9 +390,13 @@ describe('a caller and a person', () => {
     await kept.a.bye();
   });
 
-  test('two phones are sent to each other, and the gateway leaves', async () => {
-    const { a, program } = await caller();
-    const { leg, b } = await called(program, 'bob', {});
+  test.each(Object.keys(WHERE))('two phones are sent to each other, and the gateway leaves; %s', async (where) => {
+    const gateway = gateways.get(where) as Running;
+    // With roles apart their calls are in two processes.
+    const { second = gateway.sip } = gateway;
+    const { a, program } = await caller({ sip: second, http: gateway.http });
+    const { leg, b } = await called(program, 'bob', {}, trunks.get(where) as SipPhone);
+    expect(b.invited?.header('contact')).toContain(`:${gateway.sip.port}`);
     b.answer();
     await b.acknowledged();
     await program.event('call.leg.connected');

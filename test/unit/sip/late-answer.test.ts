@@ -20,7 +20,7 @@ function slowAnswers(call: Call): { readonly answer: (answer: string | Refusal) 
 }
 
 /** What follows from a promise has happened. */
-function passed(_settled: void): Promise<void> {
+function passed(_settled: unknown): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 

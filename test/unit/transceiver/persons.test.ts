@@ -59,7 +59,7 @@ function setting(caller: Partial<CallerLeg> = {}) {
     answer: () => void happened.push(`${id}: answer`),
     reject: () => undefined,
     hangup: (cause, headers) => void happened.push([`${id}: hangup ${cause}`, ...(headers ?? []).map(({ value }) => value)].join(' ')),
-    referToCall: (callId) => void happened.push(`${id}: refer to ${callId}`),
+    referToCall: (callId, uri) => void happened.push([`${id}: refer to ${callId}`, ...(uri === undefined ? [] : [uri])].join(' or ')),
     sendDtmf: (digits) => void happened.push(`${id}: keys ${digits}`),
     report: () => void happened.push(`${id}: report`),
   });
@@ -452,6 +452,14 @@ describe('a transfer by REFER', () => {
     room.persons.handleTransfer({ type: 'transfer', state: 'accepted' });
     room.persons.handleTransfer({ type: 'transfer', state: 'failed', status: 486 });
     expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+  });
+
+  test('names the place of the call where its leg has told it: the caller’s may be in another process', async () => {
+    const room = setting();
+    await room.there('bob');
+    room.tell('bob', { type: 'replaces', uri: 'sip:bob@192.0.2.9?Replaces=x' });
+    await room.command({ type: 'transfer', leg: 'bob', mode: 'refer' });
+    expect(room.happened).toContain('caller: refer to bob@sip or sip:bob@192.0.2.9?Replaces=x');
   });
 
   test('waits for its end when the person’s phone has left us for the caller’s', async () => {
