@@ -148,8 +148,10 @@ async function talk(wire, random, sentences, line) {
     };
     acts.push(act);
     if (kind === 'backchannel' || kind === 'cough') {
-      // The agent goes on to its end; then something is said for it to answer.
+      // The agent goes on to its end, however late that is on a busy machine; then something is said for it to answer.
       await elapse(first.at + sentences[n].pcm.length / 24 + 2500 - performance.now());
+      await agentEnds(wire, act.onWireAt);
+      act.remarkAt = performance.now();
       if (wire.spoken.count <= n + 1) Object.assign(act, { endedAt: (await say(speak(REMARK, voice))).endedAt, endsInWords: true });
     }
     ({ n, first } = await answerAfter(wire, n));
@@ -166,13 +168,23 @@ async function talk(wire, random, sentences, line) {
   };
 }
 
+/** Nothing of the agent is left to be heard. @param since what is told from then on says so */
+async function agentEnds(wire, since) {
+  const isOver = () => {
+    const types = wire.told.all.filter(({ at }) => at >= since).map(({ type }) => type);
+    const over = Math.max(types.lastIndexOf('output_audio_buffer.stopped'), types.lastIndexOf('output_audio_buffer.cleared'));
+    return over > types.lastIndexOf('output_audio_buffer.started');
+  };
+  for (const until = performance.now() + 10_000; performance.now() < until && !isOver(); ) await elapse(20);
+}
+
 /** The first answer after the n-th that is heard: one that was taken back never is. */
 async function answerAfter(wire, after) {
   for (const until = performance.now() + 12_000; performance.now() < until; await elapse(20)) {
     const n = wire.spoken.count - 1;
     if (n <= after) continue;
     const { saidAt } = wire.spoken.all[n];
-    const first = wire.media.arrivals.all.slice(-100).find((each) => each.at >= saidAt && isLoud(each));
+    const first = wire.media.arrivals.all.find((each) => each.at >= saidAt && isLoud(each));
     if (first) return { n, first };
   }
   return { n: after, first: undefined };
@@ -191,7 +203,7 @@ function cutLoud(sound) {
 const playedAt = (recording, sample) => recording.arrivedAt(sample) + (sample % 160) / 8;
 
 /** When the agent fell silent, what the model was told of it, and where it went on: all from what came to the phone. */
-function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, n }, { pcm, words }) {
+function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, remarkAt = Number.POSITIVE_INFINITY, n }, { pcm, words }) {
   const { samples, heard } = recording;
   let from = 0;
   while (from < samples.length && !(recording.arrivedAt(from) >= onsetAt)) from += 160;
@@ -209,7 +221,10 @@ function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, n }, { pcm,
   const endMs = before + (sentUpTo - (last - 160 - PROBE)) / 8;
   found.fadeStep = fadeStepOf(samples, last, original, endMs);
   const { itemId } = wire.spoken.all[n];
-  const cut = wire.asked.all.find(({ event }) => event.type === 'conversation.item.truncate' && event.item_id === itemId);
+  // What is said for the agent to answer may interrupt it: that is none of the sound's doing.
+  const cut = wire.asked.all.find(
+    ({ at, event }) => at < remarkAt && event.type === 'conversation.item.truncate' && event.item_id === itemId,
+  );
   found.committed = cut !== undefined;
   if (cut) found.truncationErrorMs = truncationErrorOf(recording, cut, original);
   const next = soundFrom(heard, silent);
