@@ -197,6 +197,7 @@ const TOOLS = [
   '  send-dtmf: { allow: "0123456789*#", most: 32 } # keys it may press, and how many at once; `true` is the same',
   '  hold-music: { minutes: 10 } # at the most; `true` is the same',
   '  collect-digits: { secure: false, most: 32 } # secure: the model never has them, whatever it asks for',
+  '    # webhook: { url: "https://app.example/digits", secrets: [{ env: DIGITS_SECRET }] } # beside secure and most: who gets secret keys where no channel takes them',
   '  filler: # while a tool runs, for every tool that says nothing of it; nothing is heard when left out',
   '    sound: typing # or tone, phrase, none',
   '    after-ms: 600 # of silence',

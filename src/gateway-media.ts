@@ -76,7 +76,7 @@ export async function createTransceiver(
       keys: deriveNodeKeys(parts.keys),
       model,
       maxDurationMs: sessionMinutes * 60_000,
-      ...(await createTools(tools, [new McpCatalogue(mcp)])),
+      ...(await createTools({ clock: parts.clock, log: parts.log }, tools, [new McpCatalogue(mcp)])),
       createVoiceDetector,
       sessionMetrics: createSessionMetrics(parts.metrics),
     },

@@ -149,7 +149,7 @@ export function configOf(values: Values, beside: Beside): Config {
     }),
     model: modelOf(values.model, (value, path) => beside.secret(value, 'model', path, LEAST_MODEL_KEY)),
     mcp: mcpOf(values.mcp, (value, path) => beside.secret(value, 'mcp', path, LEAST_MCP_SECRET)),
-    tools: toolsOf(values.tools),
+    tools: toolsOf(values.tools, (value, path, least) => beside.secret(value, 'tools', path, least)),
     ...(drachtio ? { drachtio } : {}),
     ...(values['tls.cert'] !== undefined && values['tls.key'] !== undefined
       ? { tls: { certificateFile: values['tls.cert'], keyFile: values['tls.key'] } }

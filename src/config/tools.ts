@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { text, within } from './model-fields.ts';
+import { LEAST_WEBHOOK_SECRET, signedUrl } from './routes.ts';
+import { maskedSecret, type SecretValue } from './secrets.ts';
 
 /** The `tools:` section: what the model may do by itself, and what is heard meanwhile. Whom and what it may reach stands here, and not with the model. */
 
@@ -42,6 +44,7 @@ export const tools = z.strictObject({
     z.strictObject({
       secure: z.boolean({ error: 'true or false' }).default(false),
       most: within(1, 64, 'keys').int('a whole number').default(32),
+      webhook: signedUrl.optional(),
     }),
   ),
   filler: filler.optional(),
@@ -58,13 +61,20 @@ export interface ToolsConfig {
   readonly hangUp: boolean;
   readonly sendDtmf?: { readonly allow: string; readonly most: number };
   readonly holdMusic?: { readonly mostMs: number };
-  readonly collectDigits?: { readonly secure: boolean; readonly most: number };
+  readonly collectDigits?: {
+    readonly secure: boolean;
+    readonly most: number;
+    readonly webhook?: { readonly url: string; readonly secrets: readonly string[] };
+  };
   readonly filler?: { readonly sound: 'none' | 'tone' | 'typing' | 'phrase'; readonly afterMs: number; readonly text?: string };
   /** File of what those hear who wait; the shipped music when absent. */
   readonly music?: string;
 }
 
-export function toolsOf(values: ToolsValues): ToolsConfig {
+export function toolsOf(
+  values: ToolsValues,
+  secret: (value: SecretValue, path: readonly PropertyKey[], least: number) => string,
+): ToolsConfig {
   const {
     transfer: to,
     'hang-up': hangUp,
@@ -79,7 +89,7 @@ export function toolsOf(values: ToolsValues): ToolsConfig {
     hangUp,
     ...(send ? { sendDtmf: send } : {}),
     ...(hold ? { holdMusic: { mostMs: hold.minutes * 60_000 } } : {}),
-    ...(collect ? { collectDigits: collect } : {}),
+    ...(collect ? { collectDigits: collectOf(collect, secret) } : {}),
     ...(music === undefined ? {} : { music }),
     ...(heard
       ? { filler: { sound: heard.sound, afterMs: heard['after-ms'], ...(heard.text === undefined ? {} : { text: heard.text }) } }
@@ -88,6 +98,17 @@ export function toolsOf(values: ToolsValues): ToolsConfig {
 }
 
 /** As --print-config shows it. */
-export function shownTools(values: ToolsValues): unknown {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+export function shownTools({ 'collect-digits': collect, ...values }: ToolsValues): unknown {
+  const webhook = collect?.webhook && { ...collect.webhook, secrets: collect.webhook.secrets.map(maskedSecret) };
+  const shown = { ...values, 'collect-digits': collect && { ...collect, ...(webhook && { webhook }) } };
+  return Object.fromEntries(Object.entries(shown).filter(([, value]) => value !== undefined));
+}
+
+function collectOf(
+  { webhook, ...collect }: NonNullable<ToolsValues['collect-digits']>,
+  secret: (value: SecretValue, path: readonly PropertyKey[], least: number) => string,
+): NonNullable<ToolsConfig['collectDigits']> {
+  if (!webhook) return collect;
+  const secrets = webhook.secrets.map((each, at) => secret(each, ['collect-digits', 'webhook', 'secrets', at], LEAST_WEBHOOK_SECRET));
+  return { ...collect, webhook: { url: webhook.url, secrets } };
 }

@@ -29,6 +29,8 @@ export interface SessionDeps {
 }
 
 export interface SessionOptions {
+  /** As programs know it: `rtc_…`. */
+  readonly id?: string;
   /** Whose session it is. */
   readonly project?: string;
   /** `at_once`: take the call as soon as it is there. `manual`: somebody else says `accept` or `reject`. */

@@ -94,7 +94,13 @@ export class Session {
     );
     this.#entries = new KeyEntries({ clock, mask: this.#mask, audience: this.#audience });
     this.#call = this.#createCall();
-    this.#sources = new SessionSources(deps.tools, { clock, log, call: this.#call, project: options.project ?? '' });
+    this.#sources = new SessionSources(deps.tools, {
+      clock,
+      log,
+      call: this.#call,
+      project: options.project ?? '',
+      sessionId: options.id ?? '',
+    });
     if (this.#sources.all.length > 0) this.#floor.tools.setSources(this.#sources.all);
   }
 

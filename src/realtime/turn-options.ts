@@ -71,7 +71,7 @@ export interface TurnOptions {
   readonly secondBurstMs: number;
   /** Words that ask for the floor count for so long after a hold was rejected: transcripts lag. */
   readonly lateWordsMs: number;
-  /** Our own sound may come back this long after we ended. */
+  /** Our own sound may come back this long after we ended: half a second of delay, and a room. */
   readonly echoTailMs: number;
   /** What stops this soon after we went silent was probably our own echo. */
   readonly echoStopsMs: number;
@@ -111,6 +111,6 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   collisionBurstMs: 300,
   secondBurstMs: 3000,
   lateWordsMs: 1000,
-  echoTailMs: 300,
+  echoTailMs: 600,
   echoStopsMs: 300,
 };

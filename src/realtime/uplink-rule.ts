@@ -7,7 +7,7 @@ const ECHOING_DB = -35;
 const FRAMES_TO_KNOW = 100;
 
 /** Our sound may come back for so long after it ended (frames). */
-const TAIL_FRAMES = 15;
+const TAIL_FRAMES = 30;
 
 /** Who seems to have the floor, as far as what is heard depends on it. */
 export type FloorHolder = 'agent' | 'caller' | 'nobody';

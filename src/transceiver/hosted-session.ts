@@ -192,6 +192,7 @@ export class HostedSession {
     this.#session = new Session(
       { clock, log: this.#log, model, createVoiceDetector, metrics, tools, sounds: callSounds, filler },
       {
+        id: this.id,
         answer: policy?.decide.by === 'api' ? 'manual' : 'at_once',
         mayCallBack: deps.dialler !== undefined && origin?.callBack !== undefined,
         streams: facts.kind === 'websocket',

@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import OpenAI from 'openai';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { loudArrivals } from '../support/heard.ts';
 import { Lateness } from '../support/lateness.ts';
@@ -8,7 +13,7 @@ import { SipPhone } from '../support/sip-phone.ts';
 import { speech } from '../support/speech.ts';
 import { PROJECTS, StockGateway, type StockMode, type StockSocket } from '../support/stock-gateway.ts';
 import { concat, dtmfTone, tone, toneRuns, toneShare } from '../support/tones.ts';
-import { eventually } from '../support/wait.ts';
+import { EventLog, eventually } from '../support/wait.ts';
 
 /*
  * A phone call whose model is a server of the test and calls tools: what the caller hears meanwhile, where the keys go, and whom the caller is sent
@@ -17,6 +22,7 @@ import { eventually } from '../support/wait.ts';
 
 /** Nothing else in a call looks like it. */
 const SECRET = '4929173850';
+const WEBHOOK_SECRET = 'whsec-of-the-application';
 const DEADLINE_MS = 15_000;
 const FILLER_AFTER_MS = 500;
 
@@ -32,10 +38,42 @@ const uses =
   (session, ask) =>
     session.callFunction(ask, name, JSON.stringify(args));
 
+/** Takes what is entered secretly, signed. */
+class Application {
+  readonly events = new EventLog<{ readonly type: string; readonly data: unknown }>();
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    server.on('request', async (request: IncomingMessage, response: ServerResponse) => {
+      const body = await text(request);
+      const client = new OpenAI({ apiKey: 'unused' });
+      this.events.push((await client.webhooks.unwrap(body, request.headers as Record<string, string>, WEBHOOK_SECRET)) as never);
+      response.end();
+    });
+  }
+
+  static async start(): Promise<Application> {
+    const server = createServer();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return new Application(server);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/digits`;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
 /** One gateway with its model, and one call. */
 class Scene {
   readonly gateway: StockGateway;
   readonly model: ScriptedUpstream;
+  readonly application: Application;
   readonly late: Lateness;
   readonly #plan: Step[];
   call!: PhoneCall;
@@ -45,15 +83,17 @@ class Scene {
   other!: StockSocket;
   upstream!: UpstreamSession;
 
-  private constructor(gateway: StockGateway, model: ScriptedUpstream, plan: Step[]) {
+  private constructor(gateway: StockGateway, { model, application }: Pick<Scene, 'model' | 'application'>, plan: Step[]) {
     this.gateway = gateway;
     this.model = model;
+    this.application = application;
     this.#plan = plan;
     this.late = new Lateness(gateway.process);
   }
 
   static async open(mode: StockMode): Promise<Scene> {
     const plan: Step[] = [];
+    const application = await Application.start();
     const model = await ScriptedUpstream.start({ respond: (session, ask) => (plan.shift() ?? says(440))(session, ask) });
     const yaml = [
       `callers: anyone\n${PROJECTS}routes: [{project: shop, answer: {}}]`,
@@ -62,10 +102,10 @@ class Scene {
       '  transfer: {targets: {desk: {uri: "sip:desk@192.0.2.50"}}}',
       '  hang-up: true',
       '  hold-music: true',
-      '  collect-digits: true',
+      `  collect-digits: {webhook: {url: "${application.url}", secrets: [${WEBHOOK_SECRET}]}}`,
       `  filler: {sound: tone, after-ms: ${FILLER_AFTER_MS}}`,
     ];
-    return new Scene(await StockGateway.start(`${yaml.join('\n')}\n`, mode), model, plan);
+    return new Scene(await StockGateway.start(`${yaml.join('\n')}\n`, mode), { model, application }, plan);
   }
 
   /** What the model does at its next responses. */
@@ -143,6 +183,7 @@ class Scene {
     this.other?.rt.close();
     await this.gateway.stop();
     await this.model.stop();
+    this.application.close();
   }
 }
 
@@ -175,10 +216,10 @@ describe('a call whose model uses tools', () => {
   test.each(['workers', 'apart'] as const)('types a secret and is hung up on, in mode %s', async (mode) => {
     scene = await Scene.open(mode);
     await scene.dial(phone);
-    await typesANumber(scene);
     await typesASecret(scene, 'request');
+    await typesForTheApplication(scene);
     await isHungUpOn(scene);
-    await leavesNoTrace(scene);
+    await leavesNoTrace(scene, '');
   });
 });
 
@@ -274,6 +315,20 @@ async function typesASecret(scene: Scene, by: 'channel' | 'request' = 'channel')
   expect(other.told.all.slice(from).filter(({ type }) => type === 'input_audio_buffer.speech_started')).toEqual([]);
 }
 
+/** The model asks, and no channel takes it: it goes to the application of the configuration. */
+async function typesForTheApplication(scene: Scene): Promise<void> {
+  const { call, application, upstream, other } = scene;
+  const told = upstream.received.count;
+  const from = other.told.count;
+  scene.plan(uses('collect_digits', { count: SECRET.length, secure: true }), says(610));
+  await scene.next();
+  await other.told.type('call.digits.started', DEADLINE_MS, from);
+  for (const key of SECRET) await call.media.press(key, 60, 40);
+  expect(await scene.result(told)).toEqual({ digits: '*'.repeat(SECRET.length), count: SECRET.length, ended_by: 'count', secure: true });
+  const data = { call_id: scene.callId, project: 'shop', digits: SECRET, count: SECRET.length, ended_by: 'count', secure: true };
+  expect(application.events.all).toMatchObject([{ type: 'realtime.call.digits', data }]);
+}
+
 async function isTransferred(scene: Scene): Promise<void> {
   const { call, upstream } = scene;
   const notify = (status: string): Promise<unknown> =>
@@ -303,8 +358,8 @@ async function isHungUpOn(scene: Scene): Promise<void> {
   await scene.call.hungUp(DEADLINE_MS);
 }
 
-/** Planted digits are nowhere but in one event of one channel. */
-async function leavesNoTrace(scene: Scene): Promise<void> {
+/** Planted digits are nowhere but with those who asked; `known` are keys that were no secret. */
+async function leavesNoTrace(scene: Scene, known = '2468'): Promise<void> {
   const { gateway, program, other, upstream } = scene;
   await eventually(() => gateway.records.length > 0, DEADLINE_MS, 'the call record');
   const events = [...other.told.all, ...program.told.all.filter(({ type }) => type !== 'call.digits.collected')];
@@ -318,5 +373,5 @@ async function leavesNoTrace(scene: Scene): Promise<void> {
   expect(traces.filter((trace) => trace.includes(SECRET) || trace.includes([...SECRET].join(',')))).toEqual([]);
   expect(other.told.all.filter(({ type }) => type === 'call.digits.collected')).toEqual([]);
   const keys = other.told.all.filter(({ type }) => type === 'input_audio_buffer.dtmf_event_received').map(({ event }) => event);
-  expect(keys.join('')).toBe('2468');
+  expect(keys.join('')).toBe(known);
 }

@@ -27,12 +27,13 @@ export class CallCatalogue implements ToolCatalogue {
     this.#options = options;
   }
 
-  standing({ call }: ToolContext): readonly ToolSource[] {
-    return [new CallTools(call, this.#options)];
+  standing({ call, sessionId, project }: ToolContext): readonly ToolSource[] {
+    return [new CallTools(call, this.#options, { sessionId, project })];
   }
 
-  open(tool: HostedTool, { call }: ToolContext): ToolSource | undefined {
-    return tool.type === 'call' ? new CallTools(call, optionsOf(tool as unknown as CallEntry)) : undefined;
+  /** Whoever brings a tool that collects secrets takes them by a channel: what the operator has set up is for the operator's own. */
+  open(tool: HostedTool, { call, sessionId, project }: ToolContext): ToolSource | undefined {
+    return tool.type === 'call' ? new CallTools(call, optionsOf(tool as unknown as CallEntry), { sessionId, project }) : undefined;
   }
 }
 

@@ -38,7 +38,8 @@ export interface CallControl {
   collect(rules: EntryRules, onEntry: (entry: Entry) => void): RunningEntry | CommandFault;
   /**
    * The same, masked: the keys go to the program that has said it takes them, and only how many there were comes here (`digits` has a `*` for each).
-   * @returns a fault, too, when there is no such program
+   * @param otherwise who gets them where there is no such program; not when the call is over before the end
+   * @returns a fault, too, when there is nobody
    */
-  collectSecurely(rules: EntryRules, onEntry: (entry: Entry) => void): RunningEntry | CommandFault;
+  collectSecurely(rules: EntryRules, onEntry: (entry: Entry) => void, otherwise?: (entry: Entry) => void): RunningEntry | CommandFault;
 }

@@ -1,6 +1,7 @@
 import type { CommandFault } from '../session-event.ts';
 import type { CallControl } from './call-control.ts';
 import type { Entry, EntryRules } from './digit-collector.ts';
+import type { RunningEntry } from './key-entry.ts';
 import type { AbortReason, FillerChoice, RunningTool, ToolCall, ToolDefinition, ToolNews, ToolSource } from './tool-source.ts';
 
 /** Somebody whom a caller may be transferred to. The model knows the name and what is said of it; never the address. */
@@ -11,6 +12,15 @@ export interface TransferTarget {
   readonly uri: string;
 }
 
+/** Secret keys on their way to somebody who has no channel. */
+export interface DeliveredEntry extends Entry {
+  readonly sessionId: string;
+  readonly project: string;
+}
+
+/** Brings them there. Never rejects. @returns whether they arrived */
+export type DeliverEntry = (entry: DeliveredEntry) => Promise<boolean>;
+
 /** The call's own tools that a model may be given, and what it may do with each. */
 export interface CallToolOptions {
   readonly transfer?: { readonly targets: readonly TransferTarget[] } | undefined;
@@ -18,8 +28,8 @@ export interface CallToolOptions {
   /** @param allow the keys it may press; @param most at once */
   readonly sendDtmf?: { readonly allow: string; readonly most: number } | undefined;
   readonly holdMusic?: { readonly mostMs: number } | undefined;
-  /** @param secure whatever the model asks for: it never has the keys */
-  readonly collectDigits?: { readonly secure: boolean; readonly most: number } | undefined;
+  /** @param secure whatever the model asks for: it never has the keys @param deliver of secret keys, where no channel takes them */
+  readonly collectDigits?: { readonly secure: boolean; readonly most: number; readonly deliver?: DeliverEntry | undefined } | undefined;
   readonly filler?: FillerChoice | undefined;
 }
 
@@ -41,12 +51,14 @@ export class CallTools implements ToolSource {
   onChanged: (() => void) | undefined;
   readonly #call: CallControl;
   readonly #options: CallToolOptions;
+  readonly #whose: Pick<DeliveredEntry, 'sessionId' | 'project'>;
   /** Has it switched music on? */
   #plays = false;
 
-  constructor(call: CallControl, options: CallToolOptions) {
+  constructor(call: CallControl, options: CallToolOptions, whose: Pick<DeliveredEntry, 'sessionId' | 'project'>) {
     this.#call = call;
     this.#options = options;
+    this.#whose = whose;
   }
 
   /** Those that this call has a use for. */
@@ -140,12 +152,30 @@ export class CallTools implements ToolSource {
       betweenMs: 1000 * wholeWithin(args['timeout'], 1, MOST_WAIT_S, BETWEEN_KEYS_S),
     };
     const onEntry = (entry: Entry): void => tell({ type: 'done', output: JSON.stringify(resultOf(entry, secure)) });
-    const running = secure ? this.#call.collectSecurely(rules, onEntry) : this.#call.collect(rules, onEntry);
+    const running = secure ? this.#collectSecurely(rules, onEntry, tell) : this.#call.collect(rules, onEntry);
     if ('code' in running) {
       refuse(running, tell);
       return DONE_AT_ONCE;
     }
     return { abort: (reason: AbortReason) => running.stop(reason === 'ended' ? 'gone' : 'stopped') };
+  }
+
+  /** Where they go to somebody without a channel, the model hears of it when they have arrived. */
+  #collectSecurely(rules: EntryRules, onEntry: (entry: Entry) => void, tell: Tell): RunningEntry | CommandFault {
+    const { deliver } = this.#options.collectDigits ?? {};
+    let arrives: Promise<boolean> | undefined;
+    const toOthers = (entry: Entry): void => {
+      arrives = deliver?.({ ...entry, ...this.#whose });
+    };
+    const onMasked = (entry: Entry): void => {
+      if (!arrives) onEntry(entry);
+      else
+        void arrives.then((arrived) => {
+          if (arrived) onEntry(entry);
+          else tell({ type: 'failed', code: 'not_delivered', message: 'The application did not take what was entered.' });
+        });
+    };
+    return this.#call.collectSecurely(rules, onMasked, deliver && toOthers);
   }
 }
 

@@ -72,14 +72,17 @@ export class SessionCall implements CallControl {
     return this.#deps.collectKeys(rules, false, onEntry);
   }
 
-  collectSecurely(rules: EntryRules, onEntry: (entry: Entry) => void): RunningEntry | CommandFault {
-    if (!this.#receiver) return { code: 'no_receiver', message: 'No program takes what would be entered.' };
+  collectSecurely(rules: EntryRules, onEntry: (entry: Entry) => void, otherwise?: (entry: Entry) => void): RunningEntry | CommandFault {
+    const isForProgram = this.#receiver !== undefined;
+    if (!isForProgram && !otherwise) return { code: 'no_receiver', message: 'No program takes what would be entered.' };
     const running = this.#deps.collectKeys(rules, true, (entry) => {
-      this.#onReceiverGone = undefined;
-      this.#receiver?.(entry);
+      if (isForProgram) {
+        this.#onReceiverGone = undefined;
+        this.#receiver?.(entry);
+      } else if (entry.endedBy !== 'gone') otherwise?.(entry);
       onEntry({ ...entry, digits: '*'.repeat(entry.digits.length) });
     });
-    if (!('code' in running)) this.#onReceiverGone = () => running.stop('gone');
+    if (isForProgram && !('code' in running)) this.#onReceiverGone = () => running.stop('gone');
     return running;
   }
 

@@ -13,6 +13,8 @@ export interface ToolContext {
   readonly call: CallControl;
   /** Whose session it is. */
   readonly project: string;
+  /** As programs know it: `rtc_…`. */
+  readonly sessionId: string;
 }
 
 /** Where a session gets its tools from. One for all sessions of a process. */

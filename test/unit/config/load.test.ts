@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/config/faults.ts';
 import { environmentName, notBuilt, options } from '../../../src/config/flags.ts';
 import { loadConfig, questionOf } from '../../../src/config/load.ts';
+import { printConfig } from '../../../src/config/print.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -173,6 +174,31 @@ describe('values', () => {
       ],
       innerPort: 4002,
     });
+  });
+});
+
+describe('whom secret keys are delivered to', () => {
+  const yaml = (webhook: string) => `tools:\n  collect-digits:\n    most: 16\n    webhook: ${webhook}\n`;
+
+  test('is a URL with its secrets, from wherever they are, which nobody is shown', () => {
+    const text = yaml('{url: "https://app.example/digits", secrets: [{env: DIGITS}, "0123456789abcdef"]}');
+    const { config, settings } = load([], { DIGITS: 'fedcba9876543210' }, text);
+    const webhook = { url: 'https://app.example/digits', secrets: ['fedcba9876543210', '0123456789abcdef'] };
+    expect(config.tools.collectDigits).toEqual({ secure: false, most: 16, webhook });
+    expect(printConfig(settings)).not.toMatch(/fedcba9876543210|0123456789abcdef/);
+  });
+
+  test.each([
+    [
+      '{url: "ftp://app.example", secrets: [0123456789abcdefgh]}',
+      /ringdown.yaml:4: tools.collect-digits.webhook.url.*an https: or http: URL/,
+    ],
+    ['{url: "https://app.example", secrets: []}', /tools.collect-digits.webhook.secrets.*needs a secret/],
+    ['{url: "https://app.example", secrets: [short]}', /tools.collect-digits.webhook.secrets.*fewer than 16 characters/],
+    ['{url: "https://app.example", secrets: [{env: MISSING}]}', /tools.collect-digits.webhook.secrets.*MISSING is not set/],
+    ['{secrets: [0123456789abcdefgh]}', /tools.collect-digits.webhook/],
+  ])('is refused by name: %s', (webhook, message) => {
+    expect(faults([], {}, yaml(webhook)).join('\n')).toMatch(message);
   });
 });
 

@@ -5,6 +5,7 @@ import { Metrics } from '../../../src/base/metrics.ts';
 import { SecureMask } from '../../../src/realtime/secure-mask.ts';
 import { createSessionMetrics } from '../../../src/realtime/session-metrics.ts';
 import { CallCatalogue } from '../../../src/realtime/tools/call-catalogue.ts';
+import type { DeliverEntry, DeliveredEntry } from '../../../src/realtime/tools/call-tools.ts';
 import { BenchClient, type BenchOptions, SurfaceBench } from '../realtime/surface-bench.ts';
 
 /** Nothing else in a call looks like it. */
@@ -158,6 +159,63 @@ describe('a secure entry that the model asks for', () => {
     leaving.press('12');
     leaving.other.channel.close();
     expect(output(leaving.model.told)).toEqual({ digits: '**', count: 2, ended_by: 'gone', secure: true });
+  });
+
+  describe('where the operator has it delivered', () => {
+    function delivering(arrives: boolean | Promise<boolean> = true) {
+      const delivered: DeliveredEntry[] = [];
+      const deliver: DeliverEntry = async (entry) => {
+        delivered.push(entry);
+        return arrives;
+      };
+      const entry = call({ tools: new CallCatalogue({ collectDigits: { secure: true, most: 16, deliver } }) });
+      return { ...entry, delivered, settled: () => new Promise((resolve) => setImmediate(resolve)) };
+    }
+
+    test('goes there when no channel takes it; the model has stars when it has arrived', async () => {
+      const entry = delivering();
+      const { press, delivered, model, bench } = entry;
+      modelAsks(entry);
+      press(SECRET);
+      expect(delivered).toEqual([{ digits: SECRET, endedBy: 'count', sessionId: 'sess_test', project: 'shop' }]);
+      expect(model.told.filter(([what]) => what === 'addItem')).toEqual([]);
+      await entry.settled();
+      bench.run(40);
+      expect(output(model.told)).toEqual({ digits: '**********', count: 10, ended_by: 'count', secure: true });
+    });
+
+    test('and does not arrive, the model is told so, and masked all the same', async () => {
+      const entry = delivering(false);
+      modelAsks(entry);
+      entry.press(SECRET);
+      await entry.settled();
+      entry.bench.run(40);
+      expect(output(entry.model.told)).toMatchObject({ error: { code: 'not_delivered' } });
+      expect(Math.max(...entry.heard)).toBe(0);
+    });
+
+    test('goes to the channel that takes it all the same, and to nobody else', () => {
+      const entry = delivering();
+      entry.other.send({ type: 'call.digits.receive', receive: true });
+      modelAsks(entry);
+      entry.press('12');
+      entry.other.channel.close();
+      expect(entry.delivered).toEqual([]);
+      const second = delivering();
+      second.other.send({ type: 'call.digits.receive', receive: true });
+      modelAsks(second);
+      second.press(SECRET);
+      expect([second.delivered, second.collected(second.other)]).toMatchObject([[], [{ digits: SECRET }]]);
+    });
+
+    test("is nobody's when the call ends before", async () => {
+      const entry = delivering();
+      modelAsks(entry);
+      entry.press('12');
+      entry.session.end('remote_hangup');
+      await entry.settled();
+      expect(entry.delivered).toEqual([]);
+    });
   });
 
   test('is taken by one channel at a time', () => {

@@ -218,6 +218,7 @@ describe('an agent in a browser that does not cancel echo', () => {
   test.each([
     [-15, 60],
     [-12, 120],
+    [-15, 340],
     [-10, 200],
     [-6, 80],
   ])('does not interrupt itself, nor answer itself, when %i dB of it come back %i ms later', (gainDb, delayMs) => {

@@ -386,7 +386,7 @@ describe('turns that are left to the model', () => {
         [40, 'listen', how, false],
         [2560, 'listen', 'through', true],
         [2980, 'listen', how, false],
-        [6880, 'listen', 'through', false],
+        [7180, 'listen', 'through', false],
       ]);
     },
   );

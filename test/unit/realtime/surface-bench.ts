@@ -192,7 +192,7 @@ export class SurfaceBench {
         filler: options.filler,
         ...(options.metrics ? { metrics: options.metrics } : {}),
       },
-      { streams, speaksFirst: false, project: 'shop', ...(options.answer ? { answer: options.answer } : {}) },
+      { id: 'sess_test', streams, speaksFirst: false, project: 'shop', ...(options.answer ? { answer: options.answer } : {}) },
     );
     const checked = checkSession({ type: 'realtime', ...options.session });
     if ('fault' in checked) throw new Error(checked.fault.message);

@@ -366,14 +366,14 @@ describe('a caller who speaks while the agent speaks', () => {
     ]);
   });
 
-  it('may be our own echo after we have ended, for 300 ms', () => {
+  it('may be our own echo after we have ended, for 600 ms', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000);
     bench.handle('audio_ended');
-    bench.voice(300, -50).silence(200);
+    bench.voice(600, -50).silence(200);
     expect(bench.take()).toEqual([]);
     bench.voice(300, -50);
-    expect(bench.take()).toEqual([[2560, 'speech_started']]);
+    expect(bench.take()).toEqual([[2860, 'speech_started']]);
   });
 
   it('presses a key: we stop at once', () => {
