@@ -11,6 +11,7 @@ import type { PeerMedia } from './peer-media.ts';
 import { failureOf, statusOf } from './person-failure.ts';
 import { nobody, type Occupant, type Seat, summaryOf } from './seat.ts';
 import { splice } from './splice.ts';
+import type { Wires } from './wires.ts';
 
 /** From the wish to a leg: the bridge's own bound on a set-up, and the way there and back. */
 const SET_UP_MS = 7000;
@@ -25,6 +26,8 @@ export interface HandOversDeps {
   readonly seatOf: (party: PartyId) => Seat | undefined;
   /** The place of an answered leg of another session, by the leg's name there. */
   readonly seatElsewhere: (sessionId: string, leg: string) => Seat | undefined;
+  /** What is joined already. */
+  readonly wires?: Wires;
   readonly persons: HandOverPersons;
 }
 
@@ -238,13 +241,16 @@ export class HandOvers {
   }
 
   #toLeg(seat: Seat, to: Extract<Successor, { type: 'leg' }>): void {
-    const other = to.sessionId === this.#sessionId ? undefined : this.#deps.seatElsewhere(to.sessionId, to.leg);
+    const { wires, seatElsewhere } = this.#deps;
+    const isJoined = to.sessionId === this.#sessionId || wires?.reaches(this.#sessionId, to.sessionId);
+    const other = isJoined ? undefined : seatElsewhere(to.sessionId, to.leg);
     if (!other) {
       seat.leg.referred?.(481);
       return;
     }
     const both = [seat.leg, other.leg] as const;
     splice(this.#deps, seat, other);
+    wires?.add(this.#sessionId, to.sessionId);
     this.#deps.log.info({ leg: seat.party, other: to.sessionId }, 'transferred');
     goodbye(both[0]);
     both[1].hangup('agent_hangup');

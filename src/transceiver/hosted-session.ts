@@ -29,6 +29,7 @@ import { plainSounds } from './plain-sounds.ts';
 import type { Occupant, Seat } from './seat.ts';
 import { TransferWatch } from './transfer-watch.ts';
 import { profileFor } from './voice-codec.ts';
+import type { Wires } from './wires.ts';
 
 export interface HostedSessionDeps {
   readonly clock: Clock;
@@ -46,8 +47,12 @@ export interface HostedSessionDeps {
   readonly dialler?: LegDialler;
   /** What those hear who wait; plain tones when absent. */
   readonly sounds?: LineSounds;
-  /** The place of a leg of another session of the same project: two calls of one person become one. */
-  readonly seatElsewhere?: (sessionId: string, leg: string, project: string) => Seat | undefined;
+  /** The other sessions here: two calls of one person become one. Alone without it. */
+  readonly others?: {
+    /** The place of an answered leg of a session of this project. */
+    seatOf(sessionId: string, leg: string, project: string): Seat | undefined;
+    readonly wires: Wires;
+  };
   /** A session that a program has looked into ends after so long; the reference's hour when absent. */
   readonly maxDurationMs?: number;
 }
@@ -224,7 +229,8 @@ export class HostedSession {
       {
         ...{ clock, log: this.#log, ticker: deps.ticker, dialler: deps.dialler, persons: this.#persons },
         seatOf: (party) => (party === CALLER ? this.#callerSeat() : this.#persons.seatOf(party)),
-        seatElsewhere: (sessionId, leg) => deps.seatElsewhere?.(sessionId, leg, facts.project),
+        seatElsewhere: (sessionId, leg) => deps.others?.seatOf(sessionId, leg, facts.project),
+        ...(deps.others && { wires: deps.others.wires }),
       },
       this.id,
     );

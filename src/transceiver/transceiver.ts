@@ -18,6 +18,7 @@ import { mirroredOffer, readAnswer } from './our-offer.ts';
 import { PathOwners } from './path-owners.ts';
 import type { PeerMedia } from './peer-media.ts';
 import { SendLateness } from './send-lateness.ts';
+import { Wires } from './wires.ts';
 
 export interface TransceiverDeps extends HostedSessionDeps {
   readonly metrics: Metrics;
@@ -56,6 +57,7 @@ export class Transceiver implements SessionHost {
   readonly #ended: Counter<'cause'>;
   readonly #stray: Counter<'kind'>;
   readonly #lateness: SendLateness;
+  readonly #wires = new Wires();
   #opening = 0;
   #draining = false;
   /** Everybody is being hung up on: what was being opened meanwhile ends, too. */
@@ -67,9 +69,12 @@ export class Transceiver implements SessionHost {
     this.#deps = {
       ...deps,
       ticker: this.#lateness.watch(deps.ticker),
-      seatElsewhere: (sessionId, leg, project) => {
-        const hosted = this.#byId.get(sessionId);
-        return hosted?.isOf({ project, ephemeral: false }) ? hosted.seatOf(leg) : undefined;
+      others: {
+        seatOf: (sessionId, leg, project) => {
+          const hosted = this.#byId.get(sessionId);
+          return hosted?.isOf({ project, ephemeral: false }) ? hosted.seatOf(leg) : undefined;
+        },
+        wires: this.#wires,
       },
     };
     this.#options = options;
@@ -336,6 +341,7 @@ export class Transceiver implements SessionHost {
 
   #forget(id: string, cause: EndCause): void {
     if (!this.#byId.delete(id)) return;
+    this.#wires.forget(id);
     this.#ended.inc({ cause });
     this.#tellIfEmpty();
   }

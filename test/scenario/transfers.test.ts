@@ -158,7 +158,7 @@ describe('a user', () => {
       // The numbers of the formats are those of phones; this one is the same everywhere.
       const { browser } = await answerInBrowser(await incoming, 'PCMU');
       await telephone.requests.find(({ method }) => method === 'CANCEL', 5000, 'the end of the ringing');
-      void browser.say(tone(DAVE_HZ, 3000));
+      void browser.say(tone(DAVE_HZ, 8000));
       a.media.background(tone(BOB_HZ, 1000));
       const recording = (from = 0) => ({ samples: concat(...browser.arrivals.all.slice(from).map(({ pcm }) => pcm)) });
       const ear = { arrivals: browser.arrivals, recording };
@@ -202,7 +202,7 @@ describe('a user', () => {
     const d = await toBrowser;
     const { browser } = await answerInBrowser(d);
     await a.hungUp(5000);
-    void browser.say(tone(DAVE_HZ, 3000));
+    void browser.say(tone(DAVE_HZ, 8000));
     await hears(b.media, DAVE_HZ, 'the browser, by bob');
     const incoming = carol.phone.nextCall(8000);
     expect((await d.request('REFER', { headers: referTo(alice.at, carol.name) })).status).toBe(202);

@@ -6,6 +6,7 @@ import { HandOvers } from '../../../src/transceiver/hand-overs.ts';
 import type { MediaSession } from '../../../src/transceiver/media.ts';
 import type { PeerMedia } from '../../../src/transceiver/peer-media.ts';
 import type { Seat } from '../../../src/transceiver/seat.ts';
+import { Wires } from '../../../src/transceiver/wires.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const CAROL: Successor = { type: 'dial', to: { trunk: 'users', destination: 'user:carol', from: 'alice' } };
@@ -46,6 +47,7 @@ function setting({ isPrivate = true, stays = true }: { readonly isPrivate?: bool
     ['leg_bob', seatOf('rtc_1', 'leg_bob', legOf('bob'))],
   ]);
   const elsewhere = seatOf('rtc_2', 'caller', legOf('alice2'));
+  const wires = new Wires();
   const hands = new HandOvers(
     {
       ...{ clock, log: createLog('silent', { write: () => undefined }) },
@@ -67,6 +69,7 @@ function setting({ isPrivate = true, stays = true }: { readonly isPrivate?: bool
       },
       seatOf: (party) => seats.get(party),
       seatElsewhere: (sessionId, leg) => (sessionId === 'rtc_2' && leg === 'caller' ? elsewhere : undefined),
+      wires,
       persons: {
         handOver: (party) => void happened.push(`handing ${party}`),
         handToAgent: (party) => {
@@ -85,6 +88,7 @@ function setting({ isPrivate = true, stays = true }: { readonly isPrivate?: bool
     dialled,
     hands,
     seats,
+    wires,
     ticks: () => ticks,
     refuse: (error: GatewayError) => {
       refusal = error;
@@ -312,6 +316,18 @@ describe('a transfer to whoever talks to another leg of the same side', () => {
       ...['caller taken', 'caller taken', 'alice: 200', 'alice: hangup agent_hangup', 'alice2: hangup agent_hangup'],
     ]);
     expect(room.ticks()).toBe(1);
+  });
+
+  test('is refused where they are one already, by whatever way: the ring would never end', async () => {
+    const room = setting();
+    room.wires.add('rtc_1', 'rtc_9');
+    room.wires.add('rtc_9', 'rtc_2');
+    await room.join('caller', { type: 'leg', sessionId: 'rtc_2', leg: 'caller' });
+    expect(room.news()).toEqual(['alice: 481']);
+    room.wires.forget('rtc_9');
+    await room.join('caller', { type: 'leg', sessionId: 'rtc_2', leg: 'caller' });
+    expect(room.news()).toContain('alice: 200');
+    expect(room.wires.reaches('rtc_2', 'rtc_1')).toBe(true);
   });
 
   test.each([
