@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { calledBack } from '../support/called-back.ts';
 import { endpointText, freePort } from '../support/endpoint.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
@@ -108,16 +109,7 @@ agent:
   });
 
   test('the gateway hangs up, and calls back by its trunk', async () => {
-    const call = await hook.call(kamailio.local, { user: 'agent' }, alice);
-    await nextSound(call.media, 3000);
-    await call.media.press('9');
-    const incoming = alice.nextCall(12_000);
-    await call.hungUp(8000);
-    const back = await incoming;
-    back.ring();
-    back.answer();
-    await back.acknowledged();
-    await nextSound(back.media, 3000);
+    const back = await calledBack(hook, alice, kamailio.local, { user: 'agent' });
     await back.media.press('#');
     const bye = await back.hungUp(10_000);
     expect(bye.all('via')).toHaveLength(2);

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { AnsweringEngine } from '../support/answering-engine.ts';
+import { calledBack } from '../support/called-back.ts';
 import { endpointText, freePort } from '../support/endpoint.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
@@ -118,16 +119,7 @@ agent:
   });
 
   test('a call that the gateway places runs through it, over TCP to it and UDP from it, in both directions', async () => {
-    const call = await hook.call(kamailio.local, { user: 'agent' }, alice);
-    await nextSound(call.media, 3000);
-    await call.media.press('9');
-    const incoming = alice.nextCall(12_000);
-    await call.hungUp(8000);
-    const back = await incoming;
-    back.ring();
-    back.answer();
-    await back.acknowledged();
-    await nextSound(back.media, 3000);
+    const back = await calledBack(hook, alice, kamailio.local, { user: 'agent' });
     expect((await back.reinvite(back.sdp({ direction: 'inactive' }))).status).toBe(200);
     expect((await back.reinvite()).status).toBe(200);
     await back.media.press('#');

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { calledBack } from '../support/called-back.ts';
 import { DrachtioDouble } from '../support/drachtio-double.ts';
 import { type Endpoint, endpointText, LOOPBACK } from '../support/endpoint.ts';
 import { type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
@@ -88,15 +89,7 @@ agent:
   });
 
   test('a caller is called back by way of the server that we went to', async () => {
-    const call = await hook.call(visited.sip, {}, trunk);
-    await nextSound(call.media, 5000);
-    await call.media.press('9');
-    const incoming = trunk.nextCall(12_000);
-    await call.hungUp(8000);
-    const back = await incoming;
-    back.answer();
-    await back.acknowledged();
-    await nextSound(back.media, 5000);
+    const back = await calledBack(hook, trunk, visited.sip);
     expect((await back.bye()).status).toBe(200);
   });
 

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DigestServer } from '../../src/sip/digest/digest-server.ts';
+import { calledBack } from '../support/called-back.ts';
 import { endpointText } from '../support/endpoint.ts';
 import { type GatewayMode, type GatewayUnderTest, gatewayUnderTest } from '../support/gateway-under-test.ts';
 import { nextSound } from '../support/heard.ts';
@@ -51,17 +52,7 @@ agent:
   });
 
   test('calls back whoever presses 9, and greets', async () => {
-    const call = await hook.call(gateway.sip, {}, trunk);
-    await nextSound(call.media, 3000);
-    await call.media.press('9');
-    const incoming = trunk.nextCall(12_000);
-    await call.hungUp(8000);
-    const back = await incoming;
-    back.ring();
-    await elapse(100);
-    back.answer();
-    await back.acknowledged();
-    await nextSound(back.media, 3000);
+    const back = await calledBack(hook, trunk, gateway.sip);
     // Any half second of it: a busy machine leaves holes.
     const pieces = [0, 4000, 8000].map((from) => promptSound('hello').subarray(from, from + 4000));
     const greeted = (): boolean => pieces.some((piece) => findSound(back.media.recording().samples, piece).share > 0.7);
