@@ -75,7 +75,7 @@ export class DrachtioLink {
     return at;
   }
 
-  /** Who registers and asks its trunks as soon as it has started would wait half a minute for the next try. */
+  /** Or not reached, or a while has passed. Who registers and asks its trunks as soon as it has started would wait half a minute for the next try. */
   #serverReached(): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#deps.clock.setTimer(REACHED_WITHIN_MS, resolve);
@@ -158,6 +158,7 @@ export class DrachtioLink {
     const lost = (): void => {
       if (over) return;
       over = true;
+      this.#whenReached?.();
       if (up) this.#dialling.delete(up);
       this.#retry(server, up ? FIRST_RETRY_MS : Math.min(retryMs * 2, LONGEST_RETRY_MS));
     };

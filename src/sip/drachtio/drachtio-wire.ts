@@ -6,7 +6,16 @@ import { parseMessage, type SipMessage, type SipRequest, type SipResponse } from
 import { parseNameAddress } from '../embedded/name-address.ts';
 import type { SipListener, SipSource } from '../engine.ts';
 import { sendResponse } from './send-response.ts';
-import { inwardRequest, inwardResponse, madeUpResponse, outward, sentLine, serverGoodbye, transactionOf } from './server-messages.ts';
+import {
+  goodbyeAfter,
+  inwardRequest,
+  inwardResponse,
+  madeUpResponse,
+  outward,
+  sentLine,
+  serverGoodbye,
+  transactionOf,
+} from './server-messages.ts';
 import { SocketUses } from './socket-uses.ts';
 import type { SrfAcknowledge, SrfMessage, SrfRequest, SrfRequestOptions, SrfResponse } from './srf.ts';
 
@@ -25,6 +34,10 @@ export interface DrachtioWireDeps {
 interface Asked {
   readonly response: SrfResponse;
   readonly socket: Socket;
+  readonly source: SipSource;
+  readonly flow: Flow;
+  /** It begins a dialog. */
+  readonly initial: boolean;
   /** RSeq of the reliable provisional response that was last sent. */
   rseq?: string;
 }
@@ -89,7 +102,7 @@ export class DrachtioWire {
     const flow = this.flow(source, source.transport, socket);
     if (method !== 'ACK' && request.source === 'network') {
       this.#uses.take(socket);
-      keep(this.#asked, transactionOf(message), { response, socket });
+      keep(this.#asked, transactionOf(message), { response, socket, source, flow, initial: dialogOf(message, 'theirs') === undefined });
     }
     const key = dialogOf(message, 'theirs');
     if (key !== undefined && request.stackDialogId !== undefined) this.#learn(key, request.stackDialogId, socket);
@@ -140,7 +153,11 @@ export class DrachtioWire {
     if (to !== undefined) lines['To'] = to; // for the tag
     const { response, socket } = asked;
     if (status >= 200) this.#asked.delete(key);
-    sendResponse(response, status, reason, { headers: lines, ...(body === undefined ? {} : { body }) }, (_error, sent) => {
+    sendResponse(response, status, reason, { headers: lines, ...(body === undefined ? {} : { body }) }, (error, sent) => {
+      // The server has given the call up before it heard of our answer, to a CANCEL: nobody will acknowledge it.
+      if (error && asked.initial && status >= 200 && status < 300 && key.endsWith(' INVITE')) {
+        this.#deps.onRequest(goodbyeAfter(message), asked.source, asked.flow);
+      }
       if (rseq !== undefined) this.#learnNumber(headers.first('call-id') ?? '', rseq, sent?.raw);
       const dialog = status < 300 && key.endsWith(' INVITE') ? dialogOf(message, 'theirs') : undefined;
       if (dialog !== undefined && response.stackDialogId !== undefined) this.#learn(dialog, response.stackDialogId, socket);

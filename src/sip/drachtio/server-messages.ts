@@ -99,6 +99,18 @@ function replaced(headers: HeaderFields, changes: Readonly<Record<string, string
 /** Above any number that a peer may have reached (RFC 3261 §8.1.1.5). */
 const LAST_CSEQ = 2 ** 31 - 1;
 
+/** The end of a call whose answer, this one, the server could give to nobody: as if the peer had hung up. */
+export function goodbyeAfter({ headers }: SipResponse): SipRequest {
+  const of = (name: string): string => headers.first(name) ?? '';
+  const via = 'SIP/2.0/UDP server.invalid;branch=z9hG4bKgone';
+  const fields = { via, 'max-forwards': '70', from: of('from'), to: of('to'), 'call-id': of('call-id'), cseq: `${LAST_CSEQ} BYE` };
+  const body = new Uint8Array(0);
+  return {
+    ...{ type: 'request', method: 'BYE', uri: 'sip:server.invalid', body, fault: undefined },
+    headers: new HeaderFields(Object.keys(fields), Object.values(fields)),
+  };
+}
+
 /**
  * The BYE that the server has sent for us, when an ACK or a refresh never came: as if the peer had sent it.
  * @param raw as the server sent it, with us in From
