@@ -285,6 +285,7 @@ export class HostedSession {
     if (this.#ended) return;
     if (this.#handOvers.takes(CALLER, event)) return;
     if (event.type === 'round_trip') this.#roundTripMs = event.ms;
+    if (event.type === 'hold') this.#persons.phoneHolds(CALLER, event.held);
     if (event.type === 'answered' && !this.#answered) this.#handleAnswered();
     if (this.#facts.direction === 'outbound') this.#handleProgress(event);
     // The session may be over with it: what was asked is told first.
@@ -575,6 +576,7 @@ export class HostedSession {
     this.#callBack = undefined;
     this.#session.attach(next.leg);
     next.media.answered();
+    this.#persons.phoneHolds(CALLER, false);
   }
 
   #closeMedia(): MediaSnapshot | undefined {

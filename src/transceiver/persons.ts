@@ -18,6 +18,7 @@ import type { HandOverPersons } from './hand-overs.ts';
 import type { MediaSession } from './media.ts';
 import type { Comfort, PartyLine, Place } from './party-line.ts';
 import { failureOf, failureOfStatus, statusOf } from './person-failure.ts';
+import { PhoneHolds } from './phone-holds.ts';
 import { type Seat, type SeatMedia, summaryOf } from './seat.ts';
 import { SoundLoop, stillness } from './sound-loop.ts';
 
@@ -93,6 +94,7 @@ export class Persons implements HandOverPersons {
   readonly #persons = new Map<PartyId, Person>();
   readonly #music: SoundLoop;
   readonly #ringback: SoundLoop;
+  readonly #holds: PhoneHolds;
   #callerHeld = false;
   /** The agent has left those who are connected. */
   #agentGone = false;
@@ -112,6 +114,7 @@ export class Persons implements HandOverPersons {
     this.#sessionId = sessionId;
     this.#music = new SoundLoop(deps.sounds.music);
     this.#ringback = new SoundLoop(deps.sounds.ringback);
+    this.#holds = new PhoneHolds(deps.line, deps.sounds.music);
     deps.line.onCallerKey = (digit) => this.#passKey(digit);
   }
 
@@ -219,6 +222,7 @@ export class Persons implements HandOverPersons {
         person.leg?.report(summaryOf(person.media?.close()));
         Object.assign(person, { leg, media, sipCallId, replacesUri: undefined });
         media.answered();
+        this.phoneHolds(id, false);
       },
     };
   }
@@ -257,6 +261,12 @@ export class Persons implements HandOverPersons {
     if (!person) return;
     person.leg?.hangup(cause);
     this.#ended(person, cause);
+  }
+
+  /** The phone of this party has put the call on hold, or taken it back. */
+  phoneHolds(party: PartyId, held: boolean): void {
+    this.#holds.note(party, held);
+    if (!this.#over) this.#lay();
   }
 
   /** The caller's transfer has come to something. */
@@ -343,6 +353,8 @@ export class Persons implements HandOverPersons {
         this.#ended(person, event.cause, event.status);
         break;
       case 'hold':
+        this.phoneHolds(person.id, event.held);
+        break;
       case 'transfer':
       case 'round_trip':
       case 'refer':
@@ -493,6 +505,7 @@ export class Persons implements HandOverPersons {
 
   #close(person: Person): void {
     this.#deps.line.leave(person.id);
+    this.#holds.note(person.id, false);
     person.watch?.end();
     person.leg?.report(summaryOf(person.media?.close()));
   }
@@ -521,14 +534,13 @@ export class Persons implements HandOverPersons {
       const talks = !held && (state === 'whispering' || (state === 'connected' && !whispers));
       places.set(id, talks ? { type: 'line' } : { type: 'beside', comfort: music });
     }
-    if (paused) this.#putAside(places);
+    if (paused && this.#handingOver !== undefined) this.#putAside(this.#handingOver, places);
+    else if (paused) this.#holds.lay(places);
     for (const [id, place] of places) line.place(id, place);
   }
 
   /** Whose place is being given away hears ringing, and so does who is left alone by it. With the agent on the line all go on talking. */
-  #putAside(places: Map<PartyId, Place>): void {
-    const party = this.#handingOver;
-    if (party === undefined) return;
+  #putAside(party: PartyId, places: Map<PartyId, Place>): void {
     const ringing = (): Place => ({ type: 'beside', comfort: new SoundLoop(this.#deps.sounds.ringback) });
     places.set(party, ringing());
     const [first, ...others] = [...places].filter(([, { type }]) => type === 'line');

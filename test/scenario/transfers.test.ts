@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hears } from '../support/ear.ts';
+import { heard, hears, LOUD } from '../support/ear.ts';
 import { type Endpoint, endpointText } from '../support/endpoint.ts';
 import { startFrontApart } from '../support/front-apart.ts';
 import { GatewayProcess } from '../support/gateway-process.ts';
@@ -9,12 +9,12 @@ import type { PhoneCall } from '../support/phone-call.ts';
 import type { SipPhone } from '../support/sip-phone.ts';
 import { Switchhook } from '../support/switchhook.ts';
 import { removeFolder, tempFolder } from '../support/temp-folder.ts';
-import { concat, tone } from '../support/tones.ts';
+import { concat, rms, tone, toneShare } from '../support/tones.ts';
 import { callAs, register } from '../support/user-phone.ts';
 import { eventually } from '../support/wait.ts';
 import { answerInBrowser, openWebPhone } from '../support/web-phone.ts';
 
-/* Users with several devices, and their calls that are transferred by REFER: who talks with whom afterwards is known by a tone. Each case has users of its own, so that they run side by side. */
+/* Users with several devices, and their calls that are held or transferred by REFER: who talks with whom afterwards is known by a tone. Each case has users of its own, so that they run side by side. */
 
 const AGENT_HZ = 1004;
 const RINGBACK_HZ = 425;
@@ -145,6 +145,22 @@ describe('a user', () => {
     c.media.background(tone(CAROL_HZ, 1000));
     await Promise.all([hears(b.media, CAROL_HZ, 'the other one, by bob'), hears(c.media, BOB_HZ, 'bob, by the other one')]);
   }
+
+  test.concurrent('who is put on hold by another one hears what that phone plays, else music, and talks on afterwards', async () => {
+    const { alice, bob } = await three();
+    const { a, b } = await talk(alice, bob);
+    b.media.background(tone(BOB_HZ, 1000));
+    await hears(a.media, BOB_HZ, 'bob, at alice');
+    expect((await b.reinvite(b.sdp({ direction: 'sendonly' }))).status).toBe(200);
+    await hears(a.media, BOB_HZ, 'what bob’s phone plays, at alice');
+    b.media.background(new Int16Array(8000));
+    await heard(a.media, (newest) => rms(newest) > LOUD && toneShare(newest, BOB_HZ) < 0.3, 'music, at alice');
+    expect((await b.reinvite()).status).toBe(200);
+    b.media.background(tone(BOB_HZ, 1000));
+    await hears(a.media, BOB_HZ, 'bob again, at alice');
+    await a.bye();
+    await b.hungUp();
+  });
 
   test.concurrent.each(Object.keys(WHERE))(
     'with a telephone and a browser is rung at both, and talks with the one that answers; %s',

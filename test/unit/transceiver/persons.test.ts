@@ -3,6 +3,8 @@ import { GatewayError } from '../../../src/base/errors.ts';
 import { createLog } from '../../../src/base/log.ts';
 import type { DialRequest, EndCause, Leg, LegEvent } from '../../../src/leg/leg.ts';
 import type { PersonCommand, PersonOptions } from '../../../src/leg/person.ts';
+import { MODEL_FRAME_SAMPLES } from '../../../src/realtime/model.ts';
+import type { MediaSession } from '../../../src/transceiver/media.ts';
 import { PartyLine, type Place } from '../../../src/transceiver/party-line.ts';
 import { type CallerLeg, Persons } from '../../../src/transceiver/persons.ts';
 import { plainSounds } from '../../../src/transceiver/plain-sounds.ts';
@@ -357,6 +359,89 @@ describe('persons', () => {
     await room.command({ type: 'connect', leg: 'bob', agent: 'stay' });
     room.tell('bob', { type: 'dtmf', digit: '7', durationMs: 100 });
     expect(room.happened).not.toContain('caller: keys 7');
+  });
+});
+
+describe('a phone that holds', () => {
+  const pcm = (value: number): Int16Array => new Int16Array(MODEL_FRAME_SAMPLES).fill(value);
+
+  /** Caller and bob alone, with their ends of the line. */
+  async function alone() {
+    const room = setting();
+    const line = room.line.join.bind(room.line);
+    let bob: MediaSession | undefined;
+    room.line.join = (...args) => {
+      bob = line(...args);
+      return bob;
+    };
+    await room.there('bob');
+    const { caller } = room.line;
+    const end = bob as unknown as MediaSession;
+    const say = (who: MediaSession, value: number): void => who.handleUplink(pcm(value), { concealed: false }, 0);
+    const hear = (who: MediaSession): number => {
+      const out = new Int16Array(MODEL_FRAME_SAMPLES);
+      who.pullDownlink(out, 0);
+      return Math.max(...out.map(Math.abs));
+    };
+    /** The loudest of so many frames. */
+    const heard = (who: MediaSession, frames: number): number => Math.max(...Array.from({ length: frames }, () => hear(who)));
+    return { ...room, caller, bob: end, say, hear, heard };
+  }
+
+  test('leaves the other one with music, and both talk again when it takes the call back', async () => {
+    const room = await alone();
+    room.tell('bob', { type: 'hold', held: true });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['beside', 'beside']);
+    expect(room.heard(room.caller, 25)).toBe(0);
+    expect(room.heard(room.caller, 10)).toBeGreaterThan(100);
+    room.say(room.caller, 5000);
+    expect(room.heard(room.bob, 30)).toBe(0);
+    room.tell('bob', { type: 'hold', held: false });
+    expect([room.place('caller'), room.place('bob')]).toEqual(['line', 'line']);
+    room.say(room.caller, 5000);
+    expect(room.hear(room.bob)).toBe(5000);
+  });
+
+  test('is heard where it plays something of its own; music goes on where that ends', async () => {
+    const room = await alone();
+    room.persons.phoneHolds('caller', true);
+    expect(room.heard(room.bob, 40)).toBeGreaterThan(100);
+    for (let n = 0; n < 30; n++) {
+      room.say(room.caller, 7000);
+      expect([n, room.hear(room.bob)]).toEqual([n, 7000]);
+    }
+    // The end of it fades.
+    room.heard(room.bob, 5);
+    expect(room.heard(room.bob, 20)).toBe(0);
+    expect(room.heard(room.bob, 15)).toBeGreaterThan(100);
+  });
+
+  test('plays its music on when something else happens meanwhile', async () => {
+    const room = await alone();
+    room.tell('bob', { type: 'hold', held: true });
+    room.heard(room.caller, 40);
+    await room.dial('carol');
+    expect(room.hear(room.caller)).toBeGreaterThan(0);
+  });
+
+  test('leaves those alone who have somebody else to talk to, and the agent', async () => {
+    const room = setting();
+    await room.there('bob');
+    await room.there('carol');
+    room.tell('bob', { type: 'hold', held: true });
+    expect(['caller', 'bob', 'carol'].map(room.place)).toEqual(['line', 'line', 'line']);
+    room.end('carol');
+    expect(['caller', 'bob'].map(room.place)).toEqual(['beside', 'beside']);
+    await room.command({ type: 'connect', leg: 'bob', agent: 'stay' });
+    expect(['caller', 'bob'].map(room.place)).toEqual(['line', 'line']);
+  });
+
+  test('has no part in who sits in its place afterwards', async () => {
+    const room = setting();
+    await room.there('bob');
+    room.tell('bob', { type: 'hold', held: true });
+    room.persons.seatOf('bob')?.take({ leg: LEG, media: { answered: () => undefined, close: () => undefined } });
+    expect(['caller', 'bob'].map(room.place)).toEqual(['line', 'line']);
   });
 });
 
