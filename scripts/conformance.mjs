@@ -137,7 +137,9 @@ function page() {
 function summary() {
   const count = (level, state) => String(rows.filter((row) => row.level === level && row.state === state).length);
   const byLevel = LEVELS.map((level) => `| ${[level, ...STATES.map((state) => count(level, state))].join(' | ')} |`);
-  return [`| ${rows.length} rows | ${STATES.join(' | ')} |`, `|---|${STATES.map(() => '---').join('|')}|`, ...byLevel];
+  const over = Object.entries(DRACHTIO).map(([key, words]) => `${rows.filter(({ drachtio }) => drachtio === key).length} ${words}`);
+  const table = [`| ${rows.length} rows | ${STATES.join(' | ')} |`, `|---|${STATES.map(() => '---').join('|')}|`, ...byLevel];
+  return [...table, '', `Over drachtio: ${over.join('; ')}.`];
 }
 
 function untested() {
