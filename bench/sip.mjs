@@ -11,7 +11,10 @@ const HOLD_MS = 500;
 const ENGINE_RATES = [200, 400, 800];
 const GATEWAY_RATES = [25, 50, 100];
 
-/** sipp's own caller against the SIP engine alone, and against the whole gateway. Each row is the median of runs, each with a new process. */
+/**
+ * sipp's own caller against the SIP engine alone, against a program on drachtio where DRACHTIO_SERVER names a server's binary, and against the whole gateway.
+ * Each row is the median of runs, each with a new process.
+ */
 export async function benchSip({ quick }) {
   const title = 'sipp -sn uac, calls of 500 ms: CPU of the called side';
   if (spawnSync('sipp', ['-v']).error) return { title, text: 'skipped: sipp is not installed (npm run peers)' };
@@ -19,6 +22,10 @@ export async function benchSip({ quick }) {
   const runs = quick ? 1 : 5;
   const rows = [];
   for (const rate of ENGINE_RATES) rows.push(await measureRuns('SIP engine alone', startEngine, rate, { seconds, runs }));
+  if (process.env.DRACHTIO_SERVER) {
+    for (const rate of ENGINE_RATES)
+      rows.push(await measureRuns('drachtio-server and drachtio-srf', startDrachtio, rate, { seconds, runs }));
+  }
   for (const rate of GATEWAY_RATES) rows.push(await measureRuns('whole gateway', startGateway, rate, { seconds, runs }));
   return {
     title,
@@ -49,8 +56,11 @@ async function measureRuns(name, start, perSecond, { seconds, runs }) {
   ];
 }
 
-async function startEngine() {
-  const child = new Child('./sip-child.mjs', { execArgv: NODE_FLAGS, env: ENVIRONMENT });
+const startEngine = () => startChild('./sip-child.mjs');
+const startDrachtio = () => startChild('./drachtio-child.mjs');
+
+async function startChild(file) {
+  const child = new Child(file, { execArgv: NODE_FLAGS, env: ENVIRONMENT });
   const [, port] = await child.printed(/^ready (\d+)$/m);
   return { port: Number(port), figures: () => child.ask({ gc: false }), stop: () => child.stop() };
 }
