@@ -2,10 +2,10 @@ import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 
 const node = { environment: 'node' as const, pool: 'forks' as const, globalSetup: ['test/support/build.ts'] };
-// Real sockets and real time: these tests mostly wait, so two files share the machine; floods run alone.
+// Real sockets and real time: these tests mostly wait, so three files share two cores; floods run alone.
 const live = {
   ...node,
-  maxWorkers: 2,
+  maxWorkers: 3,
   testTimeout: 60_000,
   hookTimeout: 60_000,
   setupFiles: ['test/support/setup.ts'],

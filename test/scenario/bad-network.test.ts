@@ -218,10 +218,13 @@ describe.concurrent('a caller', () => {
     { what: 'at another port than it said', media: { port: 40_009 } },
     { what: 'at another address than it said', media: { address: '127.0.0.2' } },
   ])('behind a NAT, who is $what, is heard and hears', async ({ media }) => {
+    const stoodBefore = late.totalMs;
     const call = await humming({ offer: { media } });
     await expectTone(call, 500);
     const record = await recordOf(call);
-    expect(record['packets_foreign']).toBeLessThanOrEqual(5);
+    // Whoever stands still sees a stream that has lost its pace, and begins to count anew.
+    const stoodMs = (await late.soFar()) + late.totalMs - stoodBefore;
+    expect(record['packets_foreign']).toBeLessThanOrEqual(5 + Math.ceil(stoodMs / 20));
   });
 });
 

@@ -53,10 +53,11 @@ describe.concurrent('a caller', () => {
     expect(after).toBeLessThan(300 + (await late.soFar()));
     const from = call.media.arrivals.all.findIndex((each) => each.at > pressed.startedAt + 400);
     const { samples } = call.media.recording(from);
-    const found = findTone(samples, 1004, { fromMs: 0, toMs: 600 });
+    // A packet that a busy machine lets come late is made up, and has less of it: not in each of these pieces.
+    const pieces = [0, 200, 400].map((fromMs) => findTone(samples, 1004, { fromMs, toMs: fromMs + 200 }));
+    const found = pieces.reduce((best, each) => (each.share > best.share ? each : best));
     console.log(`key 3: tone after ${after?.toFixed(0)} ms, share ${found.share.toFixed(3)}, rms ${found.rms.toFixed(0)}`);
-    // A packet that a busy machine lets come late is made up, and has a little less of it.
-    expect(found.share).toBeGreaterThan(0.95);
+    expect(found.share).toBeGreaterThan(0.99);
     // -16 dBov of a sine: 32768 · 10^(-16/20), give or take 1 dB.
     expect(Math.abs(20 * Math.log10(found.rms / (32_768 * 10 ** (-16 / 20))))).toBeLessThan(1);
     await call.bye();
