@@ -46,6 +46,8 @@ export interface CallServices {
 export interface DialogHolder {
   /** Where its peer sends from, once it is an answered call. */
   readonly peerAddress?: string;
+  /** Has that proved to be its address? Only an ACK does, or another request of the dialog. */
+  readonly acknowledged?: boolean;
   /** Any request but ACK and CANCEL, already checked for form. */
   handleRequest(request: IncomingRequest, transaction: ServerTransaction): void;
   /** The ACK of a 2xx. */

@@ -24,6 +24,11 @@ export class ScanWatch {
     this.#bans.saw(address, this.#clock.now(), 'malformed');
   }
 
+  /** A call has come about: whoever sends INVITEs by the thousand never sees our answers, or does not care. */
+  acknowledged({ address }: SipSource): void {
+    this.#bans.sawWelcome(address);
+  }
+
   /**
    * A final answer to a request outside of dialogs.
    * @param password what was made of one that was shown: `wrong`, or not looked at after too many
@@ -32,10 +37,8 @@ export class ScanWatch {
     if (toTag !== undefined || method === 'CANCEL') return;
     const { address } = source;
     this.#bans.sawSound(address);
-    if (status < 300 && (method === 'REGISTER' || method === 'INVITE')) {
-      this.#bans.sawWelcome(address);
-      return;
-    }
+    if (status < 300 && method === 'REGISTER') this.#bans.sawWelcome(address);
+    if (status < 300 && method !== 'OPTIONS') return;
     const now = this.#clock.now();
     if (password) this.#bans.saw(address, now, 'password');
     else if (method === 'OPTIONS' || NOT_YOURS.includes(status)) {

@@ -42,7 +42,7 @@ export interface SourceBansOptions {
 export interface SourceBansDeps {
   /** Never banned, and never kept out by the ban of a network it is in: a trunk. Asked for each message of a banned source. */
   readonly isTrusted: (address: string) => boolean;
-  /** Not banned as long as it is so: it has a call, or is registered. */
+  /** Not banned as long as it is so: it has a call that it has acknowledged, or is registered. */
   readonly isKnown: (address: string) => boolean;
 }
 
@@ -134,7 +134,7 @@ export class SourceBans {
     suspect.malformed = 0;
   }
 
-  /** It has shown a right password, or was let in to a call: what was before is forgotten. */
+  /** It has shown a right password, or has a call: what was before is forgotten. */
   sawWelcome(address: string): void {
     this.#suspects.delete(sourceOf(address));
   }

@@ -104,9 +104,9 @@ export class UserAgent implements OutboundServices {
     return this.#dialogs.size;
   }
 
-  /** Is there an answered call with this address? */
+  /** Is there an answered call with this address, acknowledged from there? */
   hasCallWith(address: string): boolean {
-    for (const { peerAddress } of this.#dialogs.values()) if (peerAddress === address) return true;
+    for (const { peerAddress, acknowledged } of this.#dialogs.values()) if (acknowledged && peerAddress === address) return true;
     return false;
   }
 
@@ -196,8 +196,13 @@ export class UserAgent implements OutboundServices {
   #handleAck(request: IncomingRequest): void {
     if (this.#transactions.takeAck(serverTransactionKey(request, 'INVITE'))) return;
     const holder = this.#dialogs.get(dialogKey(request.callId, request.toTag ?? '', request.fromTag));
-    if (holder) holder.handleAck(request);
-    else this.#metrics.dropped('stray_ack');
+    if (!holder) {
+      this.#metrics.dropped('stray_ack');
+      return;
+    }
+    const { acknowledged } = holder;
+    holder.handleAck(request);
+    if (!acknowledged && holder.acknowledged) this.#options.watch?.acknowledged(request.source);
   }
 
   /** RFC 3261 §9.2. After a 2xx it is answered and changes nothing. The tag is the one of the INVITE's responses. */

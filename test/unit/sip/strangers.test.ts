@@ -107,6 +107,18 @@ describe('a scanner', () => {
     expect(alerts).toEqual([]);
     call.hangup();
   });
+
+  it.each([false, true])(
+    'with an answered call is heard on where it has acknowledged that (%s), and not for the answer alone',
+    async (acknowledged) => {
+      const { test, alerts } = await started('anyone');
+      const { call } = answeredCall(test, {}, acknowledged);
+      const heard = Array.from({ length: 30 }, (_, n) => test.exchange(ask('OPTIONS', `${n}`), PEER).length);
+      expect(heard.filter((count) => count > 0)).toHaveLength(acknowledged ? 30 : 20);
+      expect(alerts).toHaveLength(acknowledged ? 0 : 1);
+      call.hangup();
+    },
+  );
 });
 
 describe('a user that is there and one that is not', () => {
