@@ -1,8 +1,8 @@
-import type { Clock, Timer } from '../base/clock.ts';
+import type { Timer } from '../base/clock.ts';
 import { GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
-import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type { DialRequest, EndCause, JoinedSession, Leg, LegPolicy, RejectCause, Successor } from '../leg/leg.ts';
+import type { LegHeader } from '../leg/call-facts.ts';
+import type { EndCause, JoinedSession, Leg, RejectCause, Successor } from '../leg/leg.ts';
 import type { PhoneAnswer } from '../sdp/phone-answer.ts';
 import type { LocalMedia } from '../sdp/phone-audio.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
@@ -11,10 +11,10 @@ import { hangupReason, rejectionStatus } from '../sip/sip-status.ts';
 import type { Trunk } from '../sip/trunk.ts';
 import type { TrunkBook } from '../sip/trunk-book.ts';
 import { agreeMedia, type PhoneMediaPolicy, termsOf } from './agree-media.ts';
+import type { CallDeps } from './call-deps.ts';
 import type { CallMedia, CallMediaEvents, MediaHost } from './call-media.ts';
 import { originOf } from './call-origin.ts';
 import { type CallNames, CallOutcome, type EndFacts, endOfFailure } from './call-outcome.ts';
-import type { CallReport } from './call-report.ts';
 import { refusalWith, sayGoodbye, sendInfoKeys, sendRefer } from './call-words.ts';
 import { DialledCall, DialledDialog } from './dialled-call.ts';
 import type { InnerEnd } from './inner-connection.ts';
@@ -46,33 +46,17 @@ const VOICE_FOR_ALL: InnerVoice = { maxPlaybackRateHz: 24_000, fec: true };
 /** Stand where nothing is open yet. */
 const DISCARD_PORT = 9;
 
-export interface PhoneCallDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
+export interface PhoneCallDeps extends CallDeps {
   /** Our address towards media of another family than the signalling; undefined for what cannot be reached, all of it when absent. */
   readonly mediaAddress?: (remote: string) => string | undefined;
   /** How the media of this call may be carried. Plain RTP, in all codecs, without it. */
   readonly mediaPolicy?: (invite: InboundCall) => PhoneMediaPolicy;
   /** Where its media is carried: in this process or in a worker. */
   readonly media: MediaHost;
-  /** What the INVITE says of the call; absent for one of ours. */
-  readonly facts?: CallFacts;
-  /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
-  readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
-  /** As LegOpening.near, for this caller. */
-  readonly near?: (invite: InboundCall) => string | undefined;
-  /** How this caller could be called back, if it may be. */
-  readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The phone's side wants us transferred to somebody. True takes it. */
   readonly onRefer?: (refer: IncomingRefer, call: PhoneCall) => boolean;
   /** What somebody calls to take our place in another call of ours. */
   readonly replacesUriOf?: (sipCallId: string) => string | undefined;
-  /** Whether the phone may be sent to call this URI in our place. Nobody, when absent. */
-  readonly mayRefer?: (target: string) => boolean;
-  /** The call is over and this is its record. Called once. */
-  readonly onClosed: (record: CallReport) => void;
-  /** Nothing of the call is left, the dialog included. Called once, after onClosed or before. */
-  readonly onGone: () => void;
 }
 
 /** opening → connecting → answered → ended; each arrow only forward. */

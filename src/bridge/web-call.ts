@@ -1,26 +1,14 @@
-import type { Clock, Timer } from '../base/clock.ts';
+import type { Timer } from '../base/clock.ts';
 import { type ErrorCode, GatewayError } from '../base/errors.ts';
 import { type Logger, maskUri } from '../base/log.ts';
-import type { CallFacts, LegHeader } from '../leg/call-facts.ts';
-import type {
-  DialRequest,
-  EndCause,
-  JoinedSession,
-  Leg,
-  LegEvent,
-  LegHost,
-  LegPolicy,
-  OfferedLeg,
-  OpenedLeg,
-  RejectCause,
-  Successor,
-} from '../leg/leg.ts';
+import type { LegHeader } from '../leg/call-facts.ts';
+import type { EndCause, JoinedSession, Leg, LegEvent, LegHost, OfferedLeg, OpenedLeg, RejectCause, Successor } from '../leg/leg.ts';
 import { digitOfInfo } from '../sip/dtmf-info.ts';
 import type { Call, CallEnd, InboundCall, IncomingRefer, Refusal } from '../sip/engine.ts';
 import { rejectionStatus } from '../sip/sip-status.ts';
+import type { CallDeps } from './call-deps.ts';
 import { originOf } from './call-origin.ts';
 import { type CallNames, CallOutcome, type EndFacts, endOfFailure } from './call-outcome.ts';
-import type { CallReport } from './call-report.ts';
 import { refusalWith, sayGoodbye, sendInfoKeys, sendRefer } from './call-words.ts';
 import { DialledCall, type DialledDialog } from './dialled-call.ts';
 import { Referral } from './referral.ts';
@@ -38,27 +26,11 @@ const OWNER_WORD_MS = 500;
 /** Nobody has said no: what was asked for may work a moment later. */
 const OWNER_SILENT: ReadonlySet<ErrorCode> = new Set(['ERR_TIMEOUT', 'ERR_NODE_UNREACHABLE']);
 
-export interface WebCallDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
+export interface WebCallDeps extends CallDeps {
   /** Who owns sessions; undefined where there is nobody yet. */
   readonly host: () => LegHost | undefined;
-  /** What the INVITE says of the call; absent for one of ours. */
-  readonly facts?: CallFacts;
-  /** Whose the session of a call is, and who decides whether it is taken; the local agent takes all without it. */
-  readonly policy?: (invite: InboundCall) => LegPolicy | undefined;
-  /** As LegOpening.near, for this caller. */
-  readonly near?: (invite: InboundCall) => string | undefined;
-  /** How this caller could be called back, if it may be. */
-  readonly callBack?: (invite: InboundCall) => DialRequest | undefined;
   /** The browser's user wants somebody else in its place. True takes it. */
   readonly onRefer?: (refer: IncomingRefer, call: WebCall) => boolean;
-  /** Whether the browser may be sent to call this URI in our place. Nobody, when absent. */
-  readonly mayRefer?: (target: string) => boolean;
-  /** The call is over and this is its record. Called once. */
-  readonly onClosed: (record: CallReport) => void;
-  /** Nothing of the call is left, the dialog included. Called once, after onClosed or before. */
-  readonly onGone: () => void;
 }
 
 /** opening → waiting → answered → ended; each arrow only forward. */

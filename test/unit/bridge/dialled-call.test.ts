@@ -6,34 +6,14 @@ import { DialledCall } from '../../../src/bridge/dialled-call.ts';
 import { LocalMediaHost } from '../../../src/bridge/local-media.ts';
 import { PhoneCall } from '../../../src/bridge/phone-call.ts';
 import { parseRtp } from '../../../src/rtp/packet.ts';
-import type { Call, CallEnd, CallInfo, DialFailure, DialOptions, HangupReason, OutboundCall, SipEngine } from '../../../src/sip/engine.ts';
+import type { Call, CallEnd, CallInfo, DialOptions, HangupReason, SipEngine } from '../../../src/sip/engine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { phoneSdp } from '../../support/phone-sdp.ts';
 import { writeRtp } from '../../support/rtp-wire.ts';
 import { CallBench, FakeHost, FakeInner, FakePorts, IDENTITY, PHONE, settled } from './call-bench.ts';
-import { browserSdp } from './web-bench.ts';
+import { browserSdp, FakeOutbound } from './web-bench.ts';
 
 beforeAll(loadOpus);
-
-class FakeOutbound implements OutboundCall {
-  readonly sipCallId = 'out@b';
-  readonly from = 'sip:ringdown@192.0.2.1';
-  readonly requestUri = 'sip:+15550001@192.0.2.9:5060';
-  readonly localAddress = '192.0.2.1';
-  readonly remote = { address: '192.0.2.9', port: 5060 };
-  readonly transport = 'udp' as const;
-  onProgress: OutboundCall['onProgress'];
-  onAnswered: OutboundCall['onAnswered'];
-  onFailed: ((failure: DialFailure) => void) | undefined;
-  onDurationCap: (() => void) | undefined;
-  cancels = 0;
-  offered: string | undefined;
-  offeredToBrowsers: string | undefined;
-
-  cancel(): void {
-    this.cancels += 1;
-  }
-}
 
 class FakeDialog implements Call {
   readonly sipCallId = 'out@b';
@@ -50,7 +30,12 @@ class FakeDialog implements Call {
 
 class Bench {
   readonly clock = new FakeClock();
-  readonly outbound = new FakeOutbound();
+  readonly outbound = new FakeOutbound({
+    sipCallId: 'out@b',
+    requestUri: 'sip:+15550001@192.0.2.9:5060',
+    remote: { address: '192.0.2.9', port: 5060 },
+    transport: 'udp',
+  });
   readonly host = new FakeHost();
   readonly ports = new FakePorts();
   readonly inner = new FakeInner();

@@ -122,19 +122,27 @@ class FakeInvite implements InboundCall {
 }
 
 /** The call of ours that a DialledCall places. */
-class FakeOutbound implements OutboundCall {
-  readonly sipCallId = 'web@b';
+export class FakeOutbound implements OutboundCall {
+  readonly sipCallId: string;
   readonly from = 'sip:ringdown@192.0.2.1';
-  readonly requestUri = 'sip:bob@192.0.2.20';
+  readonly requestUri: string;
   readonly localAddress = '192.0.2.1';
-  readonly remote = { address: '192.0.2.20', port: 50_000 };
-  readonly transport = 'wss' as const;
+  readonly remote: OutboundCall['remote'];
+  readonly transport: OutboundCall['transport'];
   onProgress: OutboundCall['onProgress'];
   onAnswered: OutboundCall['onAnswered'];
   onFailed: ((failure: DialFailure) => void) | undefined;
   onDurationCap: (() => void) | undefined;
   cancels = 0;
   offered: string | undefined;
+  offeredToBrowsers: string | undefined;
+
+  constructor({ sipCallId, requestUri, remote, transport }: Pick<OutboundCall, 'sipCallId' | 'requestUri' | 'remote' | 'transport'>) {
+    this.sipCallId = sipCallId;
+    this.requestUri = requestUri;
+    this.remote = remote;
+    this.transport = transport;
+  }
 
   cancel(): void {
     this.cancels += 1;
@@ -171,7 +179,12 @@ export class WebBench {
   readonly clock = new FakeClock();
   readonly dialog = new FakeDialog();
   readonly invite = new FakeInvite(this.dialog);
-  readonly outbound = new FakeOutbound();
+  readonly outbound = new FakeOutbound({
+    sipCallId: 'web@b',
+    requestUri: 'sip:bob@192.0.2.20',
+    remote: { address: '192.0.2.20', port: 50_000 },
+    transport: 'wss',
+  });
   readonly owner = new FakeOwner();
   readonly reports: CallReport[] = [];
   readonly lines: string[] = [];
