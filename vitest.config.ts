@@ -3,7 +3,7 @@ import { LongestFirst } from './test/support/longest-first.ts';
 
 const node = { environment: 'node' as const, pool: 'forks' as const, globalSetup: ['test/support/build.ts'] };
 // Real sockets and real time: these tests mostly wait, so three files share two cores; floods run alone.
-const live = {
+const realTime = {
   ...node,
   maxWorkers: 3,
   testTimeout: 60_000,
@@ -30,10 +30,11 @@ export default defineConfig({
           testTimeout: 30_000,
         },
       },
-      { test: { ...live, name: 'scenario', include: ['test/scenario/**/*.test.ts'], sequence: { groupOrder: 1 } } },
-      { test: { ...live, name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 1 } } },
-      { test: { ...live, name: 'attack', include: ['test/attack/**/*.test.ts'], exclude: FLOODS, sequence: { groupOrder: 1 } } },
-      { test: { ...live, name: 'flood', include: FLOODS, fileParallelism: false, sequence: { groupOrder: 2 } } },
+      { test: { ...realTime, name: 'live', include: ['test/live/**/*.test.ts'], sequence: { groupOrder: 1 } } },
+      { test: { ...realTime, name: 'scenario', include: ['test/scenario/**/*.test.ts'], sequence: { groupOrder: 1 } } },
+      { test: { ...realTime, name: 'interop', include: ['test/interop/**/*.test.ts'], testTimeout: 120_000, sequence: { groupOrder: 1 } } },
+      { test: { ...realTime, name: 'attack', include: ['test/attack/**/*.test.ts'], exclude: FLOODS, sequence: { groupOrder: 1 } } },
+      { test: { ...realTime, name: 'flood', include: FLOODS, fileParallelism: false, sequence: { groupOrder: 2 } } },
     ],
   },
 });

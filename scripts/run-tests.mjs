@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Only tests that live in real time are tried again. */
-const REAL_TIME = ['scenario', 'attack', 'interop'].map((project) => join(root, 'test', project, '/'));
+const REAL_TIME = ['live', 'scenario', 'attack', 'interop'].map((project) => join(root, 'test', project, '/'));
 
 /** More files than this (one in forty) do not fail by chance. */
 const MOST_RETRIED = 10;

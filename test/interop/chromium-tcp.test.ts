@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type BrowserPeer, Chromium } from '../support/chromium.ts';
 import { MetricsText } from '../support/metrics-text.ts';
 import { describePeer } from '../support/peers.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { findTone, tone } from '../support/tones.ts';
 import { eventually } from '../support/wait.ts';
 import { WebCore, type WebLeg } from '../support/web-core.ts';
-import { TcpProxy } from '../unit/ownership/tcp-proxy.ts';
 
 const MODEL_RATE = { rateHz: 24_000 };
 const PRESENT = { present: true };

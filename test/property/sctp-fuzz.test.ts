@@ -116,8 +116,8 @@ describe('SCTP under fuzz', () => {
     }
     for (const { association } of pair) association.close();
     expect(unhandled, `seed ${seed}`).toBe(0);
-    // A hang would be seconds; the bound leaves room for a busy machine.
-    expect(worstMs, `seed ${seed}`).toBeLessThan(1000);
+    // A hang would last for ever; the bound leaves room for a busy machine.
+    expect(worstMs, `seed ${seed}`).toBeLessThan(5000);
     // The fuzz is worth something only when a good part gets past the filter.
     expect(handed).toBeGreaterThan(PACKETS / 10);
   });

@@ -5,10 +5,10 @@ import { IdleGateway } from '../support/idle-gateway.ts';
 import { Lateness } from '../support/lateness.ts';
 import type { PhoneCall } from '../support/phone-call.ts';
 import { Switchhook } from '../support/switchhook.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { findTone, tone } from '../support/tones.ts';
 import { UdpListeners } from '../support/udp-listeners.ts';
 import { elapse, eventually } from '../support/wait.ts';
-import { TcpProxy } from '../unit/ownership/tcp-proxy.ts';
 
 /* sip, relay and transceiver in three processes, and what a caller notices when one of them dies. */
 

@@ -50,7 +50,7 @@ describe('call records', () => {
     const cdrs = makeLog();
     await cdrs.start();
     for (let n = 0; n < 100; n += 1) cdrs.write(record(`c${n}`));
-    await eventually(() => cdrs.backlog === 0, 2000, 'the records to be written');
+    await eventually(() => cdrs.backlog === 0, 10_000, 'the records to be written');
     expect(ids()).toEqual(Array.from({ length: 100 }, (_, n) => `c${n}`));
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
@@ -89,7 +89,7 @@ describe('call records', () => {
     const cdrs = makeLog();
     await cdrs.start();
     cdrs.write(record('a'));
-    await eventually(() => cdrs.backlog === 0, 2000, 'the first record');
+    await eventually(() => cdrs.backlog === 0, 10_000, 'the first record');
     renameSync(file, `${file}.1`);
     cdrs.write(record('b'));
     await cdrs.stop();
@@ -111,12 +111,12 @@ describe.skipIf(!existsSync('/dev/full'))('a full disk', () => {
     const cdrs = await startOnFullDisk();
     for (const id of ['a', 'b', 'c']) {
       cdrs.write(record(id));
-      await eventually(async () => (await metric('cdr_write_errors_total')) > 0, 2000, 'the error to be counted');
+      await eventually(async () => (await metric('cdr_write_errors_total')) > 0, 10_000, 'the error to be counted');
     }
     expect(cdrs.backlog).toBe(3);
     unlinkSync(file);
     clock.advance(5000);
-    await eventually(() => cdrs.backlog === 0, 2000, 'the records to be written');
+    await eventually(() => cdrs.backlog === 0, 10_000, 'the records to be written');
     cdrs.write(record('d'));
     await cdrs.stop();
     expect(ids()).toEqual(['a', 'b', 'c', 'd']);
@@ -146,7 +146,7 @@ test('a place that cannot be written is a warning at start and a metric, and wri
   cdrs.write(record('a'));
   unlinkSync(dataDir);
   clock.advance(5000);
-  await eventually(() => cdrs.backlog === 0, 2000, 'the record to be written');
+  await eventually(() => cdrs.backlog === 0, 10_000, 'the record to be written');
   await cdrs.stop();
   expect(ids()).toEqual(['a']);
   expect(await metric('cdr_write_errors_total')).toBe(1);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { dialledNumber, matches, type Route, RouteTable } from '../../../src/control/route-table.ts';
+import { cpuMsOf } from '../../support/cpu-time.ts';
 
 describe('a pattern', () => {
   test.each([
@@ -22,9 +23,8 @@ describe('a pattern', () => {
   });
 
   test('of many stars takes no time', () => {
-    const startedAt = performance.now();
-    expect(matches(`${'a*'.repeat(30)}b`, 'a'.repeat(5000))).toBe(false);
-    expect(performance.now() - startedAt).toBeLessThan(1000);
+    const costMs = cpuMsOf(() => expect(matches(`${'a*'.repeat(30)}b`, 'a'.repeat(5000))).toBe(false));
+    expect(costMs).toBeLessThan(1000);
   });
 });
 

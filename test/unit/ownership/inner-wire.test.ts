@@ -24,7 +24,7 @@ function wire(nodeId: number, wallclock = 1_700_000_000_000) {
 async function datagramOf(from: ReturnType<typeof wire>, text: string, receiver = 7, direction: 'up' | 'down' = 'up'): Promise<Buffer> {
   const before = from.socket.sent.length;
   from.wire.send(direction, receiver, elsewhere, 'data', Buffer.from(text));
-  return eventually(() => from.socket.sent[before]?.datagram, 1000, 'the datagram to leave');
+  return eventually(() => from.socket.sent[before]?.datagram, 10_000, 'the datagram to leave');
 }
 
 describe('the inner wire', () => {
@@ -74,7 +74,7 @@ describe('the inner wire', () => {
     const relay = wire(1);
     for (let i = 0; i < 4; i += 1) relay.wire.send('up', 7, elsewhere, 'data', Buffer.alloc(100));
     relay.wire.send('up', 8, elsewhere, 'data', Buffer.alloc(100));
-    await eventually(() => relay.socket.sent.length > 0, 1000, 'the first turn');
+    await eventually(() => relay.socket.sent.length > 0, 10_000, 'the first turn');
     expect(relay.socket.sent.map(({ datagram }) => datagram.length)).toEqual([25 + 4 * 121 + 8, 25 + 121 + 8]);
     await datagramOf(relay, 'x');
     expect(relay.socket.sent).toHaveLength(3);

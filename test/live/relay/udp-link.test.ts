@@ -15,7 +15,7 @@ import { Relay } from '../../../src/relay/relay.ts';
 import { openRelayPorts } from '../../../src/relay/relay-ports.ts';
 import { UdpTransceiverLink } from '../../../src/relay/udp-transceiver-link.ts';
 import { EventLog, eventually } from '../../support/wait.ts';
-import { checkFor, DTLS, RTP } from './stun-check.ts';
+import { checkFor, DTLS, RTP } from '../../unit/relay/stun-check.ts';
 
 const LOOPBACK = { address: '127.0.0.1', port: 0 };
 const RELAY = 1;

@@ -14,9 +14,9 @@ import { MemoryDirectory } from '../../../src/ownership/memory-directory.ts';
 import { NodeDoor, type NodeDoorOptions } from '../../../src/ownership/node-door.ts';
 import { makeIncarnation } from '../../../src/ownership/node-id.ts';
 import type { NodeStatus } from '../../../src/ownership/placement.ts';
+import { TcpProxy } from '../../support/tcp-proxy.ts';
 import { LEDGER } from '../../support/turn-ledger.ts';
 import { EventLog, eventually } from '../../support/wait.ts';
-import { TcpProxy } from './tcp-proxy.ts';
 
 const opening: LegOpening = {
   origin: { kind: 'phone', from: 'sip:+15550100@192.0.2.1', to: 'sip:agent@192.0.2.2', sipCallId: 'a@b' },

@@ -10,7 +10,7 @@ import { loadPrompts } from '../../../src/realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from '../../../src/realtime/fvad-detector.ts';
 import { Session } from '../../../src/realtime/session.ts';
 import { RealtimeSurface } from '../../../src/realtime/surface/realtime-surface.ts';
-import { faultsOf } from './event-schemas.ts';
+import { faultsOf } from '../../unit/realtime/event-schemas.ts';
 
 /** Longer than anything takes on a busy machine. */
 const DEADLINE_MS = 20_000;

@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import type { Endpoint } from '../../../src/base/addresses.ts';
+import type { Endpoint } from '../../src/base/addresses.ts';
 
 /** A TCP path that can be cut, held still, and laid again. */
 export class TcpProxy {

@@ -10,7 +10,7 @@ import { HttpDoor } from '../../../src/control/http-door.ts';
 import type { Access, EventChannel, OpenedChannel } from '../../../src/leg/session-host.ts';
 import { FakeSessionHost } from '../../support/fake-session-host.ts';
 import { eventually } from '../../support/wait.ts';
-import { BenchClient, type BenchOptions, SurfaceBench } from '../realtime/surface-bench.ts';
+import { BenchClient, type BenchOptions, SurfaceBench } from '../../unit/realtime/surface-bench.ts';
 
 const KEY = 'sk-shop-0123456789';
 const ID = 'rtc_0_call';
