@@ -27,6 +27,10 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts'],
           maxWorkers: 2,
+          // Loading what is tested takes longer than testing it: files share a process, so none replaces a module (no vi.mock), and spies are undone.
+          isolate: false,
+          restoreMocks: true,
+          unstubEnvs: true,
           testTimeout: 30_000,
         },
       },
