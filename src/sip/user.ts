@@ -1,3 +1,5 @@
+import { createHmac, randomBytes } from 'node:crypto';
+
 /** What a user may call. */
 export type UserPermission =
   | { readonly type: 'agent' }
@@ -73,6 +75,22 @@ export function hasSamePassword(a: SipUser | undefined, b: SipUser | undefined):
     b !== undefined &&
     (['SHA-256', 'MD5'] as const).some((each) => a.ha1[each] !== undefined && a.ha1[each] === b.ha1[each])
   );
+}
+
+/** So much of a digest tells one password from the next, and leaves a hundred thousand candidates to whoever has the file and a dictionary. */
+const MARK_BYTES = 2;
+
+/** What may be kept of a user's password: enough to know later whether it was changed. */
+export function passwordMark({ name, ha1 }: SipUser, salt: string = randomBytes(8).toString('hex')): string {
+  const digest = createHmac('sha256', salt)
+    .update(`${name} ${ha1['SHA-256'] ?? ha1.MD5}`)
+    .digest();
+  return `${salt}:${digest.subarray(0, MARK_BYTES).toString('hex')}`;
+}
+
+/** Has this user the password that was marked? Of a changed one, one in 65,536 is taken for the same. */
+export function isMarked(mark: string, user: SipUser): boolean {
+  return passwordMark(user, mark.split(':', 1)[0]) === mark;
 }
 
 function byName(users: readonly SipUser[]): ReadonlyMap<string, SipUser> {

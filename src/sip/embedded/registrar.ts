@@ -5,7 +5,7 @@ import type { Metrics } from '../../base/metrics.ts';
 import type { BindingJournal } from '../binding-journal.ts';
 import { type Binding, Bindings, type BindingsOutput } from '../bindings.ts';
 import type { SipSource } from '../engine.ts';
-import { hasSamePassword, type UserBook } from '../user.ts';
+import { hasSamePassword, isMarked, passwordMark, type UserBook } from '../user.ts';
 import type { Refused } from './admission.ts';
 import type { DigestDoor } from './digest-door.ts';
 import type { Hop } from './flow.ts';
@@ -55,6 +55,8 @@ export class Registrar {
   /** Whose passwords the phones have shown. */
   #users: UserBook['all'];
   readonly #driver: Driver<BindingsOutput>;
+  /** By user. A mark stays as long as it is right: each new one would tell more of the password. */
+  readonly #marks = new Map<string, string>();
 
   constructor(deps: RegistrarDeps) {
     this.#deps = deps;
@@ -64,12 +66,14 @@ export class Registrar {
     deps.metrics.observe('sip_registered_contacts', 'Phones of users that are registered.', () => this.#bindings.size);
     const now = deps.clock.now();
     const wallclock = deps.clock.wallclock();
-    for (const [user, kept] of deps.journal?.restored ?? []) {
-      const limit = deps.users.find(user)?.maxContacts ?? 0;
-      const bindings = kept
+    for (const [name, kept] of deps.journal?.restored ?? []) {
+      const user = deps.users.find(name);
+      if (!user || !isMarked(kept.mark, user)) continue;
+      this.#marks.set(name, kept.mark);
+      const bindings = kept.bindings
         .filter(({ expiresAt }) => expiresAt > wallclock)
         .map((each): Binding => ({ ...each, expiresAt: now + Math.min(each.expiresAt - wallclock, MAX_EXPIRES_S * 1000) }));
-      if (limit > 0) this.#bindings.restore(user, bindings.slice(-limit));
+      this.#bindings.restore(name, bindings.slice(-user.maxContacts));
     }
     this.#driver.run();
   }
@@ -83,6 +87,7 @@ export class Registrar {
     const before = this.#users;
     this.#users = this.#deps.users.all;
     this.#driver.run(() => this.#bindings.keep((name) => hasSamePassword(before.get(name), this.#users.get(name))));
+    for (const name of this.#marks.keys()) if (!this.#users.has(name)) this.#marks.delete(name);
   }
 
   handle(request: IncomingRequest): RegisterAnswer {
@@ -157,10 +162,26 @@ export class Registrar {
     }));
   }
 
+  /** Of the password that the phones of this user have shown. */
+  #markOf(name: string): string {
+    const user = this.#deps.users.find(name);
+    if (!user) return '';
+    const known = this.#marks.get(name);
+    if (known !== undefined && isMarked(known, user)) return known;
+    const mark = passwordMark(user);
+    this.#marks.set(name, mark);
+    return mark;
+  }
+
   #carryOut(output: BindingsOutput): void {
     const { clock, journal, log } = this.#deps;
     if (output.type === 'expired') log.info({ user: output.user }, 'registration expired');
-    else journal?.note(() => ({ bindings: this.#bindings.all(clock.now()), offsetMs: clock.wallclock() - clock.now() }));
+    else
+      journal?.note(() => ({
+        bindings: this.#bindings.all(clock.now()),
+        markOf: (name) => this.#markOf(name),
+        offsetMs: clock.wallclock() - clock.now(),
+      }));
   }
 }
 

@@ -30,25 +30,32 @@ test('who is registered is found again by the next process, until when by the wa
   const clock = new FakeClock();
   const first = await BindingJournal.open(clock, log, { dataDir });
   const flow = { transport: 'tcp', reliable: true, remote: BINDING.source, open: true, send: () => undefined } as const;
-  first.note(() => ({ bindings: new Map([['alice', [{ ...BINDING, flow }]]]), offsetMs: 1_000_000 }));
+  first.note(() => ({ bindings: new Map([['alice', [{ ...BINDING, flow }]]]), markOf: () => 'salt:0a1b', offsetMs: 1_000_000 }));
   await first.stop();
   const file = join(dataDir, 'registrations.json');
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(readFileSync(file, 'utf8')).not.toContain('flow');
   const second = await BindingJournal.open(clock, log, { dataDir });
-  expect([...second.restored]).toEqual([['alice', [{ ...BINDING, expiresAt: 1_060_000 }]]]);
+  expect([...second.restored]).toEqual([['alice', { mark: 'salt:0a1b', bindings: [{ ...BINDING, expiresAt: 1_060_000 }] }]]);
 });
 
-test.each(['nonsense', '{}', '{"version":1,"users":{"alice":[{"uri":1}]}}', '{"version":2,"users":{}}', '[]'])(
-  'a file that holds %s is nothing, and is said',
-  async (text) => {
-    writeFileSync(join(dataDir, 'registrations.json'), text);
-    lines.length = 0;
-    const journal = await BindingJournal.open(new FakeClock(), log, { dataDir });
-    expect([...journal.restored]).toEqual([]);
-    expect(lines.join()).toContain('registrations cannot be read');
-  },
-);
+const OTHERS = [
+  'nonsense',
+  '{}',
+  '[]',
+  '{"version":1,"users":{}}',
+  '{"version":2,"users":{"alice":null}}',
+  '{"version":2,"users":{"alice":{"bindings":[]}}}',
+  '{"version":2,"users":{"alice":{"mark":"","bindings":[{"uri":1}]}}}',
+];
+
+test.each(OTHERS)('a file that holds %s is nothing, and is said', async (text) => {
+  writeFileSync(join(dataDir, 'registrations.json'), text);
+  lines.length = 0;
+  const journal = await BindingJournal.open(new FakeClock(), log, { dataDir });
+  expect([...journal.restored]).toEqual([]);
+  expect(lines.join()).toContain('registrations cannot be read');
+});
 
 test('the name of the gateway is the same after a restart, and another one without its file', async () => {
   const first = await SipIdentity.open(log, { dataDir });

@@ -1,10 +1,16 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { createLog } from '../../../src/base/log.ts';
 import type { MessageSocket } from '../../../src/base/message-socket.ts';
+import { BindingJournal } from '../../../src/sip/binding-journal.ts';
 import { DigestClient } from '../../../src/sip/digest/digest-client.ts';
 import type { Call, DialOptions } from '../../../src/sip/engine.ts';
 import { TrunkBook } from '../../../src/sip/trunk-book.ts';
 import { type SipUser, UserBook } from '../../../src/sip/user.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { removeFolder, tempFolder } from '../../support/temp-folder.ts';
 import { ANSWER, EngineUnderTest, header, OFFER, PEER, request, type Sent } from './engine-under-test.ts';
 
 const REALM = 'ringdown';
@@ -196,6 +202,38 @@ describe('the registrar', () => {
     users.replace([user('alice', 'another one'), kept]);
     test.engine.configurationChanged();
     expect(phones()).toEqual([0, 1]);
+  });
+
+  it('rings no phone after a restart whose password was changed meanwhile, and keeps next to nothing of passwords', async () => {
+    const dataDir = tempFolder('registrar');
+    const file = join(dataDir, 'registrations.json');
+    const marks = (): Record<string, string> =>
+      Object.fromEntries(
+        Object.entries(JSON.parse(readFileSync(file, 'utf8')).users).map(([name, kept]) => [name, (kept as { mark: string }).mark]),
+      );
+    const run = async (users: SipUser[], during: (test: EngineUnderTest) => void): Promise<string[]> => {
+      const log = createLog('error', { write: (line) => expect.fail(line) });
+      const journal = await BindingJournal.open(new FakeClock(), log, { dataDir });
+      const test = await EngineUnderTest.start({}, (clock) => ({
+        trunks: new TrunkBook(clock, []),
+        users: new UserBook(users, REALM),
+        bindingJournal: journal,
+      }));
+      during(test);
+      await journal.stop();
+      return users.map(({ name }) => `${name} ${test.engine.registrar?.contactsOf(name).length}`);
+    };
+    const before = await run([user('alice', 'wonderland'), user('bob', 'builder')], (test) => {
+      registered(test, { contacts: ['<sip:alice@10.0.0.5>'] });
+      registered(test, { name: 'bob', as: 'bob', password: 'builder', callId: 'reg-bob', contacts: ['<sip:bob@10.0.0.5>'] });
+    });
+    const { alice } = marks();
+    expect([before, alice]).toEqual([['alice 1', 'bob 1'], expect.stringMatching(/^[0-9a-f]{16}:[0-9a-f]{4}$/)]);
+    const after = await run([user('alice', 'wonderland'), user('bob', 'another one')], (test) => {
+      registered(test, { callId: 'reg-2', contacts: ['<sip:alice@10.0.0.6>'] });
+    });
+    expect([after, marks()]).toEqual([['alice 2', 'bob 0'], { alice }]);
+    removeFolder(dataDir);
   });
 
   it('refuses what an overtaken request of the same Call-ID says, and gives repeats the answer it gave', async () => {
