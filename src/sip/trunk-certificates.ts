@@ -35,8 +35,20 @@ export class TrunkCertificates {
       for (const files of fresh.values()) files.stop();
       throw thrown;
     }
-    this.stop();
-    for (const [name, files] of fresh) this.#files.set(name, files);
+    for (const [name, files] of fresh) {
+      const before = this.#files.get(name);
+      // What is the same stays, and with it the connections that were opened with it.
+      if (before?.holds(files)) files.stop();
+      else {
+        before?.stop();
+        this.#files.set(name, files);
+      }
+    }
+    for (const [name, files] of this.#files) {
+      if (fresh.has(name)) continue;
+      files.stop();
+      this.#files.delete(name);
+    }
   }
 
   contextOf(trunk: string): SecureContext {

@@ -157,6 +157,7 @@ export class EngineDoors implements Doors {
         metrics.dropped(why === 'too_many' ? 'too_many_connections' : why);
         if (why === 'no_tls' && connection) this.#notSecured(connection);
       },
+      materialOf: ({ profile }) => this.#deps.tls?.contextOf(profile),
       onUnreached: (to, tls, why) => this.#unreached(to, tls, why),
     };
   }

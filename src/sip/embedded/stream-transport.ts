@@ -14,6 +14,8 @@ export interface StreamTransportDeps {
   /** Where connections come in; without it they are only opened. */
   readonly listener: StreamListener | undefined;
   readonly connect: (to: Endpoint, tls: TlsName | undefined) => StreamSocket;
+  /** What a connection that is opened now shows and whom it believes: the same object as long as that is the same. */
+  readonly materialOf?: (tls: TlsName) => unknown;
   /** Whether this source may send another message now. */
   readonly admit: (address: string) => boolean;
   /** A source that is not listened to. */
@@ -56,6 +58,8 @@ export class StreamTransport implements Transport {
   readonly #shares = new SourceShares();
   /** All of them by their far end and, over TLS, by whom we asked for: a certificate that is good for one name is not for another. */
   readonly #byRemote = new Map<string, StreamConnection>();
+  /** With what those we opened over TLS were opened. Certificates change; what is new goes over a connection that has shown the new one. */
+  readonly #materials = new WeakMap<StreamConnection, unknown>();
 
   constructor(deps: StreamTransportDeps, { transport, local }: StreamTransportOptions) {
     this.#deps = deps;
@@ -72,8 +76,8 @@ export class StreamTransport implements Transport {
 
   /** A connection that stands, else one that is opened with the first thing sent. */
   flowTo(remote: Endpoint, tls?: TlsName): Flow {
-    const standing = this.#byRemote.get(keyOf(remote, tls));
-    if (standing?.open) return standing;
+    const standing = this.#standing(remote, tls);
+    if (standing) return standing;
     return {
       transport: this.#transport,
       reliable: true,
@@ -130,9 +134,15 @@ export class StreamTransport implements Transport {
     this.#keep(socket, this.#accepted, undefined);
   }
 
+  #standing(remote: Endpoint, tls: TlsName | undefined): StreamConnection | undefined {
+    const found = this.#byRemote.get(keyOf(remote, tls));
+    if (!found?.open) return undefined;
+    return tls && this.#materials.get(found) !== this.#deps.materialOf?.(tls) ? undefined : found;
+  }
+
   #connectionTo(remote: Endpoint, tls: TlsName | undefined): StreamConnection | undefined {
-    const standing = this.#byRemote.get(keyOf(remote, tls));
-    if (standing?.open) return standing;
+    const standing = this.#standing(remote, tls);
+    if (standing) return standing;
     if (this.#opened.size >= MAX_OPENED) {
       this.#deps.onRefused('too_many');
       return undefined;
@@ -156,6 +166,7 @@ export class StreamTransport implements Transport {
       { transport: this.#transport, outgoing: into === this.#opened, tls },
     );
     into.add(connection);
+    if (tls) this.#materials.set(connection, this.#deps.materialOf?.(tls));
     this.#byRemote.set(keyOf(socket.remote, tls), connection);
     return connection;
   }

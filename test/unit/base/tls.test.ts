@@ -57,6 +57,14 @@ it('a trunk that wants a certificate of ours gets the one of its files, and lets
     expect(await said('bare')).toBe('refused: it showed no certificate');
     // Of an authority that nobody here knows, and a server's.
     expect(await said('stranger')).toMatch(/^refused: its (?:authority is not trusted here|certificate is not made for this side)/);
+    // A reload without anything new for it leaves a trunk what it has, and its connections with it.
+    const [known, bare] = [trunks.contextOf('known'), trunks.contextOf('bare')];
+    await trunks.use([
+      { name: 'known', tls: { caFile, ...shown } },
+      { name: 'bare', tls: { caFile, ...shown } },
+    ]);
+    expect([trunks.contextOf('known') === known, trunks.contextOf('bare') === bare]).toEqual([true, false]);
+    expect(trunks.contextOf('stranger')).toBe(trunks.contextOf('nobody'));
   } finally {
     listener.close();
     trunks.stop();

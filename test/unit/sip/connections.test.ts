@@ -108,8 +108,11 @@ describe('a TLS connection', () => {
     readonly listener: FakeListener;
     readonly refused: string[];
     readonly opened: FakeStream[];
+    /** What trunks show and believe, by their names. */
+    readonly materials: Map<string, object>;
   } {
     const clock = new FakeClock();
+    const materials = new Map<string, object>();
     const listener = new FakeListener({ address: '192.0.2.1', port: 5061 });
     const refused: string[] = [];
     const opened: FakeStream[] = [];
@@ -124,6 +127,7 @@ describe('a TLS connection', () => {
           return stream;
         },
         admit: () => true,
+        materialOf: ({ profile }) => materials.get(profile),
         onMessage: nothing,
         onFault: nothing,
         onSent: nothing,
@@ -132,7 +136,7 @@ describe('a TLS connection', () => {
       },
       { transport: 'tls' },
     );
-    return { clock, tls, listener, refused, opened };
+    return { clock, tls, listener, refused, opened, materials };
   }
   const PEER = { address: '192.0.2.10', port: 40_000 };
 
@@ -159,6 +163,24 @@ describe('a TLS connection', () => {
     to('b.example');
     to('a.example', 'another');
     expect(opened).toHaveLength(3);
+  });
+
+  it('is used again as long as its certificate is the one that would be shown now, and stays for who uses it', () => {
+    const { tls, opened, materials } = transport();
+    const send = (): void => tls.flowTo(PEER, { profile: 'carrier', name: 'a.example' }).send(Buffer.from('x'));
+    send();
+    opened[0]?.onConnect?.();
+    materials.set('another', {});
+    send();
+    expect(opened).toHaveLength(1);
+    materials.set('carrier', {});
+    send();
+    opened[1]?.onConnect?.();
+    send();
+    expect([opened.map(({ written }) => written), opened.map(({ ended }) => ended)]).toEqual([
+      ['xx', 'xx'],
+      [undefined, undefined],
+    ]);
   });
 
   it('of ours is told of when it does not come up in five seconds', () => {
