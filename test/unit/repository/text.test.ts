@@ -48,6 +48,11 @@ describe('the code', () => {
 });
 
 describe('pages', () => {
+  test('hold no conflict of a merge', () => {
+    const texts = tracked.filter((path) => /\.(?:md|ya?ml|json|html|css|ts|mjs|sh)$/.test(path));
+    expect(linesWith(texts, /^(?:<{7}|>{7}) /)).toEqual([]);
+  });
+
   test('link to files that are there', () => {
     const dead = tracked
       .filter((path) => path.endsWith('.md'))
