@@ -320,6 +320,7 @@ async function typesForTheApplication(scene: Scene): Promise<void> {
   const { call, application, upstream, other } = scene;
   const told = upstream.received.count;
   const from = other.told.count;
+  const heardFrom = call.media.arrivals.count;
   scene.plan(uses('collect_digits', { count: SECRET.length, secure: true }), says(610));
   await scene.next();
   await other.told.type('call.digits.started', DEADLINE_MS, from);
@@ -327,6 +328,7 @@ async function typesForTheApplication(scene: Scene): Promise<void> {
   expect(await scene.result(told)).toEqual({ digits: '*'.repeat(SECRET.length), count: SECRET.length, ended_by: 'count', secure: true });
   const data = { call_id: scene.callId, project: 'shop', digits: SECRET, count: SECRET.length, ended_by: 'count', secure: true };
   expect(application.events.all).toMatchObject([{ type: 'realtime.call.digits', data }]);
+  await scene.hears(610, heardFrom);
 }
 
 async function isTransferred(scene: Scene): Promise<void> {
