@@ -95,7 +95,7 @@ class Watch {
 
   ended(cause: EndCause): void {
     this.#decide();
-    this.#failed(new GatewayError('ERR_MEDIA_FAILED', `The call ended before it had a session: ${cause}.`));
+    if (!this.#call) this.#failed(new GatewayError('ERR_MEDIA_FAILED', `The call ended before it had a session: ${cause}.`));
   }
 
   #failed(error: GatewayError): void {
