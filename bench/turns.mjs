@@ -4,6 +4,7 @@ import { quantile, short, table } from './figures.mjs';
 import { EVENTS, LINES, percent, runCalls, spreadOf } from './turns/barge-in.mjs';
 import { CURVE, hearCallers, hearInNoise, judge, NOISE_POLICIES, POLICIES } from './turns/end-of-turn.mjs';
 import { resumeAll } from './turns/resume.mjs';
+import { measureStalls } from './turns/stalls.mjs';
 import { MEASURED_STAGES, measureWire, WIRE_LINES } from './turns/wire.mjs';
 import { withYardstick } from './yardstick.mjs';
 
@@ -17,7 +18,7 @@ const MISSED_MS = 2000;
 
 /** `BENCH_PARTS=wire,lines` runs only some. */
 const ONLY = process.env.BENCH_PARTS;
-const PARTS = { ends: endsOfTurns, noise: inNoise, lines: linesOf, events: eventsOf, resumes: resumesOf, noises: noisesOf, wire: wire };
+const PARTS = { ends: endsOfTurns, noise: inNoise, lines: linesOf, events: eventsOf, resumes: resumesOf, noises: noisesOf, wire, stalls };
 
 /** Turns: when they end, what interrupts, what is told of it. Synthetic speech on a clock of its own: the same seed gives the same figures. */
 export async function benchTurns({ quick }) {
@@ -286,4 +287,13 @@ async function wire(quick) {
     table(header, rows),
     table(['`turn.latency` less what was captured', 'turns', 'p50 / p95 ms', 'either way p50 / p95 ms'], stages),
   ].join('\n\n');
+}
+
+/** How often our own echo makes us fall silent when the gateway was stopped for a moment. */
+async function stalls(quick) {
+  const rows = await measureStalls({ quick });
+  return table(
+    ['the gateway stands still for ms', 'calls stopped', 'agent held by its own echo %'],
+    rows.map(({ stallMs, stopped, held }) => [`${stallMs}`, `${stopped}`, (100 * held) / stopped]),
+  );
 }

@@ -29,7 +29,7 @@ const WORDS = (
 ).split(' ');
 
 /** Said one after the other without a pause, each word with its place (ms): where the agent goes on can be told to the word. */
-function countingAgent(random, seconds) {
+export function countingAgent(random, seconds) {
   const voice = random.of(VOICES);
   const pieces = [];
   const words = [];
@@ -74,29 +74,42 @@ export const WIRE_LINES = [
 /** As many calls for each line at a time: more, and the machine is late. */
 const SEEDS_AT_ONCE = 4;
 
-export async function measureWire({ quick, half }) {
+/** The built gateway in a process of its own, with a scripted model. */
+export async function openWire() {
   const model = await WireModel.start();
   const folder = tempFolder('bench');
   const config = join(folder, 'ringdown.yaml');
   writeFileSync(config, model.config);
   const gateway = await GatewayProcess.start({ run: 'built', flags: ['--config', config, '--max-calls', '50'] });
   const hook = new Switchhook();
+  return {
+    pid: gateway.pid,
+    /** @param sentences what the model will say, 24 kHz; @param echo of the line */
+    call: (sentences, echo) => WireCall.open(hook, gateway, model, sentences, echo),
+    close: async () => {
+      await hook.close();
+      await gateway.stop();
+      await model.stop();
+      removeFolder(folder);
+    },
+  };
+}
+
+export async function measureWire({ quick, half }) {
+  const wire = await openWire();
   try {
     const seeds = seedsOf(half, quick ? 2 : 16);
     const acts = [];
     for (let from = 0; from < seeds.length; from += SEEDS_AT_ONCE) {
       const talks = [];
       for (const line of WIRE_LINES)
-        for (const seed of seeds.slice(from, from + SEEDS_AT_ONCE)) talks.push((await openTalk({ hook, gateway, model }, seed, line))());
+        for (const seed of seeds.slice(from, from + SEEDS_AT_ONCE)) talks.push((await openTalk(wire, seed, line))());
       const judges = await Promise.all(talks);
       acts.push(...judges.flatMap((judged) => judged()));
     }
     return acts;
   } finally {
-    await hook.close();
-    await gateway.stop();
-    await model.stop();
-    removeFolder(folder);
+    await wire.close();
   }
 }
 
@@ -110,13 +123,13 @@ export const MEASURED_STAGES = ['requested', 'first_delta', 'first_packet'];
 const TURNS = 8;
 const REMARK = 'I see and what else do you need to know from me';
 
-async function openTalk({ hook, gateway, model }, seed, [name, line]) {
+async function openTalk(wire, seed, [name, line]) {
   const random = new Random(seed * 131 + 7);
   const sentences = Array.from({ length: TURNS + SPARE }, () => countingAgent(random, 6));
   const echo = line && { delayMs: line.delayMs, taps: tapsOf(line, random) };
   const pcms = sentences.map(({ pcm }) => pcm);
-  const wire = await WireCall.open(hook, gateway, model, pcms, echo);
-  return () => talk(wire, random, sentences, name);
+  const call = await wire.call(pcms, echo);
+  return () => talk(call, random, sentences, name);
 }
 
 async function talk(wire, random, sentences, line) {

@@ -14,6 +14,9 @@ const PLAYING_DB = -60;
 
 /** Where the delay is looked for: to both sides of it, an echo has a tail and packets jitter. */
 const AROUND_HOPS = 2;
+/** After a stumble the far end is as much later as it keeps, or sooner by what it has dropped; the delay is found again in so many hops. */
+const STUMBLED_LATER_HOPS = 12;
+const STUMBLED_HOPS = 200;
 /** An echo dies away by this a hop. */
 const DECAY_DB = 1.6;
 
@@ -78,6 +81,8 @@ export class EchoGuard {
   #loudness = LOWEST_BAND_DB;
   #learnedHops = 0;
   #currentHop = 0;
+  /** Until then the delay may be another than before, by count of what is heard. */
+  #stumbledUntil = 0;
 
   /** How loud our own sound comes back, in dB of what is played, in the middle of the bands; undefined: no echo was found. */
   get couplingDb(): number | undefined {
@@ -116,6 +121,11 @@ export class EchoGuard {
       this.#heardHops += 1;
     }
     return sum / HOPS_A_FRAME > NEAR_DB;
+  }
+
+  /** Packets came late, all at once or not at all, on either way: what comes back may do so sooner or later than before. */
+  stumbled(): void {
+    this.#stumbledUntil = this.#heardHops + STUMBLED_HOPS;
   }
 
   #forgetPlayed(): void {
@@ -185,8 +195,9 @@ export class EchoGuard {
 
   /** The loudest of what may come back now, by band. Before the delay is known: of all that was played in the last half second. */
   #expect(lag: number | undefined): void {
-    const nearest = lag === undefined ? 0 : lag - AROUND_HOPS;
-    const farthest = lag === undefined ? LAGS : lag + AROUND_HOPS;
+    const stumbled = this.#heardHops < this.#stumbledUntil;
+    const nearest = lag === undefined || stumbled ? 0 : lag - AROUND_HOPS;
+    const farthest = lag === undefined ? LAGS : lag + (stumbled ? STUMBLED_LATER_HOPS : AROUND_HOPS);
     let loudness = this.#loudness - DECAY_DB;
     for (let band = 0; band < BANDS; band++) this.#echo[band] = (this.#echo[band] as number) - DECAY_DB;
     for (let back = nearest; back <= farthest; back++) {

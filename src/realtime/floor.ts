@@ -76,6 +76,12 @@ export interface FloorOptions {
 /** Without uplink for this long, silence is heard: turns end and holds too, whatever feeds us. (The transport fills gaps sooner, after 240 ms.) */
 const UPLINK_LOST_MS = 300;
 
+/** Between two frames lie 20 ms; after more than this, the far end has run dry, or drops what comes all at once. */
+const STUMBLE_MS = 60;
+
+/** So many frames of the caller's in a row made up: it was late rather than lost. */
+const STUMBLE_FRAMES = 3;
+
 /** The model promised audio and none came for so long: it is being waited for. */
 const STALLED_AFTER_MS = 1000;
 
@@ -143,6 +149,8 @@ export class Floor {
   #draining = false;
   #heardSamples = 0;
   #concealedFrames = 0;
+  #concealedInARow = 0;
+  #lastBeatAt = 0;
   #lastUplinkAt = 0;
   #lastAudioAt = 0;
   #waitedAt = Number.NEGATIVE_INFINITY;
@@ -270,12 +278,14 @@ export class Floor {
   /** A frame of the caller's audio. */
   hear(pcm: Int16Array, concealed: boolean, now: number): void {
     this.#lastUplinkAt = now;
+    this.#watchBeat(now);
     this.#hear(pcm, concealed, now);
   }
 
   /** The next frame towards the caller; false when it is silence. */
   pull(out: Int16Array, now: number): boolean {
     if (!this.#options.streams) this.#bridgeLostUplink(now);
+    this.#watchBeat(now);
     this.#turns.handleTimeout(now);
     this.drain(now);
     if (this.#turns.mayPlay && this.playout.isReady) this.#turns.handle('audio_started', now);
@@ -365,7 +375,9 @@ export class Floor {
   #hear(pcm: Int16Array, concealed: boolean, now: number): void {
     if (this.#policy === null && !this.#record.isCollecting) this.#collect();
     this.#heardSamples += pcm.length;
+    this.#concealedInARow = concealed ? this.#concealedInARow + 1 : 0;
     if (concealed) this.#concealedFrames += 1;
+    if (this.#concealedInARow === STUMBLE_FRAMES) this.#deps.detector.stumbled?.();
     this.link.connection.appendAudio(pcm);
     const { state } = this.#turns;
     if (state === 'off' || state === 'lost') return;
@@ -381,6 +393,11 @@ export class Floor {
     this.#turns.handleFrame(frame satisfies HeardFrame, now);
     this.drain(now);
     this.#uplink?.heard(this.#turns.holder, this.#deps.detector.couplingDb, frame.floorDb);
+  }
+
+  #watchBeat(now: number): void {
+    if (now - this.#lastBeatAt >= STUMBLE_MS) this.#deps.detector.stumbled?.();
+    this.#lastBeatAt = now;
   }
 
   /** Audio that somebody will commit begins: the model must keep it. */

@@ -41,6 +41,10 @@ class FvadDetector implements VoiceDetector {
     this.#guard.playing(pcm && this.#played);
   }
 
+  stumbled(): void {
+    this.#guard.stumbled();
+  }
+
   free(): void {
     this.#activity.free();
     this.#noise.free();

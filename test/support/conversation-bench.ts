@@ -101,6 +101,8 @@ export class ConversationBench {
   readonly sounded: boolean[] = [];
   readonly session: Session;
   detectorsFreed = 0;
+  /** When the detector was told that time was lost. */
+  readonly stumbles: number[] = [];
   /** What the detector has learned of our echo. */
   couplingDb: number | undefined;
   onFrame: ((sounded: boolean) => void) | undefined;
@@ -122,6 +124,7 @@ export class ConversationBench {
         predictor,
         createVoiceDetector: () => ({
           process: () => this.#voice,
+          stumbled: () => void this.stumbles.push(this.clock.now()),
           get couplingDb() {
             return bench.couplingDb;
           },
@@ -159,6 +162,16 @@ export class ConversationBench {
   silence(ms: number): this {
     this.#voice = { voiced: false, levelDb: -70 };
     return this.run(ms);
+  }
+
+  /** Frames of the caller's that had to be made up. */
+  concealed(frames: number): this {
+    for (let n = 0; n < frames; n++) {
+      this.clock.advance(20);
+      this.session.handleUplink(this.#in, { concealed: true }, this.clock.now());
+      this.pull();
+    }
+    return this;
   }
 
   /** Time goes by with a frame each way every 20 ms; or only down. */

@@ -60,6 +60,24 @@ describe('the guard against our own echo', () => {
     expect(guard.couplingDb).toBeGreaterThan(-20);
   });
 
+  it.each([
+    [120, 'later'],
+    [-60, 'sooner'],
+  ])('takes no echo for a voice that comes back %i ms %s after a stumble, and hears a voice meanwhile', (changeMs) => {
+    const gain = 10 ** (-15 / 20);
+    const alarms = (stumbles: boolean, near?: Float64Array): number => {
+      const guard = new EchoGuard();
+      pass(guard, voice(1, 8000, 6000), undefined, { gain, delayMs: 120 });
+      if (stumbles) guard.stumbled();
+      const told = pass(guard, voice(2, 2000, 6000), near, { gain, delayMs: 120 + changeMs });
+      return told.filter(Boolean).length;
+    };
+    const unaware = alarms(false);
+    expect(alarms(true)).toBeLessThan(unaware / 4);
+    expect(unaware).toBeGreaterThan(8);
+    expect(alarms(true, voice(77, 2000, 5000))).toBeGreaterThan(30);
+  });
+
   it('hears a voice beside the echo', () => {
     const guard = new EchoGuard();
     const line = { gain: 10 ** (-15 / 20), delayMs: 120 };
