@@ -216,6 +216,7 @@ export class Floor {
     this.#state = 'live';
     this.#lastUplinkAt = now;
     this.#lastAudioAt = now;
+    this.#lastBeatAt = now;
     this.#switchTurns(now);
     if (this.tools.hasTools && !this.#modelConfig) this.#configureModel();
     this.link.connection.start();
