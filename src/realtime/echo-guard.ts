@@ -123,7 +123,7 @@ export class EchoGuard {
     return sum / HOPS_A_FRAME > NEAR_DB;
   }
 
-  /** Packets came late, all at once or not at all, on either way: what comes back may do so sooner or later than before. */
+  /** We stood still for a moment: the far end has dropped or kept something, and our sound comes back sooner or later than before. */
   stumbled(): void {
     this.#stumbledUntil = this.#heardHops + STUMBLED_HOPS;
   }

@@ -79,9 +79,6 @@ const UPLINK_LOST_MS = 300;
 /** Between two frames lie 20 ms; after more than this, the far end has run dry, or drops what comes all at once. */
 const STUMBLE_MS = 60;
 
-/** So many frames of the caller's in a row made up: it was late rather than lost. */
-const STUMBLE_FRAMES = 3;
-
 /** The model promised audio and none came for so long: it is being waited for. */
 const STALLED_AFTER_MS = 1000;
 
@@ -149,7 +146,6 @@ export class Floor {
   #draining = false;
   #heardSamples = 0;
   #concealedFrames = 0;
-  #concealedInARow = 0;
   #lastBeatAt = 0;
   #lastUplinkAt = 0;
   #lastAudioAt = 0;
@@ -376,9 +372,7 @@ export class Floor {
   #hear(pcm: Int16Array, concealed: boolean, now: number): void {
     if (this.#policy === null && !this.#record.isCollecting) this.#collect();
     this.#heardSamples += pcm.length;
-    this.#concealedInARow = concealed ? this.#concealedInARow + 1 : 0;
     if (concealed) this.#concealedFrames += 1;
-    if (this.#concealedInARow === STUMBLE_FRAMES) this.#deps.detector.stumbled?.();
     this.link.connection.appendAudio(pcm);
     const { state } = this.#turns;
     if (state === 'off' || state === 'lost') return;

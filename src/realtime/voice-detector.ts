@@ -7,7 +7,7 @@ export interface VoiceDetector {
    * A detector without it takes our own echo for a voice.
    */
   playing?(pcm: Int16Array | undefined): void;
-  /** Time was lost on the way, here or there: our own sound may come back sooner or later than before. */
+  /** We stood still for a moment: our own sound may come back sooner or later than before. */
   stumbled?(): void;
   /** How loud our own sound comes back, in dB of what is played; undefined: no echo was found. */
   readonly couplingDb?: number | undefined;

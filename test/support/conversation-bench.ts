@@ -164,16 +164,6 @@ export class ConversationBench {
     return this.run(ms);
   }
 
-  /** Frames of the caller's that had to be made up. */
-  concealed(frames: number): this {
-    for (let n = 0; n < frames; n++) {
-      this.clock.advance(20);
-      this.session.handleUplink(this.#in, { concealed: true }, this.clock.now());
-      this.pull();
-    }
-    return this;
-  }
-
   /** Time goes by with a frame each way every 20 ms; or only down. */
   run(ms: number, uplink = true): this {
     if (!uplink) this.#voice = { voiced: false, levelDb: -127 };
