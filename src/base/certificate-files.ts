@@ -56,9 +56,9 @@ interface Loaded {
 
 /** A certificate that stands in files: read again when they change, never exchanged for one that cannot be used, and announced before it ends. */
 export class CertificateFiles {
-  readonly paths: CertificatePaths;
   readonly #deps: CertificateFilesDeps;
   readonly #name: string;
+  readonly #paths: CertificatePaths;
   readonly #listeners: (() => void)[] = [];
   #loaded: Loaded | undefined;
   #stamp = '';
@@ -71,7 +71,7 @@ export class CertificateFiles {
   constructor(deps: CertificateFilesDeps, name: string, paths: CertificatePaths) {
     this.#deps = deps;
     this.#name = name;
-    this.paths = paths;
+    this.#paths = paths;
   }
 
   get material(): TlsMaterial {
@@ -83,8 +83,8 @@ export class CertificateFiles {
   }
 
   /** The same files, and what was read from them. */
-  holds({ paths, material }: { readonly paths: CertificatePaths; readonly material: TlsMaterial }): boolean {
-    return isDeepStrictEqual([this.paths, this.material], [paths, material]);
+  holds(other: CertificateFiles): boolean {
+    return isDeepStrictEqual([this.#paths, this.material], [other.#paths, other.material]);
   }
 
   /** There is another one: new handshakes are to use it. */
@@ -125,7 +125,7 @@ export class CertificateFiles {
       const loaded = await this.#load();
       const { endsAt } = loaded;
       if (endsAt !== undefined && endsAt <= this.#deps.clock.wallclock() && (this.#now.endsAt ?? 0) > endsAt) {
-        throw new GatewayError('ERR_CONFIG', `${this.paths.certificateFile} has ended already`);
+        throw new GatewayError('ERR_CONFIG', `${this.#paths.certificateFile} has ended already`);
       }
       this.#misfits = 0;
       this.#loaded = loaded;
@@ -152,14 +152,14 @@ export class CertificateFiles {
     const how = leftMs <= 0 ? 'ended' : 'soon';
     if (this.#alarmed?.how === how && clock.now() - this.#alarmed.at < ALARM_AGAIN_MS) return;
     this.#alarmed = { how, at: clock.now() };
-    const fields = { certificate: this.#name, file: this.paths.certificateFile, hours: Math.round(leftMs / 3_600_000) };
+    const fields = { certificate: this.#name, file: this.#paths.certificateFile, hours: Math.round(leftMs / 3_600_000) };
     if (how === 'ended') log.error(fields, 'certificate has ended');
     else log.warn(fields, 'certificate ends soon');
   }
 
   /** What tells one state of the files from another: a mount of secrets exchanges whole folders, so the inode counts. */
   async #look(): Promise<string> {
-    const { certificateFile, keyFile, caFile } = this.paths;
+    const { certificateFile, keyFile, caFile } = this.#paths;
     const files = [certificateFile, keyFile, caFile].filter((file) => file !== undefined);
     const marks = await Promise.all(
       files.map((file) =>
@@ -173,7 +173,7 @@ export class CertificateFiles {
   }
 
   async #load(): Promise<Loaded> {
-    const { certificateFile, keyFile, caFile } = this.paths;
+    const { certificateFile, keyFile, caFile } = this.#paths;
     const [cert, key, ca] = await Promise.all([read(certificateFile), read(keyFile), read(caFile)]);
     const material = {
       ...(cert === undefined ? {} : { cert }),

@@ -7,7 +7,7 @@ import type { Trunk } from './trunk.ts';
 /** What is shown to trunks over TLS, and whom they are believed: by the name of the trunk. */
 export class TrunkCertificates {
   readonly #deps: CertificateFilesDeps;
-  readonly #files = new Map<string, CertificateFiles>();
+  #files = new Map<string, CertificateFiles>();
   /** The authorities that Node.js brings, and nothing of ours. */
   #usual: SecureContext | undefined;
 
@@ -35,20 +35,15 @@ export class TrunkCertificates {
       for (const files of fresh.values()) files.stop();
       throw thrown;
     }
-    for (const [name, files] of fresh) {
-      const before = this.#files.get(name);
-      // What is the same stays, and with it the connections that were opened with it.
-      if (before?.holds(files)) files.stop();
-      else {
-        before?.stop();
-        this.#files.set(name, files);
-      }
-    }
     for (const [name, files] of this.#files) {
-      if (fresh.has(name)) continue;
-      files.stop();
-      this.#files.delete(name);
+      const next = fresh.get(name);
+      if (next && files.holds(next)) {
+        // What is the same stays, and with it the connections that were opened with it.
+        fresh.set(name, files);
+        next.stop();
+      } else files.stop();
     }
+    this.#files = fresh;
   }
 
   contextOf(trunk: string): SecureContext {

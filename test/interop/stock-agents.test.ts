@@ -1,12 +1,5 @@
 import { readFileSync } from 'node:fs';
-import {
-  OpenAIRealtimeSIP,
-  OpenAIRealtimeWebRTC,
-  OpenAIRealtimeWebSocket,
-  RealtimeAgent,
-  RealtimeSession,
-  tool,
-} from '@openai/agents-realtime';
+import { OpenAIRealtimeSIP, OpenAIRealtimeWebRTC, OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession } from '@openai/agents-realtime';
 import { OpenAIRealtimeWebRTC as PlainWebRTC } from 'openai/realtime/webrtc';
 import { OpenAIRealtimeWebSocket as PlainWebSocket } from 'openai/realtime/websocket';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -17,6 +10,7 @@ import { speech } from '../support/speech.ts';
 import { PROJECTS, SHOP_KEY, StockGateway, type ToldEvent, ToldEvents } from '../support/stock-gateway.ts';
 import { concat, silence, tone, toneRuns } from '../support/tones.ts';
 import { elapse, eventually, within } from '../support/wait.ts';
+import { weatherTool } from '../support/weather-tool.ts';
 import { type Stream, type Track, WrtcPage } from '../support/wrtc-page.ts';
 
 /* Package `@openai/agents-realtime` as it is, by each of its three ways: WebSocket, the sideband of a phone call, and WebRTC by libwebrtc. */
@@ -49,16 +43,7 @@ type Transport = OpenAIRealtimeWebSocket | OpenAIRealtimeSIP | OpenAIRealtimeWeb
 /** An application: an agent with a tool, its session, what the transport was told and what went wrong. */
 function application(transport: Transport, config: object = {}) {
   const asked: unknown[] = [];
-  const weather = tool({
-    name: 'weather',
-    description: 'Tells the weather of a city.',
-    parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: true } as const,
-    strict: false,
-    execute: (input) => {
-      asked.push(input);
-      return 'sunny';
-    },
-  });
+  const weather = weatherTool((input) => asked.push(input));
   const agent = new RealtimeAgent({ name: 'guide', instructions: 'Help whoever calls.', tools: [weather] });
   const session = new RealtimeSession(agent, { transport, model: 'gpt-realtime', config });
   const told = new ToldEvents();

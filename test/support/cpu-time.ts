@@ -1,9 +1,7 @@
 import process from 'node:process';
 
-/** What `work` costs this process, in milliseconds of CPU: the same when the machine is busy or stands still for a while, as time on the wall is not. */
-export function cpuMsOf(work: () => void): number {
-  const before = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(before);
+/** Milliseconds of CPU that this process has used: unlike time on the wall, the same for the same work when the machine is busy or stands still. */
+export function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from '@openai/agents-realtime';
+import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession } from '@openai/agents-realtime';
 import { afterAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { systemClock } from '../../../src/base/clock.ts';
@@ -10,6 +10,7 @@ import { loadPrompts } from '../../../src/realtime/embedded/prompts.ts';
 import { loadVoiceDetectors } from '../../../src/realtime/fvad-detector.ts';
 import { Session } from '../../../src/realtime/session.ts';
 import { RealtimeSurface } from '../../../src/realtime/surface/realtime-surface.ts';
+import { weatherTool } from '../../support/weather-tool.ts';
 import { faultsOf } from '../../unit/realtime/event-schemas.ts';
 
 /** Longer than anything takes on a busy machine. */
@@ -71,16 +72,7 @@ async function until(what: string, isTrue: () => boolean): Promise<void> {
 describe('the Agents SDK as it is, over a WebSocket', () => {
   it('is configured, calls its tool, hears the answer, and finds nothing wrong with any event', async () => {
     const asked: string[] = [];
-    const weather = tool({
-      name: 'weather',
-      description: 'Tells the weather of a city.',
-      parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: true } as const,
-      strict: false,
-      execute: (input) => {
-        asked.push(JSON.stringify(input));
-        return 'sunny';
-      },
-    });
+    const weather = weatherTool((input) => asked.push(JSON.stringify(input)));
     const agent = new RealtimeAgent({ name: 'guide', instructions: 'Help.', tools: [weather] });
     const session = new RealtimeSession(agent, { transport: new OpenAIRealtimeWebSocket({ useInsecureApiKey: true }) });
     const errors: unknown[] = [];

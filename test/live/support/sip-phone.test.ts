@@ -35,7 +35,8 @@ describe('two test phones', () => {
     const [alice, bob] = [await newPhone({ user: 'alice' }), await newPhone({ user: 'bob' })];
     const [out, call] = await talkingPair(alice, bob);
     expect(out.remoteMedia?.rtp).toEqual(call.media.local);
-    await Promise.all([out.media.say(tone(440, 400)), call.media.say(tone(1004, 400))]);
+    const said = await Promise.all([out.media.say(tone(440, 400)), call.media.say(tone(1004, 400))]);
+    expect(said[0].endedAt - said[0].startedAt).toBeGreaterThan(370);
     await call.media.arrivals.next(() => true, 1000, 'one more packet');
     const heardByBob = call.media.recording().samples;
     const heardByAlice = out.media.recording().samples;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { dialledNumber, matches, type Route, RouteTable } from '../../../src/control/route-table.ts';
-import { cpuMsOf } from '../../support/cpu-time.ts';
+import { cpuMs } from '../../support/cpu-time.ts';
 
 describe('a pattern', () => {
   test.each([
@@ -23,8 +23,9 @@ describe('a pattern', () => {
   });
 
   test('of many stars takes no time', () => {
-    const costMs = cpuMsOf(() => expect(matches(`${'a*'.repeat(30)}b`, 'a'.repeat(5000))).toBe(false));
-    expect(costMs).toBeLessThan(1000);
+    const startedAt = cpuMs();
+    expect(matches(`${'a*'.repeat(30)}b`, 'a'.repeat(5000))).toBe(false);
+    expect(cpuMs() - startedAt).toBeLessThan(1000);
   });
 });
 

@@ -5,7 +5,7 @@ import { parseParameters } from '../../../src/sip/embedded/parameters.ts';
 import { splitElements } from '../../../src/sip/embedded/text.ts';
 import { parseUri } from '../../../src/sip/embedded/uri.ts';
 import { parseVia } from '../../../src/sip/embedded/via.ts';
-import { cpuMsOf } from '../../support/cpu-time.ts';
+import { cpuMs } from '../../support/cpu-time.ts';
 
 const parse = (lines: string[], body = '') => parseMessage(Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`, 'latin1'));
 const parseRequest = (lines: string[], body = ''): SipRequest => {
@@ -129,19 +129,18 @@ describe('a message', () => {
       ' ;',
     ]) {
       const junk = filler.repeat(Math.floor(60_000 / filler.length));
-      const costMs = cpuMsOf(() => {
-        parseRequest([`Contact: ${junk}`]).headers.elements('contact');
-        parse([`INVITE ${junk} SIP/2.0`]);
-        for (const prefix of ['', '"', '<sip:a@b>;', 'sip:a;', 'SIP/2.0/UDP a', 'SIP', '<', 'a=']) {
-          const text = prefix + junk;
-          parseVia(text);
-          parseNameAddress(text);
-          parseUri(text);
-          parseParameters(text, 0);
-          splitElements(text);
-        }
-      });
-      expect([filler, costMs < 300]).toEqual([filler, true]);
+      const start = cpuMs();
+      parseRequest([`Contact: ${junk}`]).headers.elements('contact');
+      parse([`INVITE ${junk} SIP/2.0`]);
+      for (const prefix of ['', '"', '<sip:a@b>;', 'sip:a;', 'SIP/2.0/UDP a', 'SIP', '<', 'a=']) {
+        const text = prefix + junk;
+        parseVia(text);
+        parseNameAddress(text);
+        parseUri(text);
+        parseParameters(text, 0);
+        splitElements(text);
+      }
+      expect([filler, cpuMs() - start < 300]).toEqual([filler, true]);
     }
   });
 });

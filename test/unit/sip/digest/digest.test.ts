@@ -4,7 +4,7 @@ import { digestResponse } from '../../../../src/sip/digest/digest-hash.ts';
 import { parseDigest } from '../../../../src/sip/digest/digest-parameters.ts';
 import { DigestServer } from '../../../../src/sip/digest/digest-server.ts';
 import { Nonces } from '../../../../src/sip/digest/nonces.ts';
-import { cpuMsOf } from '../../../support/cpu-time.ts';
+import { cpuMs } from '../../../support/cpu-time.ts';
 
 const RFC7616 = {
   username: 'Mufasa',
@@ -75,10 +75,9 @@ describe('challenges', () => {
   });
 
   it('are read in linear time', () => {
-    const costMs = cpuMsOf(() => {
-      for (let n = 0; n < 100; n++) parseDigest(`Digest realm="${'\\'.repeat(4000)}`);
-    });
-    expect(costMs).toBeLessThan(500);
+    const began = cpuMs();
+    for (let n = 0; n < 100; n++) parseDigest(`Digest realm="${'\\'.repeat(4000)}`);
+    expect(cpuMs() - began).toBeLessThan(500);
   });
 });
 
