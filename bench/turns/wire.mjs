@@ -101,9 +101,10 @@ export async function measureWire({ quick, half }) {
     const seeds = seedsOf(half, quick ? 2 : 16);
     const acts = [];
     for (let from = 0; from < seeds.length; from += SEEDS_AT_ONCE) {
+      // All of it before the first call: a phone that stands still while the next one's sentences are made has another echo.
+      const plans = WIRE_LINES.flatMap((line) => seeds.slice(from, from + SEEDS_AT_ONCE).map((seed) => planOf(seed, line)));
       const talks = [];
-      for (const line of WIRE_LINES)
-        for (const seed of seeds.slice(from, from + SEEDS_AT_ONCE)) talks.push((await openTalk(wire, seed, line))());
+      for (const plan of plans) talks.push((await openTalk(wire, plan))());
       const judges = await Promise.all(talks);
       acts.push(...judges.flatMap((judged) => judged()));
     }
@@ -123,10 +124,15 @@ export const MEASURED_STAGES = ['requested', 'first_delta', 'first_packet'];
 const TURNS = 8;
 const REMARK = 'I see and what else do you need to know from me';
 
-async function openTalk(wire, seed, [name, line]) {
+/** What is said in a call, and over which line. */
+function planOf(seed, [name, line]) {
   const random = new Random(seed * 131 + 7);
   const sentences = Array.from({ length: TURNS + SPARE }, () => countingAgent(random, 6));
   const echo = line && { delayMs: line.delayMs, taps: tapsOf(line, random) };
+  return { name, random, sentences, echo };
+}
+
+async function openTalk(wire, { name, random, sentences, echo }) {
   const pcms = sentences.map(({ pcm }) => pcm);
   const call = await wire.call(pcms, echo);
   return () => talk(call, random, sentences, name);
@@ -234,12 +240,8 @@ function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, remarkAt = 
   const silentAt = playedAt(recording, last);
   const found = { silentMs: silentAt - onsetAt, wireMs: recording.arrivedAt(last) - onWireAt };
   const original = narrowed(pcm);
-  // Before the fade of 20 ms.
-  const before = placeOf(samples, last - 160 - PROBE, original, silentAt - firstAt);
-  if (before === undefined) return found;
-  // The fade takes a whole packet.
-  const sentUpTo = Math.ceil((last - OVERHANG) / 160) * 160;
-  const endMs = before + (sentUpTo - (last - 160 - PROBE)) / 8;
+  const endMs = endOf(samples, last, original, silentAt - firstAt);
+  if (endMs === undefined) return found;
   found.fadeStep = fadeStepOf(samples, last, original, endMs);
   const { itemId } = wire.spoken.all[n];
   // What is said for the agent to answer may interrupt it: that is none of the sound's doing.
@@ -249,9 +251,9 @@ function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, remarkAt = 
   found.committed = cut !== undefined;
   if (cut) found.truncationErrorMs = truncationErrorOf(recording, cut, original);
   const next = soundFrom(heard, silent);
-  if (next === undefined) return found;
+  // What comes after an interruption is another sentence.
+  if (next === undefined || found.committed) return found;
   const after = placeOf(samples, next + 80, original, endMs);
-  // Another sentence is not found there.
   if (after !== undefined) {
     found.gapMs = playedAt(recording, next) - silentAt;
     found.repeatedMs = endMs - 10 - (after - 10);
@@ -265,21 +267,39 @@ function truncationErrorOf({ samples, heard, arrivedAt }, { at, event }, origina
   let last = samples.length - 1;
   while (last > 0 && !(arrivedAt(last) <= at + 40)) last -= 160;
   while (last > 0 && Math.abs(heard[last]) < SILENT_BELOW) last -= 1;
-  const probe = last - 160 - PROBE;
-  const found = placeOf(samples, probe, original, event.audio_end_ms);
-  return found === undefined ? undefined : event.audio_end_ms - (found + (Math.ceil((last - OVERHANG) / 160) * 160 - probe) / 8 - 10);
+  const endMs = endOf(samples, last, original, event.audio_end_ms);
+  return endMs === undefined ? undefined : event.audio_end_ms - (endMs - 10);
 }
 
 /** The codec gives back the end of a packet up to 7 ms late. */
 const OVERHANG = 56;
 
-/** 80 ms of speech are found at one place only. */
-const PROBE = 640;
+/** How much of a recording is looked for in the original, in samples: 80 ms of speech have a double now and then, 300 have none, but are not always there. */
+const PROBES = [2400, 640];
 
 /** Where in the original this piece of the recording is, in ms; not farther from there than a second and a half. */
 function placeOf(samples, at, original, aboutMs) {
-  if (at < 0 || at + PROBE > samples.length) return undefined;
-  const found = findMarker(original, samples.subarray(at, at + PROBE), { fromMs: aboutMs - 1500, toMs: aboutMs + 1500, minLikeness: 0.6 });
+  for (const length of PROBES) {
+    const place = foundAt(samples, at, length, original, aboutMs);
+    if (place !== undefined) return place;
+  }
+  return undefined;
+}
+
+/** Up to where the original was sent, in ms, when this is its last sample that is heard: its last packet is the fade. */
+function endOf(samples, last, original, aboutMs) {
+  const sentUpTo = Math.ceil((last - OVERHANG) / 160) * 160;
+  for (const length of PROBES) {
+    const from = last - 160 - length;
+    const place = foundAt(samples, from, length, original, aboutMs);
+    if (place !== undefined) return place + (sentUpTo - from) / 8;
+  }
+  return undefined;
+}
+
+function foundAt(samples, at, length, original, aboutMs) {
+  if (at < 0 || at + length > samples.length) return undefined;
+  const found = findMarker(original, samples.subarray(at, at + length), { fromMs: aboutMs - 1500, toMs: aboutMs + 1500, minLikeness: 0.6 });
   return found?.atMs;
 }
 

@@ -3,6 +3,11 @@ import { BANDS } from './hop-spectrum.ts';
 /** 490 ms: a mobile network both ways and its buffers. */
 export const LAGS = 50;
 
+/** In how many bands two hops differ that have nothing to do with each other. */
+const BY_CHANCE = BANDS / 2;
+/** The word of a hop in which no band stands out. It is like any other such hop, and says nothing of the delay. */
+const SILENT = 0;
+
 /** A lag is as likely as its distance was small over about the last 0.6 s. */
 const SMOOTHING = 1 / 64;
 
@@ -13,7 +18,7 @@ const STANDS_OUT_HOPS = 12;
 /** A delay that was found is believed for longer: a voice over our speech hides the echo for a while, and then any lag is as good as another. */
 const CHANGES_AFTER_HOPS = 60;
 
-/** Fewer hops are chance. */
+/** Fewer hops are chance; until there are as many as are looked back on, the best lag must stand out by as much more. */
 const LEAST_HOPS = 30;
 
 /**
@@ -21,7 +26,7 @@ const LEAST_HOPS = 30;
  * distortion. (The idea of WebRTC's delay estimator.)
  */
 export class EchoDelay {
-  readonly #distances = new Float64Array(LAGS).fill(BANDS / 2);
+  readonly #distances = new Float64Array(LAGS).fill(BY_CHANCE);
   #hops = 0;
   #standing = 0;
   #candidate = 0;
@@ -34,6 +39,7 @@ export class EchoDelay {
 
   /** A hop of the caller's audio beside what we played before it. @param played words of the hops played, a ring whose length is a power of two */
   compare(heard: number, played: Int32Array, hop: number): void {
+    if (heard === SILENT) return;
     const mask = played.length - 1;
     this.#hops += 1;
     const weight = Math.max(SMOOTHING, 1 / this.#hops);
@@ -41,7 +47,8 @@ export class EchoDelay {
     let best = 0;
     for (let lag = 0; lag < LAGS; lag++) {
       const before = this.#distances[lag] as number;
-      const distance = before + weight * (distanceOf(heard, played[(hop - lag) & mask] as number) - before);
+      const word = played[(hop - lag) & mask] as number;
+      const distance = before + weight * ((word === SILENT ? BY_CHANCE : distanceOf(heard, word)) - before);
       this.#distances[lag] = distance;
       sum += distance;
       if (distance < (this.#distances[best] as number)) best = lag;
@@ -49,7 +56,7 @@ export class EchoDelay {
     const margin = (sum / LAGS - (this.#distances[best] as number)) / BANDS;
     const same = Math.abs(best - this.#candidate) <= 1;
     this.#candidate = best;
-    this.#standing = same && margin > STANDS_OUT && this.#hops >= LEAST_HOPS ? this.#standing + 1 : 0;
+    this.#standing = same && margin > STANDS_OUT * (weight / SMOOTHING) && this.#hops >= LEAST_HOPS ? this.#standing + 1 : 0;
     if (this.#standing >= (this.#lag === undefined ? STANDS_OUT_HOPS : CHANGES_AFTER_HOPS)) this.#lag = best;
   }
 }

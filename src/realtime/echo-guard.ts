@@ -6,6 +6,8 @@ const HOPS_A_FRAME = 2;
 /** What was played is kept for the longest delay, both sides of it, and a caller's audio that comes in bursts. */
 const KEPT_HOPS = 128; // a power of two, for slotOf
 const LATEST_HOPS = 40;
+/** As we begin to speak, more than this apart (hops) means that frames have gone missing on one side, in a silence that nobody counted. */
+const BEGINS_WITHIN_HOPS = 6;
 
 /** Without a sound of ours for so long (hops), nothing of it comes back. */
 const IDLE_HOPS = 60;
@@ -14,6 +16,8 @@ const PLAYING_DB = -60;
 
 /** Where the delay is looked for: to both sides of it, an echo has a tail and packets jitter. */
 const AROUND_HOPS = 2;
+/** Of the first half second only so much can be told: a room's tail has moved the best delay by 30 ms. */
+const COLD_AROUND_HOPS = 5;
 /** After a stumble the far end is as much later as it keeps, or sooner by what it has dropped; the delay is found again in so many hops. */
 const STUMBLED_LATER_HOPS = 12;
 const STUMBLED_HOPS = 200;
@@ -31,8 +35,13 @@ const COLD_FACTOR = 3;
 /** While nobody knows the delay the coupling may only sink after the time it takes to find one. */
 const SEARCH_HOPS = 120;
 
-/** Coupling rises only while the spectra differ in a quarter of the bands at most: a voice beside the echo makes them differ (half of them, by chance). */
+/**
+ * Coupling rises only while the spectra differ in a quarter of the bands at most: a voice beside the echo makes them differ (half of them, by
+ * chance); and in not many more in the mean of about the last eight hops: for a moment any voice is like any other.
+ */
 const ALIKE_BANDS = 4;
+const ALIKE_LATELY_BANDS = 5;
+const ALIKE_SMOOTHING = 1 / 8;
 /** A line that brings back more than this howls. */
 const HIGHEST_COUPLING_DB = -3;
 
@@ -80,7 +89,11 @@ export class EchoGuard {
   readonly #noise = new Float64Array(BANDS).fill(0);
   #loudness = LOWEST_BAND_DB;
   #learnedHops = 0;
+  /** In how many bands what is heard differs from what was played a delay ago, lately. */
+  #difference = BANDS / 2;
   #currentHop = 0;
+  /** Has our sound begun after a silence, and nothing been heard since? */
+  #begins = false;
   /** Until then the delay may be another than before, by count of what is heard. */
   #stumbledUntil = 0;
 
@@ -96,7 +109,10 @@ export class EchoGuard {
       this.#playedHops += HOPS_A_FRAME;
       return;
     }
-    if (idle) this.#forgetPlayed();
+    if (idle) {
+      this.#forgetPlayed();
+      this.#begins = true;
+    }
     if (frame) this.#playedSpectrum.process(frame, this.#levels);
     else {
       this.#playedSpectrum.skip();
@@ -113,12 +129,14 @@ export class EchoGuard {
       return undefined;
     }
     this.#heardSpectrum.process(frame, this.#levels);
+    this.#align();
     let sum = 0;
     for (let hop = 0; hop < HOPS_A_FRAME; hop++) {
       const from = hop * BANDS;
       this.#trackNoise(from);
       sum += this.#judge(from, this.#heardWord.of(this.#levels, from));
       this.#heardHops += 1;
+      this.#currentHop += 1;
     }
     return sum / HOPS_A_FRAME > NEAR_DB;
   }
@@ -160,12 +178,12 @@ export class EchoGuard {
 
   /** How far this hop is above what is expected, in the mean of the bands. */
   #judge(from: number, word: number): number {
-    this.#align();
-    const playing = (this.#playedDb[slotOf(this.#currentHop)] as number) > PLAYING_DB;
+    // What is heard may be ahead by a frame, and of what was not played yet nothing is known.
+    const playing = (this.#playedDb[slotOf(Math.min(this.#currentHop, this.#playedHops - 1))] as number) > PLAYING_DB;
     if (playing) this.#delay.compare(word, this.#playedWords, this.#currentHop);
     const { lag } = this.#delay;
     this.#expect(lag);
-    const alike = lag !== undefined && distanceOf(word, this.#playedWords[slotOf(this.#currentHop - lag)] as number) <= ALIKE_BANDS;
+    const alike = lag !== undefined && this.#isAlike(word, this.#playedWords[slotOf(this.#currentHop - lag)] as number);
     const margin = this.#learnedHops < COLD_HOPS ? MARGIN_DB + COLD_MARGIN_DB : MARGIN_DB;
     let sum = 0;
     let bands = 0;
@@ -185,19 +203,28 @@ export class EchoGuard {
     return bands >= NEAR_BANDS ? sum / BANDS : 0;
   }
 
-  /** Which hop was played when this one came: by count, so that packets in bursts change nothing. */
+  #isAlike(heard: number, played: number): boolean {
+    const difference = distanceOf(heard, played);
+    this.#difference += (difference - this.#difference) * ALIKE_SMOOTHING;
+    return difference <= ALIKE_BANDS && this.#difference <= ALIKE_LATELY_BANDS;
+  }
+
+  /** Which hop was played when this frame came: by count, so that packets in bursts change nothing. */
   #align(): void {
     const newest = this.#playedHops - 1;
     const current = this.#heardHops + this.#offset;
-    if (current > newest + AROUND_HOPS || current < newest - LATEST_HOPS) this.#offset = newest - this.#heardHops;
+    const latest = this.#begins ? BEGINS_WITHIN_HOPS : LATEST_HOPS;
+    this.#begins = false;
+    if (current >= newest + AROUND_HOPS || current < newest - latest) this.#offset = newest + 1 - HOPS_A_FRAME - this.#heardHops;
     this.#currentHop = this.#heardHops + this.#offset;
   }
 
   /** The loudest of what may come back now, by band. Before the delay is known: of all that was played in the last half second. */
   #expect(lag: number | undefined): void {
     const stumbled = this.#heardHops < this.#stumbledUntil;
-    const nearest = lag === undefined || stumbled ? 0 : lag - AROUND_HOPS;
-    const farthest = lag === undefined ? LAGS : lag + (stumbled ? STUMBLED_LATER_HOPS : AROUND_HOPS);
+    const around = this.#learnedHops < COLD_HOPS ? COLD_AROUND_HOPS : AROUND_HOPS;
+    const nearest = lag === undefined || stumbled ? 0 : lag - around;
+    const farthest = lag === undefined ? LAGS : lag + (stumbled ? STUMBLED_LATER_HOPS : around);
     let loudness = this.#loudness - DECAY_DB;
     for (let band = 0; band < BANDS; band++) this.#echo[band] = (this.#echo[band] as number) - DECAY_DB;
     for (let back = nearest; back <= farthest; back++) {

@@ -58,6 +58,8 @@ export class TurnMachine implements Machine<TurnOutput> {
   #heldAt = NEVER;
   #burstStartMs = 0;
   #burstVoicedMs = 0;
+  /** The end of its last frame that was not quiet. */
+  #burstSoundMs = 0;
   #collision = false;
   #wordsSought = false;
   #rejectedAt = NEVER;
@@ -144,7 +146,7 @@ export class TurnMachine implements Machine<TurnOutput> {
       this.#gate.isNear(frame, this.#isGuarded(now)) &&
       (!this.#isInTurn || this.#standsOut(frame));
     // A made-up frame is never evidence of a voice, but silence is silence.
-    if (!(frame.concealed && near)) this.#gate.count(near, frame.levelDb, frame.heardMs, now);
+    if (!(frame.concealed && near)) this.#gate.count(near, frame, frame.heardMs, now, this.#state === 'agent' && !frame.concealed);
     switch (this.#state) {
       case 'user':
         this.#inTurn(frame, near, now);
@@ -261,8 +263,9 @@ export class TurnMachine implements Machine<TurnOutput> {
   }
 
   #inHold(frame: HeardFrame, near: boolean, now: number): void {
-    const { interruptSpanMs, interruptVoicedMs, resumeSilenceMs, resumeByMs, resumeSoonMs } = this.#options;
-    const silenceMs = now - this.#heldAt >= resumeByMs ? resumeSoonMs : resumeSilenceMs;
+    const { interruptSpanMs, interruptVoicedMs } = this.#options;
+    // Of a made-up frame nobody knows how quiet it was.
+    if (near || frame.concealed || !this.#gate.isQuiet(frame)) this.#burstSoundMs = frame.heardMs;
     if (near) {
       this.#noteVoice(frame, now);
       this.#burstVoicedMs += frame.concealed ? 0 : 20;
@@ -274,8 +277,15 @@ export class TurnMachine implements Machine<TurnOutput> {
     }
     const spanMs = this.#lastVoicedMs - this.#burstStartMs;
     if (spanMs >= interruptSpanMs && this.#burstVoicedMs >= interruptVoicedMs) this.handle('hold_interrupted', now);
-    else if (frame.heardMs - this.#lastVoicedMs >= silenceMs) this.#judge(spanMs, now);
+    else if (this.#isBurstOver(frame, now)) this.#judge(spanMs, now);
     else if (now - this.#heldAt >= this.#options.verdictMs) this.#expire('no_verdict', now);
+  }
+
+  #isBurstOver({ heardMs }: HeardFrame, now: number): boolean {
+    const { resumeSilenceMs, resumeByMs, resumeSoonMs, resumeQuietMs } = this.#options;
+    const silenceMs = heardMs - this.#lastVoicedMs;
+    if (now - this.#heldAt < resumeByMs) return silenceMs >= resumeSilenceMs;
+    return silenceMs >= resumeSoonMs || heardMs - this.#burstSoundMs >= resumeQuietMs;
   }
 
   /** The burst is over and was too short for an interruption by itself. */
@@ -441,6 +451,7 @@ export class TurnMachine implements Machine<TurnOutput> {
     this.#gate.endTurn(false);
     this.#burstStartMs = this.#gate.burstStartMs;
     this.#burstVoicedMs = this.#gate.evidenceMs;
+    this.#burstSoundMs = this.#heardMs;
     this.#collision = this.#gate.burstStartAt - this.#speechStartedAt <= this.#options.collisionMs;
     this.#outputs.push({ type: 'hold', onsetAt: this.#gate.burstStartAt });
   }

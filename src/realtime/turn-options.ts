@@ -52,9 +52,11 @@ export interface TurnOptions {
   readonly interruptVoicedMs: number;
   /** Silence that ends the burst of a hold. */
   readonly resumeSilenceMs: number;
-  /** Once we have been silent for so long, a shorter silence ends it: nobody likes an agent that is away for a second. */
+  /** Once we have been silent for so long, a shorter silence ends it: nobody likes an agent that is away for a second … */
   readonly resumeByMs: number;
   readonly resumeSoonMs: number;
+  /** … and so does this much quiet, in which there is not even a soft consonant: such a pause within a word is shorter. */
+  readonly resumeQuietMs: number;
   /** A hold without a verdict ends after this … */
   readonly verdictMs: number;
   /** … and so does any for which nothing speaks: the agent goes on, or the caller has the floor. */
@@ -103,6 +105,7 @@ export const DEFAULT_TURN_OPTIONS: TurnOptions = {
   resumeSilenceMs: 350,
   resumeByMs: 600,
   resumeSoonMs: 200,
+  resumeQuietMs: 100,
   verdictMs: 2000,
   onAmbiguous: 'resume',
   answerMs: 200,

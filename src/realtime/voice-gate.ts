@@ -3,6 +3,9 @@ import type { VoiceFrame } from './voice-detector.ts';
 
 const FRAME_MS = 20;
 
+/** Of the noise, where nobody measures it. */
+const UNKNOWN_DB = Number.NEGATIVE_INFINITY;
+
 /** More is never asked for, and evidence must fade when the voice does. */
 const MOST_EVIDENCE_MS = 200;
 
@@ -21,6 +24,22 @@ const BELOW_CALLER_DB = 9;
 /** A voice with less room to the noise than this (dB) is noisy: every detector we have takes some of the noise for speech. */
 const NOISY_SNR_DB = 15;
 
+/**
+ * A breath, an "s" and the burst of a "t" are no voice to the detector and no silence either: quiet is what is this close to the noise,
+ * and this far below the loudest of the burst. (In noise nothing is quiet, so nobody is taken to have finished for a soft consonant.)
+ */
+const QUIET_ABOVE_FLOOR_DB = 9;
+const QUIET_BELOW_PEAK_DB = 30;
+
+/** An "s" before the first vowel is no voice to the detector, or too quiet for one: so much of it, this far above the noise, … */
+const LEAST_CONSONANT_MS = 40;
+const MOST_CONSONANT_MS = 200;
+const CONSONANT_ABOVE_FLOOR_DB = 12;
+/** … and this far below what follows, as nobody in the background is, … */
+const CONSONANT_BELOW_VOWEL_DB = 8;
+/** … is evidence like so much of a voice. */
+const CONSONANT_EVIDENCE_MS = 20;
+
 /** In noise, silence is what is this much quieter than the loudest of the turn. */
 const SILENCE_BELOW_PEAK_DB = 14;
 
@@ -31,6 +50,8 @@ const SILENCE_BELOW_PEAK_DB = 14;
 export class VoiceGate {
   readonly #level = new CallerLevel();
   #evidenceMs = 0;
+  #consonantMs = 0;
+  #consonantDb = Number.NEGATIVE_INFINITY;
   #burstStartMs = 0;
   #burstStartAt = 0;
   #burstPeakDb = Number.NEGATIVE_INFINITY;
@@ -70,23 +91,46 @@ export class VoiceGate {
     return !(noisy || this.isNoisy) || levelDb >= this.#turnPeakDb - SILENCE_BELOW_PEAK_DB;
   }
 
-  /** Counts a frame for or against an onset. `heardMs` counts the caller's audio up to its end. */
-  count(near: boolean, levelDb: number, heardMs: number, now: number): void {
+  /** Is nothing in this frame but the noise of the line, beside the burst that is heard? */
+  isQuiet({ levelDb, floorDb = UNKNOWN_DB }: VoiceFrame): boolean {
+    return levelDb <= Math.min(floorDb + QUIET_ABOVE_FLOOR_DB, this.#burstPeakDb - QUIET_BELOW_PEAK_DB);
+  }
+
+  /** Counts a frame for or against an onset. `heardMs` counts the caller's audio up to its end. @param opens it may be the consonant before a voice */
+  count(near: boolean, frame: VoiceFrame, heardMs: number, now: number, opens: boolean): void {
     if (!near) {
       this.#evidenceMs = Math.max(0, this.#evidenceMs - FRAME_MS);
+      this.#noteConsonant(frame, opens);
       return;
     }
     if (this.#evidenceMs === 0) {
       this.#burstStartMs = heardMs - FRAME_MS;
       this.#burstStartAt = now - FRAME_MS;
       this.#burstPeakDb = Number.NEGATIVE_INFINITY;
+      if (this.#followsConsonant(frame.levelDb)) this.#evidenceMs = CONSONANT_EVIDENCE_MS;
     }
+    this.#consonantMs = 0;
     this.#evidenceMs = Math.min(MOST_EVIDENCE_MS, this.#evidenceMs + FRAME_MS);
-    this.#burstPeakDb = Math.max(this.#burstPeakDb, levelDb);
+    this.#burstPeakDb = Math.max(this.#burstPeakDb, frame.levelDb);
+  }
+
+  #noteConsonant(frame: VoiceFrame, opens: boolean): void {
+    if (!(opens && isConsonant(frame))) {
+      this.#consonantMs = 0;
+      return;
+    }
+    this.#consonantDb = this.#consonantMs === 0 ? frame.levelDb : Math.max(this.#consonantDb, frame.levelDb);
+    this.#consonantMs += FRAME_MS;
+  }
+
+  #followsConsonant(levelDb: number): boolean {
+    if (this.#consonantMs < LEAST_CONSONANT_MS || this.#consonantMs > MOST_CONSONANT_MS) return false;
+    return levelDb >= this.#consonantDb + CONSONANT_BELOW_VOWEL_DB;
   }
 
   clearEvidence(): void {
     this.#evidenceMs = 0;
+    this.#consonantMs = 0;
   }
 
   /** A voiced frame of a burst or turn that is believed to be the caller. */
@@ -119,4 +163,8 @@ export class VoiceGate {
   #gateDb(): number {
     return Math.max(this.#level.gateDb, this.#echoDb);
   }
+}
+
+function isConsonant({ near, levelDb, floorDb = UNKNOWN_DB }: VoiceFrame): boolean {
+  return near !== false && floorDb > UNKNOWN_DB && levelDb >= floorDb + CONSONANT_ABOVE_FLOOR_DB;
 }

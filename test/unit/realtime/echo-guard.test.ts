@@ -78,6 +78,42 @@ describe('the guard against our own echo', () => {
     expect(alarms(true, voice(77, 2000, 5000))).toBeGreaterThan(30);
   });
 
+  it.each(['what is heard', 'what is played'])('knows the delay after a second when %s comes first of each beat', (first) => {
+    const guard = new EchoGuard();
+    if (first === 'what is played') guard.playing(undefined);
+    pass(guard, voice(1, 1000, 6000), undefined, { gain: 10 ** (-15 / 20), delayMs: 120 });
+    expect(guard.couplingDb).toBeDefined();
+  });
+
+  it.each([
+    [20, 0],
+    [0, 20],
+    [15, 0],
+  ])('finds its sound again when %i frames of the caller or %i of ours went missing in a silence', (heardLess, playedLess) => {
+    const guard = new EchoGuard();
+    const line = { gain: 10 ** (-15 / 20), delayMs: 120 };
+    pass(guard, voice(1, 8000, 6000), undefined, line);
+    for (let n = 0; n < 100 - playedLess; n++) guard.playing(undefined);
+    for (let n = 0; n < 100 - heardLess; n++) guard.isNear(new Int16Array(FRAME));
+    const told = pass(guard, voice(2, 2000, 6000), undefined, line);
+    expect(told.filter(Boolean).length).toBeLessThan(4);
+  });
+
+  it('is not led astray by a caller who interrupts the first sentence', () => {
+    const guard = new EchoGuard();
+    const line = { gain: 10 ** (-15 / 20), delayMs: 180 };
+    const sentence = new Float64Array(3000 * 8);
+    sentence.set(voice(1, 1200, 6000));
+    const interruption = new Float64Array(3000 * 8);
+    interruption.set(voice(77, 1900, 5000), 1000 * 8);
+    pass(guard, sentence, interruption, line);
+    const told = pass(guard, voice(2, 2000, 6000), undefined, line);
+    expect(told.filter(Boolean).length).toBeLessThan(4);
+    // Nor is it deaf from then on.
+    const next = pass(guard, voice(3, 2000, 6000), voice(78, 2000, 5000), line);
+    expect(next.filter(Boolean).length).toBeGreaterThan(40);
+  });
+
   it('hears a voice beside the echo', () => {
     const guard = new EchoGuard();
     const line = { gain: 10 ** (-15 / 20), delayMs: 120 };

@@ -40,6 +40,11 @@ class Bench {
     return this.#frames(ms, voiced, -22, true);
   }
 
+  /** No voice, on a line whose noise is known; `lost`: made up for packets that never came. */
+  unvoiced(ms: number, levelDb: number, floorDb: number, lost = false): this {
+    return this.#frames(ms, false, levelDb, lost, floorDb);
+  }
+
   /** The agent's last sentence, and how much of it was heard. */
   agentSaid(text: string, playedShare = 1): this {
     this.asked = askedBy(text);
@@ -64,11 +69,11 @@ class Bench {
     return this.said.splice(0).map(([at, output]) => [at, output.type]);
   }
 
-  #frames(ms: number, voiced: boolean, levelDb: number, concealed = false): this {
+  #frames(ms: number, voiced: boolean, levelDb: number, concealed = false, floorDb?: number): this {
     for (let at = 0; at < ms; at += FRAME_MS) {
       this.now += FRAME_MS;
       this.machine.handleTimeout(this.now);
-      this.machine.handleFrame({ voiced, levelDb, concealed, heardMs: this.now }, this.now);
+      this.machine.handleFrame({ voiced, levelDb, concealed, heardMs: this.now, ...(floorDb !== undefined && { floorDb }) }, this.now);
       this.#drain();
     }
     return this;
@@ -227,6 +232,31 @@ describe('a caller who speaks while the agent speaks', () => {
     expect(later.take()).toEqual([[660, 'hold']]);
   });
 
+  it.each([
+    ['begins with an "s": that speaks for the voice behind it', 80, -46, -62, false, 2120],
+    ['begins after a click of 20 ms', 20, -46, -62, false, 2080],
+    ['begins in the noise of the line', 80, -52, -62, false, 2140],
+    ['begins in a room where others speak', 80, -29, -62, false, 2140],
+    ['begins in a sound that has been there for long', 240, -46, -62, false, 2300],
+    ['begins behind packets that were lost', 80, -46, -62, true, 2140],
+  ] as const)('%s', (_, ms, levelDb, floorDb, lost, heldAt) => {
+    const bench = new Bench();
+    bench.agentSpeaks(2000).unvoiced(ms, levelDb, floorDb, lost).voice(100);
+    expect(bench.take()).toEqual([[heldAt, 'hold']]);
+  });
+
+  it('only breathes: that is no voice, however long', () => {
+    const bench = new Bench();
+    bench.agentSpeaks(2000).unvoiced(1000, -46, -62).voice(20).unvoiced(1000, -46, -62);
+    expect(bench.take()).toEqual([]);
+  });
+
+  it('begins a turn with an "s" while nobody speaks: 60 ms of voice, as ever', () => {
+    const bench = new Bench();
+    bench.silence(1000).unvoiced(80, -46, -62).voice(100);
+    expect(bench.take()).toEqual([[1140, 'speech_started']]);
+  });
+
   it('interrupts after 800 ms, and the turn began with the first syllable', () => {
     const bench = new Bench();
     bench.agentSpeaks(2000).voice(2000);
@@ -247,6 +277,37 @@ describe('a caller who speaks while the agent speaks', () => {
       [2660, { type: 'resume', fromStart: false, why: 'short' }],
     ]);
     expect(bench.machine.state).toBe('agent');
+  });
+
+  it('murmurs for long: 100 ms without a breath are enough then', () => {
+    const bench = new Bench();
+    bench.agentSpeaks(2000).voice(700).unvoiced(1000, -60, -62);
+    expect(bench.take()).toEqual([
+      [2060, 'hold'],
+      [2800, 'resume'],
+    ]);
+    const brief = new Bench();
+    brief.agentSpeaks(2000).voice(300).unvoiced(1000, -60, -62);
+    expect(brief.take()).toEqual([
+      [2060, 'hold'],
+      [2660, 'resume'],
+    ]);
+  });
+
+  it.each([
+    ['there is a soft consonant', -48, -62, false],
+    ['the line is noisy, and nobody knows what is in the noise', -44, -45, false],
+    ['the packets were lost', -70, -65, true],
+  ] as const)('pauses for 180 ms in a sentence, and %s: the agent does not go on', (_, levelDb, floorDb, lost) => {
+    const bench = new Bench();
+    bench.agentSpeaks(2000).voice(560).unvoiced(180, levelDb, floorDb, lost).voice(600);
+    expect(bench.take().map(([, type]) => type)).toEqual(['hold', 'interrupt', 'speech_started']);
+    const over = new Bench();
+    over.agentSpeaks(2000).voice(560).unvoiced(400, levelDb, floorDb, lost);
+    expect(over.take()).toEqual([
+      [2060, 'hold'],
+      [2760, 'resume'],
+    ]);
   });
 
   it('coughs twice within three seconds: then it is meant', () => {
