@@ -253,8 +253,9 @@ function judgeSilence(wire, recording, { onsetAt, onWireAt, firstAt, remarkAt = 
   const next = soundFrom(heard, silent);
   // What comes after an interruption is another sentence.
   if (next === undefined || found.committed) return found;
-  const after = placeOf(samples, next + 80, original, endMs);
-  if (after !== undefined) {
+  const leadMs = leadOf(samples, () => next + 80, original, endMs);
+  if (leadMs !== undefined) {
+    const after = leadMs + (next + 80) / 8;
     found.gapMs = playedAt(recording, next) - silentAt;
     found.repeatedMs = endMs - 10 - (after - 10);
     found.words = found.repeatedMs > 0 ? wordsBetween(words, after - 10, endMs - 10) : -wordsBetween(words, endMs - 10, after - 10);
@@ -277,30 +278,25 @@ const OVERHANG = 56;
 /** How much of a recording is looked for in the original, in samples: 80 ms of speech have a double now and then, 300 have none, but are not always there. */
 const PROBES = [2400, 640];
 
-/** Where in the original this piece of the recording is, in ms; not farther from there than a second and a half. */
-function placeOf(samples, at, original, aboutMs) {
+/** By how many ms the original is ahead of the recording where this piece of it is; looked for a second and a half around. @param startOf of a piece so long */
+function leadOf(samples, startOf, original, aboutMs) {
   for (const length of PROBES) {
-    const place = foundAt(samples, at, length, original, aboutMs);
-    if (place !== undefined) return place;
+    const at = startOf(length);
+    if (at < 0 || at + length > samples.length) continue;
+    const found = findMarker(original, samples.subarray(at, at + length), {
+      fromMs: aboutMs - 1500,
+      toMs: aboutMs + 1500,
+      minLikeness: 0.6,
+    });
+    if (found) return found.atMs - at / 8;
   }
   return undefined;
 }
 
 /** Up to where the original was sent, in ms, when this is its last sample that is heard: its last packet is the fade. */
 function endOf(samples, last, original, aboutMs) {
-  const sentUpTo = Math.ceil((last - OVERHANG) / 160) * 160;
-  for (const length of PROBES) {
-    const from = last - 160 - length;
-    const place = foundAt(samples, from, length, original, aboutMs);
-    if (place !== undefined) return place + (sentUpTo - from) / 8;
-  }
-  return undefined;
-}
-
-function foundAt(samples, at, length, original, aboutMs) {
-  if (at < 0 || at + length > samples.length) return undefined;
-  const found = findMarker(original, samples.subarray(at, at + length), { fromMs: aboutMs - 1500, toMs: aboutMs + 1500, minLikeness: 0.6 });
-  return found?.atMs;
+  const leadMs = leadOf(samples, (length) => last - 160 - length, original, aboutMs);
+  return leadMs === undefined ? undefined : leadMs + (Math.ceil((last - OVERHANG) / 160) * 160) / 8;
 }
 
 /** Words of which the middle is in between. */

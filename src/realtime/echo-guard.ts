@@ -215,7 +215,7 @@ export class EchoGuard {
     const current = this.#heardHops + this.#offset;
     const latest = this.#begins ? BEGINS_WITHIN_HOPS : LATEST_HOPS;
     this.#begins = false;
-    if (current >= newest + AROUND_HOPS || current < newest - latest) this.#offset = newest + 1 - HOPS_A_FRAME - this.#heardHops;
+    if (current >= newest + AROUND_HOPS || current < newest - latest) this.#offset = this.#playedHops - HOPS_A_FRAME - this.#heardHops;
     this.#currentHop = this.#heardHops + this.#offset;
   }
 

@@ -146,7 +146,7 @@ export class TurnMachine implements Machine<TurnOutput> {
       this.#gate.isNear(frame, this.#isGuarded(now)) &&
       (!this.#isInTurn || this.#standsOut(frame));
     // A made-up frame is never evidence of a voice, but silence is silence.
-    if (!(frame.concealed && near)) this.#gate.count(near, frame, frame.heardMs, now, this.#state === 'agent' && !frame.concealed);
+    if (!(frame.concealed && near)) this.#gate.count(near, frame, now, this.#state === 'agent');
     switch (this.#state) {
       case 'user':
         this.#inTurn(frame, near, now);
@@ -264,8 +264,7 @@ export class TurnMachine implements Machine<TurnOutput> {
 
   #inHold(frame: HeardFrame, near: boolean, now: number): void {
     const { interruptSpanMs, interruptVoicedMs } = this.#options;
-    // Of a made-up frame nobody knows how quiet it was.
-    if (near || frame.concealed || !this.#gate.isQuiet(frame)) this.#burstSoundMs = frame.heardMs;
+    if (near || !this.#gate.isQuiet(frame)) this.#burstSoundMs = frame.heardMs;
     if (near) {
       this.#noteVoice(frame, now);
       this.#burstVoicedMs += frame.concealed ? 0 : 20;

@@ -1,4 +1,5 @@
 import { CallerLevel } from './caller-level.ts';
+import type { HeardFrame } from './turn-output.ts';
 import type { VoiceFrame } from './voice-detector.ts';
 
 const FRAME_MS = 20;
@@ -92,19 +93,20 @@ export class VoiceGate {
   }
 
   /** Is nothing in this frame but the noise of the line, beside the burst that is heard? */
-  isQuiet({ levelDb, floorDb = UNKNOWN_DB }: VoiceFrame): boolean {
-    return levelDb <= Math.min(floorDb + QUIET_ABOVE_FLOOR_DB, this.#burstPeakDb - QUIET_BELOW_PEAK_DB);
+  isQuiet({ concealed, levelDb, floorDb = UNKNOWN_DB }: HeardFrame): boolean {
+    // Of a made-up frame nobody knows how quiet it was.
+    return !concealed && levelDb <= Math.min(floorDb + QUIET_ABOVE_FLOOR_DB, this.#burstPeakDb - QUIET_BELOW_PEAK_DB);
   }
 
-  /** Counts a frame for or against an onset. `heardMs` counts the caller's audio up to its end. @param opens it may be the consonant before a voice */
-  count(near: boolean, frame: VoiceFrame, heardMs: number, now: number, opens: boolean): void {
+  /** Counts a frame for or against an onset. @param overAgent over the agent's speech the consonant before a voice counts, too */
+  count(near: boolean, frame: HeardFrame, now: number, overAgent: boolean): void {
     if (!near) {
       this.#evidenceMs = Math.max(0, this.#evidenceMs - FRAME_MS);
-      this.#noteConsonant(frame, opens);
+      this.#noteConsonant(frame, overAgent);
       return;
     }
     if (this.#evidenceMs === 0) {
-      this.#burstStartMs = heardMs - FRAME_MS;
+      this.#burstStartMs = frame.heardMs - FRAME_MS;
       this.#burstStartAt = now - FRAME_MS;
       this.#burstPeakDb = Number.NEGATIVE_INFINITY;
       if (this.#followsConsonant(frame.levelDb)) this.#evidenceMs = CONSONANT_EVIDENCE_MS;
@@ -114,8 +116,8 @@ export class VoiceGate {
     this.#burstPeakDb = Math.max(this.#burstPeakDb, frame.levelDb);
   }
 
-  #noteConsonant(frame: VoiceFrame, opens: boolean): void {
-    if (!(opens && isConsonant(frame))) {
+  #noteConsonant(frame: HeardFrame, overAgent: boolean): void {
+    if (!(overAgent && isConsonant(frame))) {
       this.#consonantMs = 0;
       return;
     }
@@ -165,6 +167,6 @@ export class VoiceGate {
   }
 }
 
-function isConsonant({ near, levelDb, floorDb = UNKNOWN_DB }: VoiceFrame): boolean {
-  return near !== false && floorDb > UNKNOWN_DB && levelDb >= floorDb + CONSONANT_ABOVE_FLOOR_DB;
+function isConsonant({ concealed, near, levelDb, floorDb = UNKNOWN_DB }: HeardFrame): boolean {
+  return !concealed && near !== false && floorDb > UNKNOWN_DB && levelDb >= floorDb + CONSONANT_ABOVE_FLOOR_DB;
 }
